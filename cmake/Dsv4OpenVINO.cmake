@@ -1,0 +1,13 @@
+# Finds OpenVINO of the one version that dsv4 is tested with: an installed SDK, else the wheel that tools/get-openvino.sh unpacked.
+set(DSV4_OPENVINO_VERSION 2026.4.1)
+set(DSV4_OPENVINO_WHEEL_DIR "${CMAKE_CURRENT_SOURCE_DIR}/build/deps/openvino-${DSV4_OPENVINO_VERSION}")
+
+find_package(OpenVINO ${DSV4_OPENVINO_VERSION} EXACT QUIET COMPONENTS Runtime Threading)
+if(NOT OpenVINO_FOUND)
+  find_package(OpenVINO ${DSV4_OPENVINO_VERSION} EXACT QUIET COMPONENTS Runtime Threading
+               PATHS "${DSV4_OPENVINO_WHEEL_DIR}/openvino/cmake" NO_DEFAULT_PATH)
+endif()
+if(NOT OpenVINO_FOUND)
+  message(FATAL_ERROR "OpenVINO ${DSV4_OPENVINO_VERSION} was not found. Run tools/get-openvino.sh (make build does), or set OpenVINO_DIR.")
+endif()
+message(STATUS "OpenVINO ${OpenVINO_VERSION}: ${OpenVINO_DIR}")
