@@ -1,0 +1,74 @@
+// Manifold-constrained hyper-connections (spec 2.3): hc residual streams, mixed before and after every sublayer by Sinkhorn-normalised weights.
+#include "graph/portable/nodes.h"
+#include "graph/portable/portable.h"
+#include "openvino/opsets/opset15.hpp"
+
+namespace dsv4 {
+
+namespace op = ov::opset15;
+using namespace nodes;
+
+namespace {
+
+// [T,hc,hc] -> rows (axis 2) or columns (axis 1) divided by their sum + eps.
+Value normalize(const Value& c, int64_t axis, float eps) { return div(c, add(reduce_sum(c, axis, true), f32(eps))); }
+
+// comb logits [T,hc,hc] -> row softmax + eps, column step, then iterations-1 times row and column step. A Loop, because the unrolled sites of a
+// 43-layer model take many times longer to compile. Its body does the first row step too, which is to give P + eps of the softmax P: started from
+// -(P + eps) / hc, whose rows sum to -(1 + hc*eps) / hc, the divisor sum + eps is -1 / hc, and the quotient is P + eps.
+Value sinkhorn(const Value& logits, int64_t hc, int64_t iterations, float eps) {
+  const Value start = mul(add(softmax(logits, 2), f32(eps)), f32(-1.0f / static_cast<float>(hc)));
+
+  const auto c = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, hc, hc});
+  const Value next = normalize(normalize(c, 2, eps), 1, eps);
+  const Value go_on = std::make_shared<op::Constant>(ov::element::boolean, ov::Shape{}, true);
+  const auto body = std::make_shared<ov::Model>(ov::OutputVector{go_on, next}, ov::ParameterVector{c}, "sinkhorn");
+
+  const auto loop = std::make_shared<op::Loop>(std::make_shared<op::Constant>(ov::element::i64, ov::Shape{}, iterations),
+                                               std::make_shared<op::Constant>(ov::element::boolean, ov::Shape{}, true));
+  loop->set_function(body);
+  loop->set_special_body_ports({-1, 0});
+  loop->set_merged_input(c, start, next);
+  return loop->get_iter_value(next, -1);
+}
+
+}  // namespace
+
+Value PortableVocabulary::hyper_connect_mix(const Value& streams, const std::string& site, const std::vector<int32_t>& scale_index) {
+  const int32_t width = static_cast<int32_t>(config_.hc_mult * config_.hidden_size);
+  const Value flat = reshape(streams, {-1, width});  // [T,hc,D] -> [T,hc*D]
+  const Value normed = nodes::rms_norm(flat, f32(std::vector<float>(static_cast<size_t>(width), 1.0f), {width}), config_.rms_norm_eps);
+  const Value u = matmul(normed, weights_.exact(site + "_fn"), false, true);  // [T,hc*D] -> [T,outputs of the site]
+  const Value scale = gather(weights_.exact(site + "_scale"), i32(scale_index), 0);  // constant: one factor an output
+  return add(mul(u, scale), weights_.exact(site + "_base"));
+}
+
+HyperConnection PortableVocabulary::hyper_connect_pre(const Value& streams, const std::string& site) {
+  const int32_t hc = static_cast<int32_t>(config_.hc_mult);
+  const float eps = static_cast<float>(config_.hc_eps);
+  std::vector<int32_t> scale_index;  // hc pre, hc post, hc*hc comb
+  for (int32_t i = 0; i < (2 + hc) * hc; ++i) scale_index.push_back(i < hc ? 0 : i < 2 * hc ? 1 : 2);
+
+  const Value mix = hyper_connect_mix(streams, site, scale_index);       // [T,(2+hc)*hc]
+  const std::vector<Value> parts = split(reshape(mix, {-1, 2 + hc, hc}), 1, {1, 1, hc});  // [T,1,hc] [T,1,hc] [T,hc,hc]
+  const Value pre = add(std::make_shared<op::Sigmoid>(parts[0]), f32(eps));
+  const Value post = mul(std::make_shared<op::Sigmoid>(parts[1]), f32(2.0f));
+  const Value comb = sinkhorn(parts[2], hc, config_.hc_sinkhorn_iters, eps);
+  return {matmul(pre, streams), streams, post, comb};  // [T,1,hc] x [T,hc,D] -> [T,1,D]
+}
+
+Value PortableVocabulary::hyper_connect_post(const HyperConnection& connection, const Value& output) {
+  const int32_t hc = static_cast<int32_t>(config_.hc_mult);
+  // X'_k = post_k * o + sum_j C_jk * X_j: the sum is over the first index of C.
+  const Value mixed = matmul(connection.comb, connection.residual, true, false);  // [T,hc,hc]^T x [T,hc,D] -> [T,hc,D]
+  return add(mul(reshape(connection.post, {-1, hc, 1}), output), mixed);           // [T,hc,1] * [T,1,D] + [T,hc,D]
+}
+
+Value PortableVocabulary::hyper_connect_head(const Value& streams, const std::string& site) {
+  const int32_t hc = static_cast<int32_t>(config_.hc_mult);
+  const Value mix = hyper_connect_mix(streams, site, std::vector<int32_t>(static_cast<size_t>(hc), 0));  // [T,hc]
+  const Value pre = add(std::make_shared<op::Sigmoid>(mix), f32(static_cast<float>(config_.hc_eps)));
+  return matmul(reshape(pre, {-1, 1, hc}), streams);  // [T,1,hc] x [T,hc,D] -> [T,1,D]
+}
+
+}  // namespace dsv4

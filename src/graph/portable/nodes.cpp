@@ -1,0 +1,85 @@
+// Short names for the standard OpenVINO nodes that the portable program is made of.
+#include "graph/portable/nodes.h"
+
+#include "openvino/opsets/opset15.hpp"
+
+namespace dsv4::nodes {
+
+namespace op = ov::opset15;
+
+namespace {
+
+template <class T>
+Value constant(ov::element::Type type, const std::vector<T>& values, const std::vector<int64_t>& shape) {
+  return std::make_shared<op::Constant>(type, ov::Shape(shape.begin(), shape.end()), values);
+}
+
+}  // namespace
+
+Value f32(float value) { return constant<float>(ov::element::f32, {value}, {}); }
+Value f32(const std::vector<float>& values, const std::vector<int64_t>& shape) { return constant(ov::element::f32, values, shape); }
+Value i32(int32_t value) { return constant<int32_t>(ov::element::i32, {value}, {}); }
+Value i32(const std::vector<int32_t>& values) { return constant(ov::element::i32, values, {static_cast<int64_t>(values.size())}); }
+Value i32(const std::vector<int32_t>& values, const std::vector<int64_t>& shape) { return constant(ov::element::i32, values, shape); }
+
+Value add(const Value& a, const Value& b) { return std::make_shared<op::Add>(a, b); }
+Value sub(const Value& a, const Value& b) { return std::make_shared<op::Subtract>(a, b); }
+Value mul(const Value& a, const Value& b) { return std::make_shared<op::Multiply>(a, b); }
+Value div(const Value& a, const Value& b) { return std::make_shared<op::Divide>(a, b); }
+Value minimum(const Value& a, const Value& b) { return std::make_shared<op::Minimum>(a, b); }
+Value maximum(const Value& a, const Value& b) { return std::make_shared<op::Maximum>(a, b); }
+Value select(const Value& condition, const Value& then, const Value& otherwise) {
+  return std::make_shared<op::Select>(condition, then, otherwise);
+}
+Value logical_and(const Value& a, const Value& b) { return std::make_shared<op::LogicalAnd>(a, b); }
+Value less_equal(const Value& a, const Value& b) { return std::make_shared<op::LessEqual>(a, b); }
+Value to_f32(const Value& x) { return std::make_shared<op::Convert>(x, ov::element::f32); }
+Value to_i32(const Value& x) { return std::make_shared<op::Convert>(x, ov::element::i32); }
+
+Value reshape(const Value& x, const std::vector<int32_t>& shape) { return std::make_shared<op::Reshape>(x, i32(shape), true); }
+
+Value shape_of(const std::vector<Value>& dims) {
+  std::vector<Value> parts;
+  for (const Value& dim : dims) parts.push_back(dim.get_partial_shape().rank() == 0 ? reshape(dim, {1}) : dim);
+  return concat(parts, 0);
+}
+
+Value reshape_to(const Value& x, const Value& shape) { return std::make_shared<op::Reshape>(x, shape, false); }
+
+Value concat(const std::vector<Value>& parts, int64_t axis) { return std::make_shared<op::Concat>(ov::OutputVector(parts), axis); }
+
+std::vector<Value> split(const Value& x, int64_t axis, const std::vector<int32_t>& lengths) {
+  return std::make_shared<op::VariadicSplit>(x, i32(static_cast<int32_t>(axis)), i32(lengths))->outputs();
+}
+
+Value gather(const Value& x, const Value& indices, int64_t axis, int64_t batch_dims) {
+  return std::make_shared<op::Gather>(x, indices, i32(static_cast<int32_t>(axis)), batch_dims);
+}
+
+Value matmul(const Value& a, const Value& b, bool transpose_a, bool transpose_b) {
+  return std::make_shared<op::MatMul>(a, b, transpose_a, transpose_b);
+}
+
+Value softmax(const Value& x, int64_t axis) { return std::make_shared<op::Softmax>(x, axis); }
+
+Value reduce_sum(const Value& x, int64_t axis, bool keep_dims) {
+  return std::make_shared<op::ReduceSum>(x, i32(std::vector<int32_t>{static_cast<int32_t>(axis)}), keep_dims);
+}
+
+Value range(const Value& n) { return std::make_shared<op::Range>(i32(0), n, i32(1), ov::element::i32); }
+
+Value rms_norm(const Value& x, const Value& weight, double eps) {
+  const Value squares = std::make_shared<op::Power>(x, f32(2.0f));
+  const Value mean = std::make_shared<op::ReduceMean>(squares, i32(std::vector<int32_t>{-1}), true);
+  const Value root = std::make_shared<op::Sqrt>(add(mean, f32(static_cast<float>(eps))));
+  return mul(mul(x, div(f32(1.0f), root)), weight);
+}
+
+std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest) {
+  using Mode = op::TopK::Mode;
+  const auto node = std::make_shared<op::TopK>(x, k, axis, largest ? Mode::MAX : Mode::MIN, op::TopK::SortType::SORT_VALUES,
+                                               ov::element::i32, true);
+  return node->outputs();
+}
+
+}  // namespace dsv4::nodes

@@ -1,0 +1,66 @@
+// The portable program: its inputs, embedding, norms, linear layers, head and assembly.
+#include "graph/portable/portable.h"
+
+#include "graph/portable/nodes.h"
+#include "openvino/opsets/opset15.hpp"
+
+namespace dsv4 {
+
+namespace op = ov::opset15;
+using namespace nodes;
+
+namespace {
+
+std::shared_ptr<ov::op::v0::Parameter> input(const std::string& name, ov::element::Type type, const ov::PartialShape& shape) {
+  const auto parameter = std::make_shared<op::Parameter>(type, shape);
+  parameter->set_friendly_name(name);
+  parameter->output(0).set_names({name});
+  return parameter;
+}
+
+}  // namespace
+
+PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weights, const PortableOptions& options)
+    : config_(config), weights_(weights) {
+  const auto input_ids = input("input_ids", ov::element::i64, {-1, -1});  // [B,S]
+  inputs_ = {input_ids};
+  if (!options.stateful) {
+    sequence_.emplace(config_, input_ids, Value());
+    state_.emplace(Value(), sequence_->batch());
+    return;
+  }
+  // attention_mask is part of the interface (clients feed it) but carries nothing that position_ids does not: left padding shows there.
+  const auto attention_mask = input("attention_mask", ov::element::i64, {-1, -1});  // [B,P+S]
+  const auto position_ids = input("position_ids", ov::element::i64, {-1, -1});      // [B,S]
+  const auto beam_idx = input("beam_idx", ov::element::i32, {-1});                  // [B]
+  inputs_.insert(inputs_.end(), {attention_mask, position_ids, beam_idx});
+  sequence_.emplace(config_, input_ids, position_ids);
+  state_.emplace(beam_idx, sequence_->batch());
+}
+
+Value PortableVocabulary::embed() {
+  const int32_t d = static_cast<int32_t>(config_.hidden_size), hc = static_cast<int32_t>(config_.hc_mult);
+  const Value e = weights_.gather_rows("embed.weight", sequence_->ids());  // [T,1] -> [T,1,D]
+  return std::make_shared<op::Broadcast>(e, shape_of({sequence_->tokens(), i32(std::vector<int32_t>{hc, d})}));  // -> [T,hc,D]
+}
+
+Value PortableVocabulary::linear(const Value& x, const std::string& weight) { return matmul(x, weights_.matrix(weight), false, true); }
+
+Value PortableVocabulary::rms_norm(const Value& x, const std::string& weight) {
+  return nodes::rms_norm(x, weights_.exact(weight), config_.rms_norm_eps);
+}
+
+Value PortableVocabulary::logits(const Value& x, const std::string& weight) {
+  const int32_t d = static_cast<int32_t>(config_.hidden_size);
+  const Value hidden = reshape_to(x, shape_of({sequence_->batch(), sequence_->length(), i32(d)}));  // [T,1,D] -> [B,S,D]
+  return linear(hidden, weight);                                                                    // -> [B,S,V]
+}
+
+std::shared_ptr<ov::Model> PortableVocabulary::finish(const Value& logits) {
+  logits.get_node()->set_friendly_name("logits");
+  const auto result = std::make_shared<op::Result>(logits);
+  result->output(0).set_names({"logits"});
+  return std::make_shared<ov::Model>(ov::ResultVector{result}, state_->sinks(), inputs_, "dsv4");
+}
+
+}  // namespace dsv4

@@ -1,0 +1,55 @@
+// The portable program: the op vocabulary expanded into standard OpenVINO ops (opset 15, and GroupedMatMul of opset 17 for the experts).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "checkpoint/config.h"
+#include "graph/model.h"
+#include "graph/portable/sequence.h"
+#include "graph/portable/state.h"
+#include "graph/vocabulary.h"
+#include "graph/weights.h"
+
+namespace dsv4 {
+
+class PortableVocabulary final : public Vocabulary {
+ public:
+  PortableVocabulary(const Config& config, WeightSource& weights, const PortableOptions& options);
+
+  Value embed() override;
+  HyperConnection hyper_connect_pre(const Value& streams, const std::string& site) override;
+  Value hyper_connect_post(const HyperConnection& connection, const Value& output) override;
+  Value hyper_connect_head(const Value& streams, const std::string& site) override;
+  Value rms_norm(const Value& x, const std::string& weight) override;
+  Value attention(const Value& x, int64_t layer) override;
+  Value experts(const Value& x, int64_t layer) override;
+  Value logits(const Value& x, const std::string& weight) override;
+  std::shared_ptr<ov::Model> finish(const Value& logits) override;
+
+ private:
+  // basic (portable.cpp)
+  Value linear(const Value& x, const std::string& weight);
+  // hyper_connections.cpp
+  Value hyper_connect_mix(const Value& streams, const std::string& site, const std::vector<int32_t>& scale_index);
+  // attention.cpp
+  Value grouped_output(const Value& heads, const std::string& prefix);
+  // compressor.cpp: the layer's entry list after this call, [B,1,capacity,width]; width hd, or hd + index_head_dim with an indexer
+  Value compressed_entries(const Value& x, const LayerConfig& layer, const std::string& prefix);
+  Value pooled_blocks(const Value& buffer, const std::string& prefix, const BlockPositions& blocks);
+  Value pooled_overlapping_blocks(const Value& buffer, const LayerConfig& layer, const std::string& prefix, const BlockPositions& blocks);
+  // indexer.cpp: additive mask over the key columns
+  Value indexed_mask(const Value& x, const Value& q_latent, const Value& index_keys, const LayerConfig& layer, const std::string& prefix);
+  // experts.cpp
+  std::pair<Value, Value> route(const Value& x, const LayerConfig& layer, const std::string& prefix);
+  Value swiglu(const Value& gate, const Value& up);
+
+  const Config& config_;
+  WeightSource& weights_;
+  ov::ParameterVector inputs_;
+  std::optional<Sequence> sequence_;
+  std::optional<State> state_;
+};
+
+}  // namespace dsv4

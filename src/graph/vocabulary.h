@@ -1,0 +1,48 @@
+// The op vocabulary of the model: what a block of the architecture asks for, and what each program expands in its own way.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "openvino/core/model.hpp"
+#include "openvino/core/node_output.hpp"
+
+namespace dsv4 {
+
+using Value = ov::Output<ov::Node>;
+
+/// What hyper_connect_pre hands to the sublayer and keeps for hyper_connect_post. T = B*S tokens.
+struct HyperConnection {
+  Value input;     ///< [T,1,D] mix of the streams, input of the sublayer
+  Value residual;  ///< [T,hc,D] the streams as they were
+  Value post;      ///< [T,1,hc] weight of the sublayer's output in each stream
+  Value comb;      ///< [T,hc,hc] doubly stochastic mixing of the streams; summed over its first index
+};
+
+/// Activations are float32. Weights are named, never passed: `prefix` is a checkpoint prefix such as "layers.3.attn".
+class Vocabulary {
+ public:
+  virtual ~Vocabulary() = default;
+
+  /// ids of the call -> [T,hc,D]: the embedding, copied into every residual stream.
+  virtual Value embed() = 0;
+  /// streams [T,hc,D] -> the sublayer's input and what its post needs. site: "layers.N.hc_attn" or "layers.N.hc_ffn".
+  virtual HyperConnection hyper_connect_pre(const Value& streams, const std::string& site) = 0;
+  /// sublayer output [T,1,D] -> new streams [T,hc,D].
+  virtual Value hyper_connect_post(const HyperConnection& connection, const Value& output) = 0;
+  /// streams [T,hc,D] -> [T,1,D]. site: "hc_head".
+  virtual Value hyper_connect_head(const Value& streams, const std::string& site) = 0;
+  /// x [T,1,D] -> the same shape, times the named weight.
+  virtual Value rms_norm(const Value& x, const std::string& weight) = 0;
+  /// x [T,1,D] -> [T,1,D]: attention of one layer, its state included.
+  virtual Value attention(const Value& x, int64_t layer) = 0;
+  /// x [T,1,D] -> [T,1,D]: router, routed experts and shared expert of one layer.
+  virtual Value experts(const Value& x, int64_t layer) = 0;
+  /// x [T,1,D] -> [B,S,V].
+  virtual Value logits(const Value& x, const std::string& weight) = 0;
+
+  /// The program with these logits as its output.
+  virtual std::shared_ptr<ov::Model> finish(const Value& logits) = 0;
+};
+
+}  // namespace dsv4

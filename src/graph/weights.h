@@ -1,0 +1,34 @@
+// Where the blocks of the model get their weights from: by checkpoint name, as constants that a program stores and expresses its own way.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "openvino/core/node_output.hpp"
+
+namespace dsv4 {
+
+/// The blocks name what they need; the converter answers with placeholders for constants of the .bin, a program in memory with constants over its map.
+/// Every method throws Error for a name that the source does not have.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+
+  /// A matrix [out, in] or a stack [E, out, in] as float32, decompressed in the graph when it is stored in fewer bits.
+  virtual ov::Output<ov::Node> matrix(const std::string& name) = 0;
+
+  /// Row group `index` of `count` equal ones of a matrix: [out / count, in], the same bytes of the .bin.
+  virtual ov::Output<ov::Node> matrix_rows(const std::string& name, int64_t index, int64_t count) = 0;
+
+  /// Rows of a table [V, D] picked by `ids` (i32, any shape S): float32 [S..., D].
+  virtual ov::Output<ov::Node> gather_rows(const std::string& name, const ov::Output<ov::Node>& ids) = 0;
+
+  /// A float32 tensor that is never compressed (norms, sinks, biases, hyper-connections, ape), or an i32 table.
+  virtual ov::Output<ov::Node> exact(const std::string& name) = 0;
+};
+
+/// Names of the stacks that hold all routed experts of a layer: gate and up rows of one expert together, [E, 2I, D], and down, [E, D, I].
+std::string stacked_gate_up_name(int64_t layer);
+std::string stacked_down_name(int64_t layer);
+
+}  // namespace dsv4
