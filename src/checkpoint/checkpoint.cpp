@@ -1,0 +1,165 @@
+// Opening a checkpoint and reading its weights as float32.
+#include "checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "checkpoint/dequantize.h"
+#include "checkpoint/file_set.h"
+#include "checkpoint/quote.h"
+#include "checkpoint/tensor_match.h"
+#include "dsv4/error.h"
+
+namespace dsv4 {
+namespace {
+
+/// A tensor as a matrix: rank 1 is one row, a higher rank keeps its first dim as rows.
+struct Matrix {
+  int64_t rows = 1;
+  int64_t cols = 1;
+};
+
+Matrix as_matrix(const Shape& shape) {
+  const int64_t rows = shape.size() < 2 ? 1 : shape[0];
+  return {rows, rows == 0 ? 0 : element_count(shape) / rows};
+}
+
+/// One row of a scale tensor as floats. Throws Error for a scale that is no finite number.
+void read_scale_row(const TensorView& scale, int64_t row, std::vector<float>& out) {
+  const int64_t cols = scale.shape[1];
+  out.resize(static_cast<size_t>(cols));
+  const std::byte* source = scale.bytes.data() + row * cols * static_cast<int64_t>(dtype_size(scale.dtype));
+  if (scale.dtype == DType::kF32) {
+    std::memcpy(out.data(), source, out.size() * sizeof(float));
+  } else {
+    e8m0_to_f32_row(source, cols, out.data());
+  }
+  if (!all_finite(out.data(), cols)) {
+    fail(path_text(scale.file->path()), ": tensor ", quote(scale.stored_name), ": row ", row,
+         " holds a scale that is not a finite number; the file is damaged");
+  }
+}
+
+}  // namespace
+
+struct Checkpoint::Impl {
+  std::filesystem::path directory;
+  Config config;
+  FileSet files;
+  MatchResult match;
+  std::vector<std::string> notices;
+  std::unordered_map<std::string_view, size_t> by_name;  ///< keys are views of match.table's names
+
+  size_t index(const std::string& name) const {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) fail(path_text(directory), ": there is no tensor ", quote(name));
+    return found->second;
+  }
+
+  const MatchedTensor& tensor(const std::string& name) const { return match.tensors[index(name)]; }
+};
+
+Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
+  auto impl = std::make_unique<Impl>();
+  impl->directory = directory;
+  impl->config = read_config(directory);
+  impl->files = open_file_set(directory);
+  impl->match = match_tensors(impl->config, impl->files, directory);
+  impl->notices = std::exchange(impl->files.notices, {});
+  impl->notices.insert(impl->notices.end(), impl->match.notices.begin(), impl->match.notices.end());
+  impl->by_name.reserve(impl->match.table.size());
+  for (size_t i = 0; i < impl->match.table.size(); ++i) impl->by_name.emplace(impl->match.table[i].name, i);
+  return Checkpoint(std::move(impl));
+}
+
+Checkpoint::Checkpoint(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Checkpoint::Checkpoint(Checkpoint&&) noexcept = default;
+Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
+Checkpoint::~Checkpoint() = default;
+
+const std::filesystem::path& Checkpoint::directory() const { return impl_->directory; }
+const Config& Checkpoint::config() const { return impl_->config; }
+const std::vector<TensorSpec>& Checkpoint::table() const { return impl_->match.table; }
+const std::vector<std::string>& Checkpoint::notices() const { return impl_->notices; }
+const std::string& Checkpoint::naming() const { return impl_->match.naming; }
+const std::vector<std::unique_ptr<SafetensorsFile>>& Checkpoint::files() const { return impl_->files.files; }
+
+Encoding Checkpoint::encoding(const std::string& name) const { return impl_->tensor(name).encoding; }
+
+Shape Checkpoint::shape(const std::string& name) const { return impl_->match.table[impl_->index(name)].shape; }
+
+const TensorView& Checkpoint::stored(const std::string& name) const {
+  const TensorView& weight = impl_->tensor(name).weight;
+  weight.file->check_present(weight.bytes);
+  return weight;
+}
+
+const TensorView* Checkpoint::scale(const std::string& name) const {
+  const TensorView* scale = impl_->tensor(name).scale.get();
+  if (scale) scale->file->check_present(scale->bytes);
+  return scale;
+}
+
+void Checkpoint::read_rows(const std::string& name, int64_t row_begin, int64_t row_end, float* out) const {
+  const auto [rows, cols] = as_matrix(shape(name));
+  if (row_begin < 0 || row_begin > row_end || row_end > rows) {
+    fail(path_text(directory()), ": tensor ", quote(name), ": rows ", row_begin, " to ", row_end, " were asked for, it has ", rows);
+  }
+  const TensorView& weight = stored(name);
+  const TensorView* scale_view = scale(name);
+  const Encoding form = encoding(name);
+  const int64_t row_bytes = static_cast<int64_t>(weight.bytes.size()) / std::max<int64_t>(rows, 1);
+  const std::byte* source = weight.bytes.data() + row_begin * row_bytes;
+  const int64_t block_rows = form == Encoding::kFp8 ? config().fp8_block_rows : 1;
+  std::vector<float> scales;
+  for (int64_t row = row_begin; row < row_end; ++row, source += row_bytes, out += cols) {
+    if (scale_view && (row == row_begin || row % block_rows == 0)) read_scale_row(*scale_view, row / block_rows, scales);
+    switch (form) {
+      case Encoding::kFp8:
+        dequantize_f8_row(source, scales.data(), config().fp8_block_cols, cols, out);
+        break;
+      case Encoding::kFp4:
+        dequantize_f4_row(source, scales.data(), cols, out);
+        break;
+      case Encoding::kBf16:
+        bf16_to_f32_row(source, cols, out);
+        break;
+      case Encoding::kF16:
+        f16_to_f32_row(source, cols, out);
+        break;
+      case Encoding::kF32:
+        std::memcpy(out, source, static_cast<size_t>(row_bytes));
+        break;
+      case Encoding::kI64:
+        fail(path_text(directory()), ": tensor ", quote(name), " holds I64 numbers and cannot be read as float32");
+    }
+  }
+}
+
+std::vector<float> Checkpoint::read(const std::string& name) const {
+  const Shape logical = shape(name);
+  std::vector<float> values(static_cast<size_t>(element_count(logical)));
+  read_rows(name, 0, as_matrix(logical).rows, values.data());
+  return values;
+}
+
+std::vector<int64_t> Checkpoint::read_i64(const std::string& name) const {
+  if (encoding(name) != Encoding::kI64) {
+    fail(path_text(directory()), ": tensor ", quote(name), " holds ", encoding_name(encoding(name)), " and cannot be read as I64");
+  }
+  const TensorView& view = stored(name);
+  std::vector<int64_t> values(view.bytes.size() / sizeof(int64_t));
+  std::memcpy(values.data(), view.bytes.data(), values.size() * sizeof(int64_t));
+  return values;
+}
+
+void Checkpoint::release(const std::string& name) const {
+  const MatchedTensor& tensor = impl_->tensor(name);
+  tensor.weight.file->release(tensor.weight.bytes);
+  if (tensor.scale) tensor.scale->file->release(tensor.scale->bytes);
+}
+
+}  // namespace dsv4

@@ -1,0 +1,77 @@
+// A published checkpoint directory: shards found and checked, both naming schemes resolved, every weight readable as float32 rows.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/config.h"
+#include "checkpoint/dtype.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/tensor_table.h"
+
+namespace dsv4 {
+
+/// Bytes of one tensor, or of one expert's slice of a stacked tensor, inside the map. They may lie at any address: no alignment is
+/// promised.
+struct TensorView {
+  std::string stored_name;  ///< as in the file
+  DType dtype = DType::kF32;
+  Shape shape;  ///< as stored (FP4: [out, in/2])
+  std::span<const std::byte> bytes;
+  const SafetensorsFile* file = nullptr;
+};
+
+/// How the bytes of a weight are to be read; a checkpoint may differ from tensor_table's `Published` (Base: FP8 experts, F32 scales; HF:
+/// BF16).
+enum class Encoding { kFp8, kFp4, kBf16, kF16, kF32, kI64 };
+
+class Checkpoint {
+ public:
+  /// Opens config.json, the index and shards (or model.safetensors alone) and checks every tensor of the table: there, right dtype and
+  /// shape, scale there, file not truncated. Names are DeepSeek's whatever the files use. Throws Error with file and tensor. Unknown
+  /// tensors are an error, but for `mtp.*` beyond the table (DSpark), which `notices()` reports.
+  static Checkpoint open(const std::filesystem::path& directory);
+
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint();
+
+  const std::filesystem::path& directory() const;
+  const Config& config() const;
+  /// tensor_table(config()) without mtp.*.
+  const std::vector<TensorSpec>& table() const;
+  /// Lines for the user: MTP or DSpark tensors skipped, expert dtype decided by the tensors, ...
+  const std::vector<std::string>& notices() const;
+  /// Whose names the files use: "DeepSeek", "transformers" or "mixed".
+  const std::string& naming() const;
+  /// Files that hold tensors, in shard order.
+  const std::vector<std::unique_ptr<SafetensorsFile>>& files() const;
+
+  /// All by DeepSeek name; Error if there is no such tensor.
+  Encoding encoding(const std::string& name) const;
+  Shape shape(const std::string& name) const;               ///< logical
+  const TensorView& stored(const std::string& name) const;  ///< weight bytes as stored
+  const TensorView* scale(const std::string& name) const;   ///< its scale, or nullptr
+
+  /// Rows [row_begin, row_end) of a tensor of rank 1 (one row) or 2, dequantised exactly to float32, row-major into `out`. Error for I64,
+  /// for rows that are not there, for a scale that is NaN and for a file that was truncated meanwhile.
+  void read_rows(const std::string& name, int64_t row_begin, int64_t row_end, float* out) const;
+  /// The whole tensor (any rank).
+  std::vector<float> read(const std::string& name) const;
+  std::vector<int64_t> read_i64(const std::string& name) const;
+
+  /// The pages of this tensor (and its scale) are no longer needed.
+  void release(const std::string& name) const;
+
+ private:
+  struct Impl;
+  explicit Checkpoint(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dsv4

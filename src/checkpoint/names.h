@@ -1,0 +1,51 @@
+// Tensor names: DeepSeek's published ones and those of transformers, with the spellings of its older versions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace dsv4 {
+
+enum class NameScheme {
+  kDeepSeek,      ///< "layers.0.attn.wq_a.weight"
+  kTransformers,  ///< "model.layers.0.self_attn.q_a_proj.weight", or any spelling that is not DeepSeek's
+  kEither,        ///< tells nothing about the others: "norm.weight", "mtp.*"
+};
+
+/// A stored name in DeepSeek's terms.
+struct ResolvedName {
+  std::string
+      name;  ///< DeepSeek's name; stacked experts: "layers.N.ffn.experts.w13.weight" ([E, 2I, D]) and ".w2.weight" ([E, D, I]), or ".scale"
+  NameScheme scheme = NameScheme::kEither;
+};
+
+/// What a stored name means; nothing for a name of neither scheme. Beyond the two schemes it knows: names with and without the prefix
+/// "model.", `.weight_scale_inv` for `.scale`, experts stacked or one by one, q_norm for q_a_norm, the indexer outside the compressor,
+/// weights_proj without scorer, and half-renamed names such as "self_attn.attn_sink".
+std::optional<ResolvedName> resolve_name(std::string_view stored);
+
+/// The name that transformers gives a DeepSeek name, e.g. "model.layers.0.self_attn.q_a_proj.weight"; scales end in `.weight_scale_inv`.
+/// A single expert, which transformers only has stacked, comes out as "model.layers.0.mlp.experts.3.gate_proj.weight"; mtp.* is left as
+/// it is. Error for a name that is not DeepSeek's.
+std::string transformers_name(std::string_view deepseek);
+
+/// A routed expert's tensor taken apart.
+struct ExpertName {
+  std::string_view prefix;  ///< "layers.0.ffn.experts."
+  int64_t expert = 0;
+  int matrix = 1;         ///< 1, 2 or 3: w1 (gate), w2 (down), w3 (up)
+  std::string_view leaf;  ///< ".weight" or ".scale"
+};
+
+/// "layers.0.ffn.experts.3.w1.weight" (or .scale), a DeepSeek name; nothing for other tensors.
+std::optional<ExpertName> parse_expert_name(std::string_view deepseek);
+
+/// N of "layers.N.", nothing for other names.
+std::optional<int64_t> layer_number(std::string_view deepseek);
+
+/// Buffers that some versions save with the weights and that hold no information: rotary tables.
+bool is_ignored_buffer(std::string_view stored);
+
+}  // namespace dsv4

@@ -1,0 +1,68 @@
+// One safetensors file, memory-mapped: its header parsed and checked, its tensors as views into the map.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "checkpoint/dtype.h"
+
+namespace dsv4 {
+
+/// Where a tensor lies in its file: [begin, end) counted from the end of the header.
+struct TensorEntry {
+  DType dtype;
+  Shape shape;
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
+/// Parsed and checked header of a safetensors file.
+struct SafetensorsHeader {
+  std::map<std::string, TensorEntry> tensors;
+  std::map<std::string, std::string> metadata;
+  uint64_t data_offset = 0;  ///< first data byte in the file: 8 + header length
+};
+
+/// Parses the bytes at the start of a file of `file_size` bytes (`head` holds at least 8 + header length bytes, or the whole file if it
+/// is shorter). Checks: length field, JSON, known dtypes, shapes that fit 64 bits, offsets inside the file, sizes = shape x dtype, no
+/// overlap, no hole, no duplicate name. Throws Error naming `file` and the tensor.
+SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_size, const std::string& file);
+
+/// A read-only map of one file. Pages are read on first touch and can be given back with `release`.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  ~SafetensorsFile();
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  uint64_t size() const { return size_; }
+  const SafetensorsHeader& header() const { return header_; }
+
+  /// The tensor's bytes, at any alignment. Throws Error when the file on disk is now shorter than when it was opened (a read would be
+  /// SIGBUS).
+  std::span<const std::byte> bytes(const std::string& tensor) const;
+  /// The same for an entry of this file's header.
+  std::span<const std::byte> bytes(const TensorEntry& entry) const;
+
+  /// Throws Error when the file on disk no longer reaches the end of this range (of a `bytes` span or part of one).
+  void check_present(std::span<const std::byte> range) const;
+
+  /// Tells the kernel that the pages of this range (of a `bytes` span or part of one) are no longer needed: RSS falls, the data stay valid.
+  void release(std::span<const std::byte> range) const;
+
+ private:
+  std::filesystem::path path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+  const std::byte* map_ = nullptr;
+  SafetensorsHeader header_;
+};
+
+}  // namespace dsv4

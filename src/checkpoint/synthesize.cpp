@@ -1,0 +1,292 @@
+// Plans the shards of a synthetic checkpoint, fills them row by row on all cores, and shows the directory only when it is complete.
+#include "checkpoint/synthesize.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "checkpoint/cut.h"
+#include "checkpoint/quote.h"
+#include "checkpoint/random_weights.h"
+#include "dsv4/error.h"
+
+namespace dsv4 {
+namespace {
+
+using nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr uint64_t kChunkBytes = 16u << 20;  // made in memory before they are written
+constexpr uint64_t kThreadBytes = 1u << 20;  // below this a thread costs more than it brings
+constexpr uint64_t kSmallFiles = 1u << 20;   // room for the JSON files in the disk check, beside what is counted
+
+/// One stored tensor in its shard; both tensors of a quantised weight point at the same spec.
+struct Piece {
+  StoredSpec stored;
+  const TensorSpec* spec;
+  uint64_t bytes;
+};
+
+struct Shard {
+  std::vector<Piece> pieces;
+  uint64_t bytes = 0;
+};
+
+/// The config as it will be written: cut to the layers asked for, and explicit about the formats.
+ordered_json config_to_write(const SynthesizeOptions& options) {
+  const std::string& source = options.preset_or_config;
+  const bool preset = source == "toy" || source == "v4-flash" || source == "v4-pro";
+  std::error_code ec;
+  if (!preset && !fs::is_regular_file(source, ec)) {
+    fail(path_text(source), ": neither a preset (toy, v4-flash, v4-pro) nor a file, expected the path of a config.json");
+  }
+  const std::string where = path_text(source);
+  const std::string text = preset ? preset_config(source) : read_config_text(source);
+  const Config config = parse_config(text, where);
+  ordered_json document = ordered_json::parse(text);
+  if (config.expert_dtype.empty()) document["expert_dtype"] = "fp4";
+  if (!document.contains("quantization_config")) {
+    document["quantization_config"] = ordered_json::parse(preset_config("v4-flash"))["quantization_config"];
+  }
+  if (options.layers == -1) return document;
+  first_layers(config, options.layers);  // refuses a number that the model does not have
+  return ordered_json::parse(first_layers(document.dump(), options.layers));
+}
+
+std::string generation_config(const Config& config) {
+  ordered_json document = {{"_from_model_config", true}, {"bos_token_id", config.bos_token_id}};
+  if (config.eos_token_ids.size() == 1) {
+    document["eos_token_id"] = config.eos_token_ids[0];
+  } else if (!config.eos_token_ids.empty()) {
+    document["eos_token_id"] = config.eos_token_ids;
+  }
+  document["do_sample"] = true;
+  document["temperature"] = 1.0;
+  document["top_p"] = 1.0;
+  document["transformers_version"] = "4.46.3";
+  return document.dump(2) + "\n";
+}
+
+/// Tensors in model order, a weight and its scale in one shard; within a shard wide elements first, so that every tensor is aligned.
+std::vector<Shard> plan_shards(const Config& config, const std::vector<TensorSpec>& table, uint64_t shard_bytes) {
+  std::vector<Shard> shards(1);
+  for (const TensorSpec& spec : table) {
+    std::vector<Piece> pieces;
+    uint64_t bytes = 0;
+    for (StoredSpec& stored : stored_tensors(config, spec)) {
+      const uint64_t size = static_cast<uint64_t>(element_count(stored.shape)) * dtype_size(stored.dtype);
+      bytes += size;
+      pieces.push_back({std::move(stored), &spec, size});
+    }
+    if (!shards.back().pieces.empty() && shards.back().bytes + bytes > shard_bytes) shards.emplace_back();
+    shards.back().bytes += bytes;
+    std::move(pieces.begin(), pieces.end(), std::back_inserter(shards.back().pieces));
+  }
+  for (Shard& shard : shards) {
+    std::stable_sort(shard.pieces.begin(), shard.pieces.end(),
+                     [](const Piece& a, const Piece& b) { return dtype_size(a.stored.dtype) > dtype_size(b.stored.dtype); });
+  }
+  return shards;
+}
+
+std::string shard_name(size_t index, size_t count) {
+  if (count == 1) return "model.safetensors";
+  char name[64];
+  std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", index + 1, count);
+  return name;
+}
+
+/// Length, JSON and padding to a multiple of 8. As text: an ordered_json of this many keys is searched from its start for each of them.
+std::string shard_header(const Shard& shard) {
+  std::string text = R"({"__metadata__":{"format":"pt"})";
+  uint64_t begin = 0;
+  for (const Piece& piece : shard.pieces) {
+    text += concat(",\"", piece.stored.name, "\":{\"dtype\":\"", dtype_name(piece.stored.dtype),
+                   "\",\"shape\":", shape_string(piece.stored.shape), ",\"data_offsets\":[", begin, ",", begin + piece.bytes, "]}");
+    begin += piece.bytes;
+  }
+  text += "}";
+  text.append((8 - text.size() % 8) % 8, ' ');
+  std::string header;
+  for (int i = 0; i < 8; ++i) header += static_cast<char>(text.size() >> (8 * i) & 0xFF);
+  return header + text;
+}
+
+std::string index_json(const std::vector<Shard>& shards) {
+  std::string map;
+  uint64_t total = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    total += shards[i].bytes;
+    for (const Piece& piece : shards[i].pieces) {
+      map += concat(map.empty() ? "" : ",\n", "    \"", piece.stored.name, "\": \"", shard_name(i, shards.size()), "\"");
+    }
+  }
+  return concat("{\n  \"metadata\": {\n    \"total_size\": ", total, "\n  },\n  \"weight_map\": {\n", map, "\n  }\n}\n");
+}
+
+/// A file being written; errors name the file and the reason.
+class OutputFile {
+ public:
+  explicit OutputFile(fs::path path) : path_(std::move(path)), fd_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)) {
+    if (fd_ < 0) fail(path_text(path_), ": cannot be created: ", std::strerror(errno));
+  }
+  ~OutputFile() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(const void* data, size_t size) {
+    const char* next = static_cast<const char*>(data);
+    while (size > 0) {
+      const ssize_t written = ::write(fd_, next, size);
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) fail(path_text(path_), ": cannot be written: ", std::strerror(errno));
+      next += written;
+      size -= static_cast<size_t>(written);
+    }
+  }
+
+  void close() {
+    const int fd = std::exchange(fd_, -1);
+    if (::close(fd) != 0) fail(path_text(path_), ": cannot be written: ", std::strerror(errno));
+  }
+
+ private:
+  fs::path path_;
+  int fd_;
+};
+
+void write_file(const fs::path& path, const std::string& text) {
+  OutputFile file(path);
+  file.write(text.data(), text.size());
+  file.close();
+}
+
+/// OUT.partial-<pid>, which becomes OUT by commit() and vanishes otherwise.
+class PartialDirectory {
+ public:
+  explicit PartialDirectory(const fs::path& output) : output_(fs::absolute(output).lexically_normal()) {
+    if (!output_.has_filename()) output_ = output_.parent_path();
+    std::error_code ec;
+    if (fs::exists(output_, ec) && !(fs::is_directory(output_, ec) && fs::is_empty(output_, ec))) {
+      fail(path_text(output_), ": exists and is not an empty directory, expected a new one; remove it or name another");
+    }
+    fs::create_directories(output_.parent_path(), ec);
+    if (ec) fail(path_text(output_.parent_path()), ": cannot be created: ", ec.message());
+    path_ = output_;
+    path_ += ".partial-" + std::to_string(::getpid());
+    if (!fs::create_directory(path_, ec)) fail(path_text(path_), ": cannot be created: ", ec ? ec.message() : "exists, remove it");
+  }
+  ~PartialDirectory() {
+    std::error_code ec;
+    if (!path_.empty()) fs::remove_all(path_, ec);
+  }
+  PartialDirectory(const PartialDirectory&) = delete;
+  PartialDirectory& operator=(const PartialDirectory&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+  void check_space(uint64_t needed) const {
+    std::error_code ec;
+    const fs::space_info space = fs::space(path_, ec);
+    if (ec) return;  // a file system that cannot tell; a full disk is still found when writing
+    if (space.available < needed) {
+      fail(path_text(output_), ": needs ", needed, " bytes of disk, ", space.available, " are free; free some or cut with --layers");
+    }
+  }
+
+  void commit() {
+    std::error_code ec;
+    fs::rename(path_, output_, ec);
+    if (ec) fail(path_text(output_), ": cannot be given its name: ", ec.message());
+    path_.clear();
+  }
+
+ private:
+  fs::path output_;
+  fs::path path_;
+};
+
+/// Writes stored tensors, a bounded number of rows at a time, and counts them.
+class TensorWriter {
+ public:
+  TensorWriter(const Config& config, const SynthesizeOptions& options, uint64_t total)
+      : config_(config), options_(options), total_(total), cores_(std::max(1u, std::thread::hardware_concurrency())) {}
+
+  void write(const Piece& piece, OutputFile& file) {
+    const RandomTensor tensor(config_, *piece.spec, options_.seed);
+    const bool scale = piece.stored.name != piece.spec->name;
+    const int64_t rows = scale ? tensor.scale_rows() : tensor.rows();
+    const size_t row_bytes = scale ? tensor.scale_row_bytes() : tensor.row_bytes();
+    const auto chunk_rows = static_cast<int64_t>(std::max<uint64_t>(1, kChunkBytes / row_bytes));
+    for (int64_t begin = 0; begin < rows; begin += chunk_rows) {
+      const int64_t end = std::min(rows, begin + chunk_rows);
+      buffer_.resize(static_cast<size_t>(end - begin) * row_bytes);
+      fill(tensor, scale, begin, end, row_bytes);
+      file.write(buffer_.data(), buffer_.size());
+      done_ += buffer_.size();
+      if (options_.progress) options_.progress(done_, total_);
+    }
+  }
+
+ private:
+  void fill(const RandomTensor& tensor, bool scale, int64_t begin, int64_t end, size_t row_bytes) {
+    const auto fill_rows = [&, this](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; ++row) {
+        std::byte* out = buffer_.data() + static_cast<size_t>(row - begin) * row_bytes;
+        scale ? tensor.fill_scale_row(row, out) : tensor.fill_row(row, out);
+      }
+    };
+    const auto parts = static_cast<int64_t>(std::clamp<uint64_t>(buffer_.size() / kThreadBytes, 1, cores_));
+    const auto bound = [&](int64_t part) { return begin + (end - begin) * part / parts; };
+    std::vector<std::jthread> threads;
+    for (int64_t part = 1; part < parts; ++part) threads.emplace_back(fill_rows, bound(part), bound(part + 1));
+    fill_rows(bound(0), bound(1));
+  }
+
+  const Config& config_;
+  const SynthesizeOptions& options_;
+  uint64_t total_;
+  uint64_t done_ = 0;
+  unsigned cores_;
+  std::vector<std::byte> buffer_;
+};
+
+}  // namespace
+
+void synthesize(const SynthesizeOptions& options) {
+  const ordered_json document = config_to_write(options);
+  const Config config = parse_config(document.dump(), path_text(options.preset_or_config));
+  const std::vector<TensorSpec> table = tensor_table(config);
+  const std::vector<Shard> shards = plan_shards(config, table, options.shard_bytes);
+  const std::string index = index_json(shards);
+  uint64_t total = 0, headers = 0;
+  for (const Shard& shard : shards) {
+    total += shard.bytes;
+    headers += shard_header(shard).size();
+  }
+
+  PartialDirectory directory(options.output);
+  directory.check_space(total + headers + index.size() + kSmallFiles);
+  write_file(directory.path() / "config.json", document.dump(2) + "\n");
+  write_file(directory.path() / "generation_config.json", generation_config(config));
+  TensorWriter writer(config, options, total);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    OutputFile file(directory.path() / shard_name(i, shards.size()));
+    const std::string header = shard_header(shards[i]);
+    file.write(header.data(), header.size());
+    for (const Piece& piece : shards[i].pieces) writer.write(piece, file);
+    file.close();
+  }
+  write_file(directory.path() / "model.safetensors.index.json", index);
+  directory.commit();
+}
+
+}  // namespace dsv4

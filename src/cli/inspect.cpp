@@ -1,0 +1,133 @@
+// dsv4 inspect: what a checkpoint is; every file and tensor checked on the way.
+#include "checkpoint/inspect.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cstdio>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "dsv4/error.h"
+
+namespace dsv4 {
+namespace {
+
+struct InspectArguments {
+  std::filesystem::path checkpoint;
+  bool json = false;
+};
+
+/// 159609485896 -> "159.61 GB".
+std::string with_unit(double value, const std::array<const char*, 5>& units) {
+  size_t unit = 0;
+  while (value >= 1000.0 && unit + 1 < units.size()) {
+    value /= 1000.0;
+    ++unit;
+  }
+  char text[48];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.2f %s", value, units[unit]);
+  return text;
+}
+
+std::string byte_text(uint64_t bytes) { return with_unit(static_cast<double>(bytes), {"bytes", "KB", "MB", "GB", "TB"}); }
+
+std::string parameter_text(int64_t count) {
+  return with_unit(static_cast<double>(count), {"", "thousand", "million", "billion", "trillion"});
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
+void print_text(const InspectReport& r) {
+  const Config& c = r.config;
+  const auto line = [](const char* label, const std::string& text) { std::cout << std::left << std::setw(12) << label << text << '\n'; };
+  line("checkpoint", r.directory);
+  line("model", r.model);
+  line("layers", concat(c.num_hidden_layers, ": ", r.sliding_layers, " sliding, ", r.csa_layers, " CSA, ", r.hca_layers, " HCA; ",
+                        r.hash_routed_layers, " hash-routed"));
+  line("dims", concat("hidden ", c.hidden_size, ", ", c.num_attention_heads, " heads of ", c.head_dim, " (", c.qk_rope_head_dim,
+                      " rotated), q rank ", c.q_lora_rank, ", output ", c.o_groups, " groups of rank ", c.o_lora_rank));
+  line("attention",
+       concat("window ", c.sliding_window, ", indexer ", c.index_n_heads, " heads of ", c.index_head_dim, ", top ", c.index_topk));
+  line("experts", concat(c.n_routed_experts, " routed, ", c.num_experts_per_tok, " a token, ", c.n_shared_experts, " shared, width ",
+                         c.moe_intermediate_size, ", stored as ", joined(r.expert_encodings)));
+  line("vocabulary", concat(c.vocab_size, " tokens, ", c.max_position_embeddings, " positions"));
+  line("parameters", concat(parameter_text(r.parameters), ", ", parameter_text(r.active_parameters), " used by a token"));
+  line("names", r.naming == "mixed" ? "DeepSeek's and transformers'" : concat(r.naming, "'s"));
+  line("tensors", concat(r.tensors, ", ", byte_text(r.bytes)));
+  for (const auto& [dtype, bytes] : r.bytes_by_dtype)
+    line("", concat(dtype, ": ", r.tensors_by_dtype.at(dtype), " tensors, ", byte_text(bytes)));
+  line("files", concat(r.files.size(), ", all checked"));
+  for (const InspectedFile& file : r.files) line("", concat(file.name, ": ", file.tensors, " tensors, ", byte_text(file.bytes)));
+}
+
+void print_json(const InspectReport& r) {
+  const Config& c = r.config;
+  nlohmann::ordered_json json;
+  json["directory"] = r.directory;
+  json["model"] = r.model;
+  json["layers"] = {{"all", c.num_hidden_layers},
+                    {"sliding", r.sliding_layers},
+                    {"csa", r.csa_layers},
+                    {"hca", r.hca_layers},
+                    {"hash_routed", r.hash_routed_layers}};
+  json["dims"] = {{"vocab_size", c.vocab_size},
+                  {"hidden_size", c.hidden_size},
+                  {"num_attention_heads", c.num_attention_heads},
+                  {"head_dim", c.head_dim},
+                  {"qk_rope_head_dim", c.qk_rope_head_dim},
+                  {"q_lora_rank", c.q_lora_rank},
+                  {"o_groups", c.o_groups},
+                  {"o_lora_rank", c.o_lora_rank},
+                  {"sliding_window", c.sliding_window},
+                  {"index_n_heads", c.index_n_heads},
+                  {"index_head_dim", c.index_head_dim},
+                  {"index_topk", c.index_topk},
+                  {"max_position_embeddings", c.max_position_embeddings}};
+  json["experts"] = {{"routed", c.n_routed_experts},
+                     {"per_token", c.num_experts_per_tok},
+                     {"shared", c.n_shared_experts},
+                     {"width", c.moe_intermediate_size},
+                     {"stored_as", r.expert_encodings}};
+  json["parameters"] = r.parameters;
+  json["active_parameters"] = r.active_parameters;
+  json["naming"] = r.naming;
+  json["tensors"] = r.tensors;
+  json["bytes"] = r.bytes;
+  json["tensors_by_dtype"] = r.tensors_by_dtype;
+  json["bytes_by_dtype"] = r.bytes_by_dtype;
+  json["files"] = nlohmann::ordered_json::array();
+  for (const InspectedFile& file : r.files)
+    json["files"].push_back({{"name", file.name}, {"bytes", file.bytes}, {"tensors", file.tensors}});
+  json["notices"] = r.notices;
+  // File names need not be UTF-8.
+  std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+}
+
+void run_inspect(const InspectArguments& arguments) {
+  const InspectReport report = inspect_checkpoint(Checkpoint::open(arguments.checkpoint));
+  for (const std::string& notice : report.notices) std::cerr << "dsv4: " << notice << '\n';
+  if (arguments.json) {
+    print_json(report);
+  } else {
+    print_text(report);
+  }
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("inspect", "Say what a checkpoint is, and check every file of it");
+  const auto arguments = std::make_shared<InspectArguments>();
+  command->add_option("checkpoint", arguments->checkpoint, "Checkpoint directory")->required();
+  command->add_flag("--json", arguments->json, "Print a JSON object");
+  command->callback([arguments] { run_inspect(*arguments); });
+}
+
+}  // namespace dsv4

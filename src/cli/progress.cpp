@@ -1,0 +1,81 @@
+// Progress on stderr, so that stdout stays data.
+#include "cli/progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace dsv4 {
+namespace {
+
+constexpr std::chrono::milliseconds kBarInterval{100};
+constexpr std::chrono::seconds kLineInterval{10};
+constexpr int kBarCells = 24;
+
+/// "1:05" or "2:07:09".
+std::string clock_text(double seconds) {
+  const auto all = static_cast<long long>(seconds + 0.5);
+  char text[48];
+  if (all >= 3600) {
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", all / 3600, all / 60 % 60, all % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%lld:%02lld", all / 60, all % 60);
+  }
+  return text;
+}
+
+double share_of(uint64_t done, uint64_t total) {
+  return total == 0 ? 1.0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+}
+
+std::string bar(double share) {
+  const auto filled = static_cast<size_t>(share * kBarCells);
+  return "[" + std::string(filled, '=') + std::string(kBarCells - filled, ' ') + "] ";
+}
+
+}  // namespace
+
+std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds) {
+  const double unit = total >= 1000000000 ? 1e9 : 1e6;
+  const double rate = seconds > 0.0 ? static_cast<double>(done) / seconds : 0.0;
+  char text[160];
+  std::snprintf(text, sizeof text, ": %d%%, %.1f of %.1f %s, %.2f GB/s", static_cast<int>(share_of(done, total) * 100.0),
+                static_cast<double>(done) / unit, static_cast<double>(total) / unit, unit == 1e9 ? "GB" : "MB", rate / 1e9);
+  std::string line = what + text;
+  if (rate > 0.0 && done < total) line += ", " + clock_text(static_cast<double>(total - done) / rate) + " left";
+  return line;
+}
+
+Progress::Progress(std::string what)
+    : what_(std::move(what)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), printed_(start_) {}
+
+Progress::~Progress() { finish(); }
+
+void Progress::update(uint64_t done, uint64_t total) {
+  const Clock::time_point now = Clock::now();
+  const bool due = terminal_ ? now - printed_ >= kBarInterval : now - printed_ >= kLineInterval;
+  if (!due) return;
+  printed_ = now;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  std::string line = progress_line(what_, done, total, seconds);
+  if (!terminal_) {
+    std::fprintf(stderr, "%s\n", line.c_str());
+    return;
+  }
+  line.insert(what_.size() + 2, bar(share_of(done, total)));
+  const size_t visible = line.size();
+  if (visible < width_) line.append(width_ - visible, ' ');  // wipes the rest of a longer line
+  width_ = visible;
+  std::fprintf(stderr, "\r%s", line.c_str());
+  std::fflush(stderr);
+}
+
+void Progress::finish() {
+  if (width_ == 0) return;
+  std::fprintf(stderr, "\r%s\r", std::string(width_, ' ').c_str());
+  std::fflush(stderr);
+  width_ = 0;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,38 @@
+// Progress of a long copy on stderr: a bar on a terminal, a plain line every ten seconds anywhere else.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace dsv4 {
+
+/// One line: what, share done, bytes, GB/s so far and the time that is left, e.g. "synth: 50%, 7.0 of 14.0 GB, 0.61 GB/s, 0:11 left".
+/// `seconds` is the time since the start.
+std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds);
+
+class Progress {
+ public:
+  explicit Progress(std::string what);
+  /// Ends the bar's line, also when an error ends the work.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// Bytes done and in all; may be called for every byte written: prints only when it is time to. From one thread.
+  void update(uint64_t done, uint64_t total);
+
+  /// Clears the bar; what comes next starts on a fresh line.
+  void finish();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::string what_;
+  bool terminal_;
+  Clock::time_point start_;
+  Clock::time_point printed_;
+  size_t width_ = 0;  ///< of the line on the terminal now
+};
+
+}  // namespace dsv4

@@ -1,0 +1,17 @@
+// Token ids on the command line: --tokens 1,2,3 and --tokens-file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace dsv4 {
+
+/// "1,2,3", separated by commas or white space. Error that names `where` for anything else.
+std::vector<int64_t> parse_tokens(const std::string& text, const std::string& where);
+
+/// A text file of ids as parse_tokens takes them, or a JSON array of them.
+std::vector<int64_t> read_tokens_file(const std::filesystem::path& path);
+
+}  // namespace dsv4

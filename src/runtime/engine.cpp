@@ -1,0 +1,91 @@
+// Loading and compiling a model folder.
+#include "runtime/engine.h"
+
+#include <chrono>
+#include <set>
+
+#include "dsv4/error.h"
+#include "openvino/openvino.hpp"
+#include "openvino/opsets/opset15.hpp"
+
+namespace dsv4 {
+
+namespace fs = std::filesystem;
+namespace op = ov::opset15;
+
+namespace {
+
+std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
+  const fs::path xml = folder / "openvino_model.xml", bin = folder / "openvino_model.bin";
+  for (const fs::path& file : {xml, bin}) {
+    if (!fs::is_regular_file(file)) fail(file.string(), ": not found; expected a folder that `dsv4 convert` wrote");
+  }
+  try {
+    return ov::Core().read_model(xml, bin);
+  } catch (const ov::Exception& e) {
+    fail(xml.string(), ": OpenVINO cannot read it: ", first_line(e.what()));
+  }
+}
+
+std::set<std::string> input_names(const ov::Model& model) {
+  std::set<std::string> names;
+  for (const auto& input : model.inputs()) {
+    for (const std::string& name : input.get_names()) names.insert(name);
+  }
+  return names;
+}
+
+bool check_interface(const ov::Model& model, const Config& config, const fs::path& folder) {
+  const std::set<std::string> names = input_names(model);
+  const bool prefill_only = names == std::set<std::string>{"input_ids"};
+  const bool stateful = names == std::set<std::string>{"input_ids", "attention_mask", "position_ids", "beam_idx"};
+  if (!prefill_only && !stateful) fail(folder.string(), ": the inputs of openvino_model.xml are not those of a dsv4 model; convert the checkpoint again");
+  const ov::PartialShape logits = model.output("logits").get_partial_shape();
+  if (logits.rank() != 3 || logits[2] != config.vocab_size) {
+    fail(folder.string(), ": config.json says vocab_size ", config.vocab_size, " but the logits of openvino_model.xml are ", logits.to_string());
+  }
+  return stateful;
+}
+
+// The head on the last position only: Gather in front of the last MatMul, whose input is [B,S,D].
+void keep_last_position(ov::Model& model) {
+  const auto result = model.get_results().front();
+  const auto head = ov::as_type_ptr<op::MatMul>(result->get_input_node_shared_ptr(0));
+  if (!head) fail("the model does not end in a MatMul; convert the checkpoint again");
+  const auto last = std::make_shared<op::Gather>(head->input_value(0), op::Constant::create(ov::element::i32, {1}, {-1}),
+                                                 op::Constant::create(ov::element::i32, {}, {1}));  // [B,S,D] -> [B,1,D]
+  head->input(0).replace_source_output(last);
+  model.validate_nodes_and_infer_types();
+}
+
+}  // namespace
+
+std::string first_line(const std::string& text) {
+  // OpenVINO's messages begin with the place in its source; the reason follows on later lines.
+  std::string line;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    if (!part.empty() && part.find("Exception from ") == std::string::npos) line += (line.empty() ? "" : " ") + part;
+    begin = end + 1;
+  }
+  return line.substr(0, 400);
+}
+
+Engine::Engine(const fs::path& folder, const EngineOptions& options) : options_(options), config_(read_config(folder)) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::shared_ptr<ov::Model> model = read_ir(folder);
+  stateful_ = check_interface(*model, config_, folder);
+  if (!options.all_logits) keep_last_position(*model);
+
+  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
+  if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
+  try {
+    compiled_ = ov::Core().compile_model(model, options.device, properties);
+  } catch (const ov::Exception& e) {
+    fail("OpenVINO cannot compile ", folder.string(), " for the device ", options.device, ": ", first_line(e.what()));
+  }
+  compile_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace dsv4

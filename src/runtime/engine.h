@@ -1,0 +1,42 @@
+// A loaded model folder: the IR compiled for a device, its config, and the sessions that run on it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "checkpoint/config.h"
+#include "openvino/runtime/compiled_model.hpp"
+
+namespace dsv4 {
+
+struct EngineOptions {
+  std::string device = "CPU";
+  int threads = 0;          ///< 0: the device's default
+  bool all_logits = false;  ///< sessions return logits of every position; else of the last one only, and the head runs on that alone
+};
+
+/// What an OpenVINO exception says, on one line.
+std::string first_line(const std::string& text);
+
+/// Reads and compiles once; sessions share it. The portable program is run in float32 whatever the CPU prefers, so that results are the same everywhere.
+class Engine {
+ public:
+  /// `folder` is what `dsv4 convert` wrote. Error when files are missing or are not a dsv4 model.
+  explicit Engine(const std::filesystem::path& folder, const EngineOptions& options = {});
+
+  const Config& config() const { return config_; }
+  bool stateful() const { return stateful_; }  ///< false: the prefill-only form, which runs the whole sequence every time
+  const EngineOptions& options() const { return options_; }
+  const ov::CompiledModel& compiled() const { return compiled_; }
+  double compile_seconds() const { return compile_seconds_; }
+
+ private:
+  EngineOptions options_;
+  Config config_;
+  bool stateful_ = true;
+  double compile_seconds_ = 0.0;
+  ov::CompiledModel compiled_;
+};
+
+}  // namespace dsv4

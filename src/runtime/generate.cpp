@@ -1,0 +1,42 @@
+// The generation loop.
+#include "runtime/generate.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+Generated generate(Session& session, const Config& config, std::span<const int64_t> prompt, const GenerateOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  if (options.max_new_tokens < 0) fail("number of new tokens ", options.max_new_tokens, ": expected 0 or more");
+  Sampler sampler(options.sampler);
+  Generated out;
+
+  Clock::time_point start = Clock::now();
+  out.prompt_logits = session.feed(prompt);
+  out.prefill_seconds = seconds_since(start);
+  if (options.max_new_tokens == 0) return out;
+
+  const size_t vocab = static_cast<size_t>(config.vocab_size);
+  const std::vector<float>* logits = &out.prompt_logits;
+  std::vector<float> step;
+  start = Clock::now();
+  while (true) {
+    const int64_t token = sampler.sample(std::span(*logits).last(vocab));
+    out.tokens.push_back(token);
+    if (options.on_token) options.on_token(token);
+    const auto& eos = config.eos_token_ids;
+    out.stopped_at_eos = !options.ignore_eos && std::find(eos.begin(), eos.end(), token) != eos.end();
+    if (out.stopped_at_eos || static_cast<int64_t>(out.tokens.size()) == options.max_new_tokens) break;
+    step = session.feed(std::span(&token, 1));
+    logits = &step;
+    ++out.decoded;
+  }
+  out.decode_seconds = seconds_since(start);
+  return out;
+}
+
+}  // namespace dsv4
