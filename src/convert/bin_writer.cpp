@@ -68,9 +68,9 @@ struct Piece {
   const std::string* tensor = nullptr;
   int64_t row_begin = 0;
   int64_t row_end = 0;
+  int64_t rows = 0;  // of the tensor
   int64_t columns = 0;
   uint64_t offset = 0;
-  bool last = false;  // of its tensor
 };
 
 // Rows and columns of a tensor of rank 1 (one row) or 2.
@@ -91,7 +91,7 @@ class PieceQueue {
     const auto [rows, columns] = rows_and_columns(checkpoint_.shape(tensor));
     const int64_t step = std::max<int64_t>(1, kChunkElements / columns);
     const int64_t end = std::min(rows, row_ + step);
-    piece = {&constant, &tensor, row_, end, columns, constant.offset + written_, end == rows};
+    piece = {&constant, &tensor, row_, end, rows, columns, constant.offset + written_};
     written_ += static_cast<uint64_t>((end - row_) * columns) * constant.type.size();
     row_ = end;
     if (row_ == rows) {
@@ -114,6 +114,15 @@ class PieceQueue {
   int64_t row_ = 0;
   uint64_t written_ = 0;
 };
+
+// Gives the source pages of the piece back: a tensor such as the embedding is larger than all buffers here. Its last piece takes the pages between.
+void release_rows(const Checkpoint& checkpoint, const Piece& piece) {
+  if (piece.row_end == piece.rows) return checkpoint.release(*piece.tensor);
+  const TensorView& source = checkpoint.stored(*piece.tensor);
+  const size_t row_bytes = source.bytes.size() / static_cast<size_t>(piece.rows);
+  source.file->release(source.bytes.subspan(static_cast<size_t>(piece.row_begin) * row_bytes,
+                                            static_cast<size_t>(piece.row_end - piece.row_begin) * row_bytes));
+}
 
 void check_f16(const Piece& piece, const std::vector<float>& values) {
   for (const float value : values) {
@@ -161,7 +170,7 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
             file.write_at(piece.offset, values.data(), bytes);
           }
         }
-        if (piece.last) checkpoint.release(*piece.tensor);
+        release_rows(checkpoint, piece);
         done += bytes;
         if (progress) {
           const std::lock_guard lock(mutex);

@@ -1,0 +1,161 @@
+// Attention in closed form: each token over exactly the rows that the visibility rules give it, with no cache.
+#include "reference/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+#include "reference/cache_quantization.h"
+#include "reference/rope.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr int64_t kQueryBlock = 256;  // tokens whose queries are held at once: [256, H*hd]
+
+/// Everything that queries look at.
+struct Keys {
+  Matrix window;                                // [T, hd], one row a position
+  Matrix compressed;                            // [T / m, hd]
+  std::vector<std::vector<int32_t>> selection;  // [T] in CSA layers
+};
+
+void quantise_nope_dims(const Config& config, Matrix& rows) {
+  for (int64_t i = 0; i < rows.rows; ++i) round_through_fp8(rows.row(i), rows.cols - config.qk_rope_head_dim);
+}
+
+Keys make_keys(const LayerContext& context, const Matrix& x, const Matrix& qr, const RotaryTable& rope) {
+  const Checkpoint& checkpoint = context.checkpoint;
+  const Config& config = checkpoint.config();
+  const std::string prefix = context.prefix + "attn.";
+  Keys keys;
+  keys.window = rms_norm(linear(x, read_matrix(checkpoint, prefix + "wkv.weight"), context.threads),
+                         read_vector(checkpoint, prefix + "kv_norm.weight"), config.rms_norm_eps);
+  for (int64_t t = 0; t < x.rows; ++t) rope.rotate(keys.window.row(t), config.head_dim, t);
+  if (context.layer.kind != LayerKind::kSliding) keys.compressed = compressed_entries(context, prefix + "compressor.", x, rope);
+  if (context.layer.kind == LayerKind::kCsa) keys.selection = select_entries(context, x, qr, rope);
+  if (context.simulate_cache_quantization) {
+    quantise_nope_dims(config, keys.window);
+    quantise_nope_dims(config, keys.compressed);
+  }
+  return keys;
+}
+
+/// The rows that the query at position t sees, as float64 (spec 2.6).
+Matrix64 visible_rows(const LayerContext& context, const Keys& keys, int64_t t) {
+  const int64_t window_begin = std::max(int64_t{0}, t - context.checkpoint.config().sliding_window + 1);
+  std::vector<int32_t> every;
+  const std::vector<int32_t>* entries = &every;
+  if (context.layer.kind == LayerKind::kCsa) {
+    entries = &keys.selection[static_cast<size_t>(t)];
+  } else if (context.layer.kind == LayerKind::kHca) {
+    every.resize(static_cast<size_t>((t + 1) / context.layer.compress_ratio));
+    std::iota(every.begin(), every.end(), 0);
+  }
+  const int64_t window = t + 1 - window_begin;
+  Matrix64 rows(window + static_cast<int64_t>(entries->size()), keys.window.cols);
+  std::copy(keys.window.row(window_begin), keys.window.row(t + 1), rows.values.begin());
+  for (size_t i = 0; i < entries->size(); ++i) {
+    std::copy_n(keys.compressed.row((*entries)[i]), rows.cols, rows.row(window + static_cast<int64_t>(i)));
+  }
+  return rows;
+}
+
+/// One head: softmax over the rows with a sink in the denominator; K = V. q and out hold hd values.
+void attend(const double* q, const Matrix64& rows, double sink, std::vector<double>& out) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(rows.cols));
+  std::vector<double> scores(static_cast<size_t>(rows.rows));
+  double max = sink;
+  for (int64_t i = 0; i < rows.rows; ++i) {
+    scores[static_cast<size_t>(i)] = dot(q, rows.row(i), rows.cols) * scale;
+    max = std::max(max, scores[static_cast<size_t>(i)]);
+  }
+  double total = std::exp(sink - max);
+  std::fill(out.begin(), out.end(), 0.0);
+  for (int64_t i = 0; i < rows.rows; ++i) {
+    const double weight = std::exp(scores[static_cast<size_t>(i)] - max);
+    total += weight;
+    const double* value = rows.row(i);
+    for (int64_t d = 0; d < rows.cols; ++d) out[static_cast<size_t>(d)] += weight * value[d];
+  }
+  for (double& v : out) v /= total;
+}
+
+/// Queries [n, H*hd] of the positions from `first` on are replaced by the attention's outputs, rotated back.
+void attend_block(const LayerContext& context, const Keys& keys, const RotaryTable& rope, const std::vector<float>& sinks, int64_t first,
+                  Matrix& queries) {
+  const Config& config = context.checkpoint.config();
+  const int64_t dims = config.head_dim;
+  parallel_for(context.threads, queries.rows, [&](int64_t begin, int64_t end) {
+    std::vector<double> query(static_cast<size_t>(dims));
+    std::vector<double> out(static_cast<size_t>(dims));
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t t = first + row;
+      const Matrix64 rows = visible_rows(context, keys, t);
+      for (int64_t h = 0; h < config.num_attention_heads; ++h) {
+        float* head = queries.row(row) + h * dims;
+        const double factor = inverse_rms(head, dims, config.rms_norm_eps);
+        for (int64_t d = 0; d < dims; ++d) head[d] = static_cast<float>(head[d] * factor);
+        rope.rotate(head, dims, t);
+        std::copy_n(head, dims, query.begin());
+        attend(query.data(), rows, sinks[static_cast<size_t>(h)], out);
+        std::transform(out.begin(), out.end(), head, [](double v) { return static_cast<float>(v); });
+        rope.rotate_back(head, dims, t);
+      }
+    }
+  });
+}
+
+/// z_g = wo_a[g] o_g for each group of heads, concatenated: [n, G*r].
+Matrix grouped_projection(const std::vector<Matrix>& wo_a, const Matrix& heads, int threads) {
+  const auto groups = static_cast<int64_t>(wo_a.size());
+  const int64_t width = heads.cols / groups;
+  const int64_t rank = wo_a.front().rows;
+  Matrix z(heads.rows, groups * rank);
+  for (int64_t g = 0; g < groups; ++g) {
+    Matrix group(heads.rows, width);
+    for (int64_t t = 0; t < heads.rows; ++t) std::copy_n(heads.row(t) + g * width, width, group.row(t));
+    const Matrix projected = linear(group, wo_a[static_cast<size_t>(g)], threads);
+    for (int64_t t = 0; t < heads.rows; ++t) std::copy_n(projected.row(t), rank, z.row(t) + g * rank);
+  }
+  return z;
+}
+
+std::vector<Matrix> read_groups(const LayerContext& context) {
+  const Config& config = context.checkpoint.config();
+  const Matrix all = read_matrix(context.checkpoint, context.prefix + "attn.wo_a.weight");
+  std::vector<Matrix> groups;
+  for (int64_t g = 0; g < config.o_groups; ++g) groups.push_back(row_range(all, g * config.o_lora_rank, (g + 1) * config.o_lora_rank));
+  return groups;
+}
+
+}  // namespace
+
+Matrix attention(const LayerContext& context, const Matrix& x, std::vector<std::vector<int32_t>>* index_selection) {
+  const Checkpoint& checkpoint = context.checkpoint;
+  const Config& config = checkpoint.config();
+  const std::string prefix = context.prefix + "attn.";
+  const RotaryTable rope(config, context.layer.kind, x.rows);
+  const Matrix qr = rms_norm(linear(x, read_matrix(checkpoint, prefix + "wq_a.weight"), context.threads),
+                             read_vector(checkpoint, prefix + "q_norm.weight"), config.rms_norm_eps);
+  Keys keys = make_keys(context, x, qr, rope);
+
+  const std::vector<float> sinks = read_vector(checkpoint, prefix + "attn_sink");
+  const Matrix wq_b = read_matrix(checkpoint, prefix + "wq_b.weight");
+  const std::vector<Matrix> wo_a = read_groups(context);
+  const Matrix wo_b = read_matrix(checkpoint, prefix + "wo_b.weight");
+  Matrix out(x.rows, config.hidden_size);
+  for (int64_t first = 0; first < x.rows; first += kQueryBlock) {
+    const int64_t end = std::min(x.rows, first + kQueryBlock);
+    Matrix heads = linear(row_range(qr, first, end), wq_b, context.threads);
+    attend_block(context, keys, rope, sinks, first, heads);
+    const Matrix block = linear(grouped_projection(wo_a, heads, context.threads), wo_b, context.threads);
+    std::copy(block.values.begin(), block.values.end(), out.row(first));
+  }
+  if (index_selection != nullptr) *index_selection = std::move(keys.selection);
+  return out;
+}
+
+}  // namespace dsv4::reference

@@ -1,0 +1,119 @@
+// The loop over layers: streams in, one layer's weights at a time, streams out; then the head in slices of the vocabulary.
+#include "reference/reference.h"
+
+#include <algorithm>
+
+#include "dsv4/error.h"
+#include "reference/attention.h"
+#include "reference/experts.h"
+#include "reference/hyper_connections.h"
+#include "reference/linear_algebra.h"
+
+namespace dsv4 {
+namespace {
+
+using reference::HyperInput;
+using reference::LayerContext;
+using reference::Matrix;
+using reference::read_vector;
+
+constexpr int64_t kHeadRows = 4096;  // rows of head.weight held as float32 at once
+
+void check_tokens(std::span<const int64_t> tokens, int64_t vocab) {
+  if (tokens.empty()) fail("reference: no tokens, expected at least one token id");
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    if (tokens[t] < 0 || tokens[t] >= vocab) {
+      fail("reference: token ", t, " is id ", tokens[t], ", expected 0..", vocab - 1, " (the checkpoint's vocab_size is ", vocab, ")");
+    }
+  }
+}
+
+/// Every stream begins as the token's embedding: [T, hc*D].
+Matrix embed(const Checkpoint& checkpoint, std::span<const int64_t> tokens) {
+  const Config& config = checkpoint.config();
+  Matrix streams(static_cast<int64_t>(tokens.size()), config.hc_mult * config.hidden_size);
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    float* row = streams.row(static_cast<int64_t>(t));
+    checkpoint.read_rows("embed.weight", tokens[t], tokens[t] + 1, row);
+    for (int64_t j = 1; j < config.hc_mult; ++j) std::copy_n(row, config.hidden_size, row + j * config.hidden_size);
+  }
+  checkpoint.release("embed.weight");
+  return streams;
+}
+
+/// What one layer leaves in the trace.
+struct LayerTrace {
+  std::vector<int32_t> expert_ids;
+  std::vector<std::vector<int32_t>> index_selection;
+};
+
+void run_layer(const LayerContext& context, std::span<const int64_t> tokens, Matrix& streams, LayerTrace& trace) {
+  const Checkpoint& checkpoint = context.checkpoint;
+  const double eps = checkpoint.config().rms_norm_eps;
+  {
+    const HyperInput site = hyper_pre(checkpoint, context.prefix + "hc_attn_", streams, context.threads);
+    const Matrix x = rms_norm(site.y, read_vector(checkpoint, context.prefix + "attn_norm.weight"), eps);
+    hyper_post(site, attention(context, x, &trace.index_selection), streams, context.threads);
+  }
+  const HyperInput site = hyper_pre(checkpoint, context.prefix + "hc_ffn_", streams, context.threads);
+  const Matrix x = rms_norm(site.y, read_vector(checkpoint, context.prefix + "ffn_norm.weight"), eps);
+  hyper_post(site, mixture_of_experts(context, x, tokens, &trace.expert_ids), streams, context.threads);
+}
+
+/// logits [T, V] of the normed hidden states h [T, D].
+std::vector<float> head(const Checkpoint& checkpoint, const Matrix& h, int threads) {
+  const int64_t vocab = checkpoint.config().vocab_size;
+  std::vector<float> logits(static_cast<size_t>(h.rows * vocab));
+  for (int64_t begin = 0; begin < vocab; begin += kHeadRows) {
+    const int64_t end = std::min(vocab, begin + kHeadRows);
+    Matrix w(end - begin, h.cols);
+    checkpoint.read_rows("head.weight", begin, end, w.values.data());
+    const Matrix part = linear(h, w, threads);
+    for (int64_t t = 0; t < h.rows; ++t) std::copy_n(part.row(t), part.cols, logits.begin() + t * vocab + begin);
+  }
+  checkpoint.release("head.weight");
+  return logits;
+}
+
+}  // namespace
+
+Reference::Reference(const Checkpoint& checkpoint, ReferenceOptions options) : checkpoint_(checkpoint), options_(options) {
+  const int64_t layers = checkpoint.config().num_hidden_layers;
+  if (options.layers < -1 || options.layers > layers) {
+    fail("reference: ", options.layers, " layers asked for, expected 0..", layers, " or -1 for all");
+  }
+  if (options.layers == -1) options_.layers = layers;
+  if (options.threads < 0) fail("reference: ", options.threads, " threads asked for, expected 0 (all cores) or more");
+}
+
+std::vector<float> Reference::logits(std::span<const int64_t> tokens, ReferenceTrace* trace) const {
+  const Config& config = checkpoint_.config();
+  check_tokens(tokens, config.vocab_size);
+  if (trace != nullptr) *trace = {};
+  Matrix streams = embed(checkpoint_, tokens);
+  for (int64_t l = 0; l < options_.layers; ++l) {
+    const LayerContext context = {checkpoint_, config.layers[static_cast<size_t>(l)], concat("layers.", l, "."),
+                                  options_.simulate_cache_quantization, options_.threads};
+    LayerTrace layer;
+    run_layer(context, tokens, streams, layer);
+    if (trace != nullptr) {
+      trace->streams.push_back(streams.values);
+      trace->expert_ids.push_back(std::move(layer.expert_ids));
+      trace->index_selection.push_back(std::move(layer.index_selection));
+    }
+  }
+  const Matrix joined = hyper_head(checkpoint_, streams, options_.threads);
+  return head(checkpoint_, rms_norm(joined, read_vector(checkpoint_, "norm.weight"), config.rms_norm_eps), options_.threads);
+}
+
+std::vector<int64_t> Reference::greedy(std::span<const int64_t> tokens, int64_t n) const {
+  std::vector<int64_t> sequence(tokens.begin(), tokens.end());
+  for (int64_t i = 0; i < n; ++i) {
+    const std::vector<float> all = logits(sequence);
+    const auto last = all.end() - static_cast<std::ptrdiff_t>(checkpoint_.config().vocab_size);
+    sequence.push_back(std::max_element(last, all.end()) - last);
+  }
+  return {sequence.begin() + static_cast<std::ptrdiff_t>(tokens.size()), sequence.end()};
+}
+
+}  // namespace dsv4
