@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "cli/progress.h"
 #include "convert/convert.h"
 #include "dsv4/error.h"
@@ -52,8 +53,9 @@ void add_convert_command(CLI::App& app) {
   const auto arguments = std::make_shared<ConvertArguments>();
   command->add_option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published")->required();
   command->add_option("output", arguments->options.output, "Model folder to create")->required();
-  command->add_option("--weight-format", arguments->format, "fp32 or fp16 (int8, int4 and mxfp4 are not in this version)")->capture_default_str();
-  command->add_option("--layers", arguments->options.layers, "Convert the first N layers only")->check(CLI::PositiveNumber);
+  command->add_option("--weight-format", arguments->format, "fp32 or fp16 (int8, int4 and mxfp4 are not in this version)")
+      ->capture_default_str();
+  command->add_option("--layers", arguments->options.layers, "Convert the first N layers only")->check(at_least(1));
   command->add_flag("--disable-stateful", arguments->disable_stateful, "Prefill-only form: one input, input_ids, and no state");
   command->add_flag("--disable-convert-tokenizer", arguments->disable_tokenizer,
                     "Accepted for habit: tokenizer models are not written in this version, the checkpoint's tokenizer files are copied");

@@ -58,7 +58,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::RequiredError& error) {
     // CLI11 reports a mistyped subcommand as one that is missing.
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
-      return report("no such subcommand: " + app.remaining().front() + "; see dsv4 --help", kExitUsage);
+      return report("no such subcommand or option: " + app.remaining().front() + "; see dsv4 --help", kExitUsage);
     }
     return report(std::string(error.what()) + "; see dsv4 --help", kExitUsage);
   } catch (const CLI::ParseError& error) {

@@ -2,9 +2,11 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <string>
 
 #include "checkpoint/synthesize.h"
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "cli/progress.h"
 
 namespace dsv4 {
@@ -27,7 +29,7 @@ void add_synth_command(CLI::App& app) {
   command->add_option("--layers", options->layers, "Only the first N layers, without the MTP block")->check(CLI::Range(1, 1024));
   command->add_option("--seed", options->seed, "The same seed gives the same bytes on every machine")
       ->capture_default_str()
-      ->check(CLI::Validator([](const std::string& text) { return text.rfind('-', 0) == 0 ? "Seed " + text + " is negative" : ""; }, ""));
+      ->check(unsigned_64());
   command->callback([options] { run_synth(*options); });
 }
 

@@ -17,7 +17,8 @@ std::vector<int64_t> parse_tokens(const std::string& text, const std::string& wh
     int64_t id = 0;
     const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, id);
     if (error != std::errc() || stop != text.data() + end) {
-      fail(where, ": \"", text.substr(begin, std::min<size_t>(end - begin, 40)), "\" is not a token id; expected numbers separated by commas");
+      fail(where, ": \"", text.substr(begin, std::min<size_t>(end - begin, 40)),
+           "\" is not a token id; expected numbers separated by commas");
     }
     tokens.push_back(id);
     begin = text.find_first_not_of(kSeparators, end);
@@ -27,6 +28,7 @@ std::vector<int64_t> parse_tokens(const std::string& text, const std::string& wh
 }
 
 std::vector<int64_t> read_tokens_file(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) fail(path.string(), ": is a directory; expected a file of token ids");
   std::ifstream in(path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   if (!in.good() && !in.eof()) fail(path.string(), ": cannot be read");

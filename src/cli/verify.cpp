@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/option_checks.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "reference/compare.h"
@@ -40,8 +41,8 @@ void run_verify(VerifyArguments& arguments) {
   const Engine engine(arguments.model, arguments.engine);
   const int64_t vocab = engine.config().vocab_size, layers = engine.config().num_hidden_layers;
   if (checkpoint.config().vocab_size != vocab || checkpoint.config().num_hidden_layers < layers) {
-    fail(arguments.model.string(), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", arguments.checkpoint.string(), " has ",
-         checkpoint.config().vocab_size, " and ", checkpoint.config().num_hidden_layers, "; it was made from another checkpoint");
+    fail(arguments.model.string(), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", arguments.checkpoint.string(),
+         " has ", checkpoint.config().vocab_size, " and ", checkpoint.config().num_hidden_layers, "; it was made from another checkpoint");
   }
   const std::vector<int64_t> tokens = !arguments.tokens.empty()        ? parse_tokens(arguments.tokens, "--tokens")
                                       : !arguments.tokens_file.empty() ? read_tokens_file(arguments.tokens_file)
@@ -64,8 +65,10 @@ void run_verify(VerifyArguments& arguments) {
     json["passed"] = passed;
     std::printf("%s\n", json.dump().c_str());
   } else {
-    std::printf("tokens            %zu\nmax |logit|       %.4g\nmax difference    %.3g\nmean difference   %.3g\nKL divergence     %.3g\ngreedy match      %lld of %zu\n",
-                tokens.size(), d.max_logit, d.max, d.mean, d.kl, static_cast<long long>(d.greedy_match), tokens.size());
+    std::printf(
+        "tokens            %zu\nmax |logit|       %.4g\nmax difference    %.3g\nmean difference   %.3g\nKL divergence     %.3g\ngreedy "
+        "match      %lld of %zu\n",
+        tokens.size(), d.max_logit, d.max, d.mean, d.kl, static_cast<long long>(d.greedy_match), tokens.size());
   }
   std::fflush(stdout);
   if (!passed) {
@@ -83,10 +86,14 @@ void add_verify_command(CLI::App& app) {
   command->add_option("model", arguments->model, "Model folder made from it")->required();
   command->add_option("--tokens", arguments->tokens, "Token ids to compare on: 1,2,3");
   command->add_option("--tokens-file", arguments->tokens_file, "Token ids in a file");
-  command->add_option("--length", arguments->length, "Without --tokens: how many ids, spread over the vocabulary")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--tolerance", arguments->tolerance, "Largest difference allowed, in units of the largest |logit|; more is exit code 1")->capture_default_str();
+  command->add_option("--length", arguments->length, "Without --tokens: how many ids, spread over the vocabulary")
+      ->capture_default_str()
+      ->check(at_least(1));
+  command
+      ->add_option("--tolerance", arguments->tolerance, "Largest difference allowed, in units of the largest |logit|; more is exit code 1")
+      ->capture_default_str();
   command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();
-  command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(CLI::NonNegativeNumber);
+  command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(at_least(0));
   command->add_flag("--json", arguments->json, "Print one JSON object");
   command->callback([arguments] { run_verify(*arguments); });
 }

@@ -32,7 +32,8 @@ class File {
     if (fd_ < 0) fail("cannot create ", path.string(), ": ", std::strerror(errno));
     const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
     if (error == ENOSPC) fail(path.string(), ": the disk has no room for ", size, " bytes; free some or choose another output");
-    if (error != 0 && error != EOPNOTSUPP && error != EINVAL) fail("cannot reserve ", size, " bytes for ", path.string(), ": ", std::strerror(error));
+    if (error != 0 && error != EOPNOTSUPP && error != EINVAL)
+      fail("cannot reserve ", size, " bytes for ", path.string(), ": ", std::strerror(error));
   }
   ~File() {
     if (fd_ >= 0) ::close(fd_);

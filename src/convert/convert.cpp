@@ -130,8 +130,8 @@ ConvertReport convert(const ConvertOptions& options) {
 
   PartialDirectory directory(output);
   check_disk(directory.path(), report.bin_bytes + report.xml_bytes);
-  write_bin(conversion.checkpoint, conversion.plan, conversion.small_offset, conversion.ir.small_constants, directory.path() / "openvino_model.bin",
-            options.progress);
+  write_bin(conversion.checkpoint, conversion.plan, conversion.small_offset, conversion.ir.small_constants,
+            directory.path() / "openvino_model.bin", options.progress);
   write_text(directory.path() / "openvino_model.xml", conversion.ir.xml);
   const std::string config_json = read_text(options.checkpoint / "config.json");
   write_text(directory.path() / "config.json", options.layers < 0 ? config_json : first_layers(config_json, options.layers));

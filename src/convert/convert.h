@@ -17,7 +17,7 @@ struct ConvertOptions {
   std::filesystem::path output;  ///< directory to create; appears under this name only when complete
   WeightFormat format = WeightFormat::kFp32;
   bool stateful = true;
-  int64_t layers = -1;  ///< only the first N layers; -1: all
+  int64_t layers = -1;                                          ///< only the first N layers; -1: all
   std::function<void(uint64_t done, uint64_t total)> progress;  ///< bytes of the .bin; may be empty
   std::function<void(const std::string&)> notice;               ///< lines for the user; may be empty
 };

@@ -9,8 +9,9 @@
 namespace dsv4 {
 
 struct IrText {
-  std::string xml;              ///< complete openvino_model.xml
-  std::string small_constants;  ///< bytes of the constants that are part of the graph (shapes, indices), to be stored at `offset` of the .bin
+  std::string xml;  ///< complete openvino_model.xml
+  std::string
+      small_constants;  ///< bytes of the constants that are part of the graph (shapes, indices), to be stored at `offset` of the .bin
 };
 
 /// `offset`: where in the .bin the small constants will lie; StoredConstants keep the offsets that they carry.

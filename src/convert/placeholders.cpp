@@ -83,7 +83,8 @@ ov::Output<ov::Node> PlaceholderWeights::gather_rows(const std::string& name, co
 
 ov::Output<ov::Node> PlaceholderWeights::exact(const std::string& name) {
   const PlannedConstant& c = use(name);
-  if (c.type != ov::element::f32 && c.type != ov::element::i32) fail("the weight ", name, " is needed exactly but is stored as ", c.type.to_string());
+  if (c.type != ov::element::f32 && c.type != ov::element::i32)
+    fail("the weight ", name, " is needed exactly but is stored as ", c.type.to_string());
   return constant(c.name, c.type, c.shape, c.offset, c.bytes);
 }
 

@@ -23,10 +23,10 @@ std::string weight_format_name(WeightFormat format);
 
 /// One constant of the .bin.
 struct PlannedConstant {
-  std::string name;                ///< checkpoint name, or that of an expert stack (graph/weights.h)
+  std::string name;  ///< checkpoint name, or that of an expert stack (graph/weights.h)
   ov::element::Type type;
   ov::Shape shape;
-  uint64_t offset = 0;             ///< in the .bin; a multiple of 64, of 4096 for expert stacks
+  uint64_t offset = 0;  ///< in the .bin; a multiple of 64, of 4096 for expert stacks
   uint64_t bytes = 0;
   std::vector<std::string> parts;  ///< checkpoint tensors, one after another along the first axes of the constant
 };

@@ -24,8 +24,8 @@ struct LayerContext {
 /// `prefix` is that of the compressor's tensors: "layers.2.attn.compressor.".
 Matrix compressed_entries(const LayerContext& context, const std::string& prefix, const Matrix& x, const RotaryTable& rope);
 
-/// For every token the ascending entries that it attends to: the best index_topk of those visible at its position. Equal scores: lowest entry.
-/// x [T, D] is the attention's input, qr [T, R] the normed query latent.
+/// For every token the ascending entries that it attends to: the best index_topk of those visible at its position. Equal scores:
+/// lowest entry. x [T, D] is the attention's input, qr [T, R] the normed query latent.
 std::vector<std::vector<int32_t>> select_entries(const LayerContext& context, const Matrix& x, const Matrix& qr, const RotaryTable& rope);
 
 }  // namespace dsv4::reference

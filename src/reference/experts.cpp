@@ -104,8 +104,7 @@ Matrix64 swiglu(const LayerContext& context, const std::string& prefix, const Ma
 
 }  // namespace
 
-Matrix mixture_of_experts(const LayerContext& context, const Matrix& x, std::span<const int64_t> tokens,
-                          std::vector<int32_t>* expert_ids) {
+Matrix mixture_of_experts(const LayerContext& context, const Matrix& x, std::span<const int64_t> tokens, std::vector<int32_t>* expert_ids) {
   const Config& config = context.checkpoint.config();
   const int64_t k = config.num_experts_per_tok;
   Routing routing = route(context, x, tokens);

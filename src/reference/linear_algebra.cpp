@@ -11,8 +11,8 @@
 namespace dsv4::reference {
 namespace {
 
-constexpr int64_t kLanes = 4;             // partial sums of a dot product
-constexpr int64_t kTokensAtOnce = 4;      // tokens that share one pass over a row of weights
+constexpr int64_t kLanes = 4;              // partial sums of a dot product
+constexpr int64_t kTokensAtOnce = 4;       // tokens that share one pass over a row of weights
 constexpr int64_t kTileDoubles = 1 << 14;  // inputs kept hot as float64: 128 KiB
 
 /// sums[k] = w · x_k for the kTokensAtOnce rows of x, `stride` apart; each sum in the order of `dot`.
@@ -137,8 +137,6 @@ Matrix read_matrix(const Checkpoint& checkpoint, const std::string& name) {
   return m;
 }
 
-std::vector<float> read_vector(const Checkpoint& checkpoint, const std::string& name) {
-  return read_matrix(checkpoint, name).values;
-}
+std::vector<float> read_vector(const Checkpoint& checkpoint, const std::string& name) { return read_matrix(checkpoint, name).values; }
 
 }  // namespace dsv4::reference

@@ -27,8 +27,8 @@ struct MatrixOf {
 using Matrix = MatrixOf<float>;
 using Matrix64 = MatrixOf<double>;
 
-/// Calls body(begin, end) for disjoint ranges that cover [0, n), on `threads` threads (0: all cores). The ranges depend on the number of threads, so a
-/// body must compute each item alone. The first exception of a body is thrown here.
+/// Calls body(begin, end) for disjoint ranges that cover [0, n), on `threads` threads (0: all cores). The ranges depend on the
+/// number of threads, so a body must compute each item alone. The first exception of a body is thrown here.
 void parallel_for(int threads, int64_t n, const std::function<void(int64_t begin, int64_t end)>& body);
 
 /// Σ a_i b_i over n values in float64, always in the same order.

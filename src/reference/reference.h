@@ -17,8 +17,8 @@ struct ReferenceOptions {
 
 /// Intermediate results, filled when a trace is passed. L layers, T tokens.
 struct ReferenceTrace {
-  std::vector<std::vector<float>> streams;  ///< [L] of [T*hc*D]: the residual streams after each layer
-  std::vector<std::vector<int32_t>> expert_ids;      ///< [L] of [T*K]: as selected
+  std::vector<std::vector<float>> streams;                         ///< [L] of [T*hc*D]: the residual streams after each layer
+  std::vector<std::vector<int32_t>> expert_ids;                    ///< [L] of [T*K]: as selected
   std::vector<std::vector<std::vector<int32_t>>> index_selection;  ///< [L] of [T] of ascending entries (indexer layers; empty otherwise)
 };
 

@@ -12,7 +12,8 @@ namespace dsv4::reference {
 /// f_j for j < rd/2. Sliding layers: rope_theta alone. Compressed layers: compress_rope_theta, with YaRN if the config has it.
 std::vector<double> rope_frequencies(const Config& config, LayerKind kind);
 
-/// cos and sin of every (position, j) for one layer class. The angle is the float32 product of position and frequency, as in DeepSeek's code.
+/// cos and sin of every (position, j) for one layer class. The angle is the float32 product of position and frequency, as in
+/// DeepSeek's code.
 class RotaryTable {
  public:
   /// For positions [0, positions).

@@ -39,10 +39,12 @@ bool check_interface(const ov::Model& model, const Config& config, const fs::pat
   const std::set<std::string> names = input_names(model);
   const bool prefill_only = names == std::set<std::string>{"input_ids"};
   const bool stateful = names == std::set<std::string>{"input_ids", "attention_mask", "position_ids", "beam_idx"};
-  if (!prefill_only && !stateful) fail(folder.string(), ": the inputs of openvino_model.xml are not those of a dsv4 model; convert the checkpoint again");
+  if (!prefill_only && !stateful)
+    fail(folder.string(), ": the inputs of openvino_model.xml are not those of a dsv4 model; convert the checkpoint again");
   const ov::PartialShape logits = model.output("logits").get_partial_shape();
   if (logits.rank() != 3 || logits[2] != config.vocab_size) {
-    fail(folder.string(), ": config.json says vocab_size ", config.vocab_size, " but the logits of openvino_model.xml are ", logits.to_string());
+    fail(folder.string(), ": config.json says vocab_size ", config.vocab_size, " but the logits of openvino_model.xml are ",
+         logits.to_string());
   }
   return stateful;
 }

@@ -19,12 +19,12 @@ struct GenerateOptions {
 };
 
 struct Generated {
-  std::vector<int64_t> tokens;         ///< new ones; ends with an EOS token if it stopped there
-  std::vector<float> prompt_logits;    ///< what feed returned for the prompt
+  std::vector<int64_t> tokens;       ///< new ones; ends with an EOS token if it stopped there
+  std::vector<float> prompt_logits;  ///< what feed returned for the prompt
   bool stopped_at_eos = false;
-  double prefill_seconds = 0.0;        ///< the prompt, up to its logits
-  double decode_seconds = 0.0;         ///< the inferences after it
-  int64_t decoded = 0;                 ///< how many those were
+  double prefill_seconds = 0.0;  ///< the prompt, up to its logits
+  double decode_seconds = 0.0;   ///< the inferences after it
+  int64_t decoded = 0;           ///< how many those were
 };
 
 /// Goes on from the session's position.

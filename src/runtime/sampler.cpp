@@ -20,7 +20,8 @@ int64_t argmax(std::span<const float> values) {
 }
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options), state_(options.seed) {
-  if (!(options.temperature >= 0.0) || !std::isfinite(options.temperature)) fail("temperature ", options.temperature, ": expected 0 or more");
+  if (!(options.temperature >= 0.0) || !std::isfinite(options.temperature))
+    fail("temperature ", options.temperature, ": expected 0 or more");
   if (!(options.top_p > 0.0 && options.top_p <= 1.0)) fail("top-p ", options.top_p, ": expected more than 0 and at most 1");
 }
 
@@ -38,7 +39,8 @@ int64_t Sampler::sample(std::span<const float> logits) {
 
   const double top = logits[static_cast<size_t>(best)];
   std::vector<double> weight(logits.size());
-  std::transform(logits.begin(), logits.end(), weight.begin(), [&](float l) { return std::exp((static_cast<double>(l) - top) / options_.temperature); });
+  std::transform(logits.begin(), logits.end(), weight.begin(),
+                 [&](float l) { return std::exp((static_cast<double>(l) - top) / options_.temperature); });
   std::vector<size_t> order(logits.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return weight[a] > weight[b]; });

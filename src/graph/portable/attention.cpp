@@ -23,17 +23,18 @@ Value PortableVocabulary::attention(const Value& x, int64_t layer_index) {
   const Value q_heads = reshape_to(linear(q_latent, prefix + ".wq_b.weight"),
                                    shape_of({sequence.batch(), sequence.length(), i32(std::vector<int32_t>{heads, hd})}));  // [B,S,H,hd]
   const std::vector<float> softmax_scale(static_cast<size_t>(hd), 1.0f / std::sqrt(static_cast<float>(hd)));
-  const Value q = apply_rope(nodes::rms_norm(q_heads, f32(softmax_scale, {hd}), config_.rms_norm_eps), sequence.query_rope(compressed, hd), {hd},
-                             config_.qk_rope_head_dim);
+  const Value q = apply_rope(nodes::rms_norm(q_heads, f32(softmax_scale, {hd}), config_.rms_norm_eps), sequence.query_rope(compressed, hd),
+                             {hd}, config_.qk_rope_head_dim);
 
   // Key = value: one row a position.
   const Value kv_row = reshape_to(linear(x, prefix + ".wkv.weight"),
                                   shape_of({sequence.batch(), i32(1), sequence.length(), i32(hd)}));  // [T,1,D] -> [B,1,S,hd]
-  const Value kv = apply_rope(rms_norm(kv_row, prefix + ".kv_norm.weight"), sequence.key_rope(compressed, hd), {hd}, config_.qk_rope_head_dim);
+  const Value kv =
+      apply_rope(rms_norm(kv_row, prefix + ".kv_norm.weight"), sequence.key_rope(compressed, hd), {hd}, config_.qk_rope_head_dim);
 
   // Key columns: compressed entries, the zero row, the last W-1 positions, this call's positions.
   const std::string window_state = prefix + ".window";
-  const bool rank3 = !compressed;  // the others have their compressor's tail
+  const bool rank3 = !compressed;                                               // the others have their compressor's tail
   const Value past = state_->read_fixed_keys(window_state, window, hd, rank3);  // [B,1,W,hd]
   std::vector<Value> columns = {past, kv};
   Value mask;
@@ -48,14 +49,14 @@ Value PortableVocabulary::attention(const Value& x, int64_t layer_index) {
   }
   const KeyPositions& positions = sequence.keys(layer);
   if (!mask.get_node()) mask = positions.mask;
-  const Value keys = concat(columns, 2);  // [B,1,N,hd]
+  const Value keys = concat(columns, 2);                    // [B,1,N,hd]
   const Value kept = gather(keys, positions.kept_rows, 2);  // [B,1,W,hd]
   state_->write(window_state, rank3 ? reshape(kept, {0, static_cast<int32_t>(window), hd}) : kept);
 
   // The sink takes part in the softmax as the score of the zero row, so that it adds to the denominator alone.
   const Value sink = reshape(weights_.exact(prefix + ".attn_sink"), {1, 1, heads, 1});
-  const Value scores = add(matmul(q, keys, false, true), mask);                      // [B,S,H,hd] x [B,1,N,hd]^T -> [B,S,H,N]
-  const Value weights = softmax(select(positions.sink_column, sink, scores), 3);     // [B,S,H,N]
+  const Value scores = add(matmul(q, keys, false, true), mask);                   // [B,S,H,hd] x [B,1,N,hd]^T -> [B,S,H,N]
+  const Value weights = softmax(select(positions.sink_column, sink, scores), 3);  // [B,S,H,N]
   const Value heads_out = apply_rope(matmul(weights, keys), sequence.inverse_query_rope(compressed, hd), {hd}, config_.qk_rope_head_dim);
   return grouped_output(heads_out, prefix);  // [B,S,H,hd] -> [T,1,D]
 }

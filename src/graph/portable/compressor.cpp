@@ -56,12 +56,14 @@ Value PortableVocabulary::compressed_entries(const Value& x, const LayerConfig& 
     raw.push_back(linear(x, prefix + ".indexer.compressor.wkv.weight"));
     raw.push_back(linear(x, prefix + ".indexer.compressor.wgate.weight"));
   }
-  const Value call_rows = reshape_to(concat(raw, 2), shape_of({sequence_->batch(), sequence_->length(), i32(static_cast<int32_t>(raw_width))}));
+  const Value call_rows =
+      reshape_to(concat(raw, 2), shape_of({sequence_->batch(), sequence_->length(), i32(static_cast<int32_t>(raw_width))}));
 
   // Buffer = last rows of the past ++ this call.
   const int64_t tail = compressor_tail_rows(layer);
   const std::string tail_state = prefix + ".compressor.tail", entry_state = prefix + ".compressor.entries";
-  const Value buffer = tail == 0 ? call_rows : concat({state_->read_fixed(tail_state, tail, raw_width), call_rows}, 1);  // [B,tail+S,raw_width]
+  const Value buffer =
+      tail == 0 ? call_rows : concat({state_->read_fixed(tail_state, tail, raw_width), call_rows}, 1);  // [B,tail+S,raw_width]
 
   const int64_t width = overlap ? hd + index_hd : hd;
   const Value past = state_->read_growing(entry_state, width);  // [B,1,capacity before,width]
@@ -70,17 +72,18 @@ Value PortableVocabulary::compressed_entries(const Value& x, const LayerConfig& 
 
   // Touched blocks -> entries: pooled, normalised, rotated at the block's first position.
   const std::vector<int64_t> widths = overlap ? std::vector<int64_t>{hd, index_hd} : std::vector<int64_t>{hd};
-  Value entry = overlap ? pooled_overlapping_blocks(buffer, layer, prefix, blocks)
-                        : pooled_blocks(buffer, prefix, blocks);  // [B,count,1,width]
+  Value entry =
+      overlap ? pooled_overlapping_blocks(buffer, layer, prefix, blocks) : pooled_blocks(buffer, prefix, blocks);  // [B,count,1,width]
   if (overlap) {
     const std::vector<Value> parts = split(entry, 3, {static_cast<int32_t>(hd), static_cast<int32_t>(index_hd)});
-    entry = concat({rms_norm(parts[0], prefix + ".compressor.norm.weight"), rms_norm(parts[1], prefix + ".indexer.compressor.norm.weight")}, 3);
+    entry =
+        concat({rms_norm(parts[0], prefix + ".compressor.norm.weight"), rms_norm(parts[1], prefix + ".indexer.compressor.norm.weight")}, 3);
   } else {
     entry = rms_norm(entry, prefix + ".compressor.norm.weight");
   }
   entry = apply_rope(entry, sequence_->entry_rope(blocks, widths), widths, config_.qk_rope_head_dim);
 
-  const Value grown = concat({past, blocks.growth_rows}, 2);                    // [B,1,capacity,width]
+  const Value grown = concat({past, blocks.growth_rows}, 2);  // [B,1,capacity,width]
   const Value entries = std::make_shared<op::ScatterNDUpdate>(grown, blocks.scatter, entry);
   state_->write(entry_state, entries);
   return entries;
@@ -101,8 +104,8 @@ Value PortableVocabulary::pooled_overlapping_blocks(const Value& buffer, const L
   const int64_t hd = config_.head_dim, index_hd = config_.index_head_dim;
   const RawLayout layout = raw_layout(config_, layer);
   const int32_t chunk = static_cast<int32_t>(layout.chunk), entry_chunks = static_cast<int32_t>(layout.entry_chunks);
-  const Value chunks = reshape(buffer, {0, -1, chunk});     // [B,rows,width] -> [B,rows*row_chunks,chunk]
-  const Value k = gather(chunks, blocks.k_rows, 1, 1);      // [B,count,2m,entry_chunks,chunk]
+  const Value chunks = reshape(buffer, {0, -1, chunk});  // [B,rows,width] -> [B,rows*row_chunks,chunk]
+  const Value k = gather(chunks, blocks.k_rows, 1, 1);   // [B,count,2m,entry_chunks,chunk]
   const Value z = gather(chunks, blocks.z_rows, 1, 1);
 
   // ape of a row, for the half that it gives: [m,2h] -> [2m,h], main and indexer (constants).

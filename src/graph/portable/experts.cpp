@@ -13,12 +13,12 @@ using namespace nodes;
 
 std::pair<Value, Value> PortableVocabulary::route(const Value& x, const LayerConfig& layer, const std::string& prefix) {
   const int32_t k = static_cast<int32_t>(config_.num_experts_per_tok);
-  const Value logits = linear(x, prefix + ".gate.weight");                                               // [T,1,D] -> [T,1,E]
+  const Value logits = linear(x, prefix + ".gate.weight");  // [T,1,D] -> [T,1,E]
   const Value scores = std::make_shared<op::Sqrt>(std::make_shared<op::SoftPlus>(logits));
   // The bias takes part in the selection only; hash layers take the ids of the token as stored.
   const Value ids = layer.hash_routed ? gather(weights_.exact(prefix + ".gate.tid2eid"), sequence_->ids(), 0)
                                       : top_k(add(scores, weights_.exact(prefix + ".gate.bias")), i32(k), 2, true)[1];  // i32 [T,1,K]
-  const Value picked = std::make_shared<op::GatherElements>(scores, ids, 2);                             // [T,1,K]
+  const Value picked = std::make_shared<op::GatherElements>(scores, ids, 2);                                            // [T,1,K]
   const Value factor = f32(static_cast<float>(config_.routed_scaling_factor));
   return {ids, mul(div(picked, reduce_sum(picked, 2, true)), factor)};
 }
@@ -41,7 +41,8 @@ Value PortableVocabulary::experts(const Value& x, int64_t layer_index) {
   const auto [ids, weights] = route(x, layer, prefix);  // [T,1,K], [T,1,K]
 
   // The T*K (token, expert) rows in the order of experts, which is what GroupedMatMul takes; only routed experts are computed.
-  const std::vector<Value> sorted = top_k(reshape(ids, {-1}), mul(sequence_->tokens(), i32(k)), 0, false);  // expert ids ascending, their places
+  const std::vector<Value> sorted =
+      top_k(reshape(ids, {-1}), mul(sequence_->tokens(), i32(k)), 0, false);  // expert ids ascending, their places
   // (token, 0) of each row: place / K, and a divisor beyond every place.
   const Value token = div(reshape(sorted[1], {-1, 1}), i32({k, std::numeric_limits<int32_t>::max()}, {1, 2}));  // [T*K,2]
   std::vector<int32_t> expert_ids(static_cast<size_t>(config_.n_routed_experts));
@@ -53,12 +54,13 @@ Value PortableVocabulary::experts(const Value& x, int64_t layer_index) {
     return std::make_shared<ov::op::v17::GroupedMatMul>(a, weights_.matrix(name), ends);
   };
   const std::vector<Value> gate_up = split(grouped(rows, stacked_gate_up_name(layer_index)), 1, {width, width});  // 2 x [T*K,I]
-  const Value row_weight = gather(reshape(weights, {-1, 1}), sorted[1], 0);                                        // [T*K,1]
+  const Value row_weight = gather(reshape(weights, {-1, 1}), sorted[1], 0);                                       // [T*K,1]
   const Value hidden = mul(swiglu(gate_up[0], gate_up[1]), row_weight);
-  const Value routed = grouped(hidden, stacked_down_name(layer_index));                                            // [T*K,D]
+  const Value routed = grouped(hidden, stacked_down_name(layer_index));  // [T*K,D]
 
   const std::string shared_prefix = prefix + ".shared_experts.";
-  const Value shared = linear(swiglu(linear(x, shared_prefix + "w1.weight"), linear(x, shared_prefix + "w3.weight")), shared_prefix + "w2.weight");
+  const Value shared =
+      linear(swiglu(linear(x, shared_prefix + "w1.weight"), linear(x, shared_prefix + "w3.weight")), shared_prefix + "w2.weight");
 
   using Reduction = op::ScatterNDUpdate::Reduction;
   return std::make_shared<op::ScatterNDUpdate>(shared, token, routed, Reduction::SUM);  // [T,1,D]

@@ -38,7 +38,7 @@ Value PortableVocabulary::hyper_connect_mix(const Value& streams, const std::str
   const int32_t width = static_cast<int32_t>(config_.hc_mult * config_.hidden_size);
   const Value flat = reshape(streams, {-1, width});  // [T,hc,D] -> [T,hc*D]
   const Value normed = nodes::rms_norm(flat, f32(std::vector<float>(static_cast<size_t>(width), 1.0f), {width}), config_.rms_norm_eps);
-  const Value u = matmul(normed, weights_.exact(site + "_fn"), false, true);  // [T,hc*D] -> [T,outputs of the site]
+  const Value u = matmul(normed, weights_.exact(site + "_fn"), false, true);         // [T,hc*D] -> [T,outputs of the site]
   const Value scale = gather(weights_.exact(site + "_scale"), i32(scale_index), 0);  // constant: one factor an output
   return add(mul(u, scale), weights_.exact(site + "_base"));
 }
@@ -49,7 +49,7 @@ HyperConnection PortableVocabulary::hyper_connect_pre(const Value& streams, cons
   std::vector<int32_t> scale_index;  // hc pre, hc post, hc*hc comb
   for (int32_t i = 0; i < (2 + hc) * hc; ++i) scale_index.push_back(i < hc ? 0 : i < 2 * hc ? 1 : 2);
 
-  const Value mix = hyper_connect_mix(streams, site, scale_index);       // [T,(2+hc)*hc]
+  const Value mix = hyper_connect_mix(streams, site, scale_index);                        // [T,(2+hc)*hc]
   const std::vector<Value> parts = split(reshape(mix, {-1, 2 + hc, hc}), 1, {1, 1, hc});  // [T,1,hc] [T,1,hc] [T,hc,hc]
   const Value pre = add(std::make_shared<op::Sigmoid>(parts[0]), f32(eps));
   const Value post = mul(std::make_shared<op::Sigmoid>(parts[1]), f32(2.0f));
@@ -61,7 +61,7 @@ Value PortableVocabulary::hyper_connect_post(const HyperConnection& connection, 
   const int32_t hc = static_cast<int32_t>(config_.hc_mult);
   // X'_k = post_k * o + sum_j C_jk * X_j: the sum is over the first index of C.
   const Value mixed = matmul(connection.comb, connection.residual, true, false);  // [T,hc,hc]^T x [T,hc,D] -> [T,hc,D]
-  return add(mul(reshape(connection.post, {-1, hc, 1}), output), mixed);           // [T,hc,1] * [T,1,D] + [T,hc,D]
+  return add(mul(reshape(connection.post, {-1, hc, 1}), output), mixed);          // [T,hc,1] * [T,1,D] + [T,hc,D]
 }
 
 Value PortableVocabulary::hyper_connect_head(const Value& streams, const std::string& site) {

@@ -77,8 +77,8 @@ Value rms_norm(const Value& x, const Value& weight, double eps) {
 
 std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest) {
   using Mode = op::TopK::Mode;
-  const auto node = std::make_shared<op::TopK>(x, k, axis, largest ? Mode::MAX : Mode::MIN, op::TopK::SortType::SORT_VALUES,
-                                               ov::element::i32, true);
+  const auto node =
+      std::make_shared<op::TopK>(x, k, axis, largest ? Mode::MAX : Mode::MIN, op::TopK::SortType::SORT_VALUES, ov::element::i32, true);
   return node->outputs();
 }
 

@@ -12,8 +12,8 @@ namespace dsv4::nodes {
 // Constants. Index arithmetic is i32: what the CPU plugin works in whatever the IR says.
 Value f32(float value);
 Value f32(const std::vector<float>& values, const std::vector<int64_t>& shape);
-Value i32(int32_t value);                              // scalar
-Value i32(const std::vector<int32_t>& values);         // vector
+Value i32(int32_t value);                       // scalar
+Value i32(const std::vector<int32_t>& values);  // vector
 Value i32(const std::vector<int32_t>& values, const std::vector<int64_t>& shape);
 
 // Element by element, numpy broadcasting.

@@ -40,7 +40,7 @@ PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weigh
 
 Value PortableVocabulary::embed() {
   const int32_t d = static_cast<int32_t>(config_.hidden_size), hc = static_cast<int32_t>(config_.hc_mult);
-  const Value e = weights_.gather_rows("embed.weight", sequence_->ids());  // [T,1] -> [T,1,D]
+  const Value e = weights_.gather_rows("embed.weight", sequence_->ids());                                        // [T,1] -> [T,1,D]
   return std::make_shared<op::Broadcast>(e, shape_of({sequence_->tokens(), i32(std::vector<int32_t>{hc, d})}));  // -> [T,hc,D]
 }
 

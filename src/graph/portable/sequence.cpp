@@ -21,9 +21,7 @@ namespace {
 // flat, while the padding rows cost scores that are masked.
 constexpr int64_t kEntryPadding = 128;
 
-Value broadcast_f32(float value, const std::vector<Value>& dims) {
-  return std::make_shared<op::Broadcast>(f32(value), shape_of(dims));
-}
+Value broadcast_f32(float value, const std::vector<Value>& dims) { return std::make_shared<op::Broadcast>(f32(value), shape_of(dims)); }
 
 Value masked_unless(const Value& condition) { return select(condition, f32(0.0f), f32(kMasked)); }
 
@@ -53,7 +51,8 @@ std::vector<double> rope_frequencies(const Config& config, bool compressed) {
   if (!compressed || !config.yarn) return frequencies;
   const YarnScaling& yarn = *config.yarn;
   const auto correction_dim = [&](double rotations) {
-    return static_cast<double>(rope_dim) * std::log(yarn.original_max_position / (rotations * 2.0 * std::numbers::pi)) / (2.0 * std::log(theta));
+    return static_cast<double>(rope_dim) * std::log(yarn.original_max_position / (rotations * 2.0 * std::numbers::pi)) /
+           (2.0 * std::log(theta));
   };
   const double low = std::max(std::floor(correction_dim(yarn.beta_fast)), 0.0);
   double high = std::min(std::ceil(correction_dim(yarn.beta_slow)), static_cast<double>(rope_dim - 1));
@@ -86,7 +85,7 @@ Sequence::Sequence(const Config& config, const Value& input_ids, const Value& po
   // positions t-W+1 .. t, and none before 0.
   const Value window = f32(static_cast<float>(config.sliding_window));
   const Value c = to_f32(range(add(length_, i32(static_cast<int32_t>(config.sliding_window)))));  // [W+S]
-  const Value s = reshape(columns, {-1, 1, 1});                                                    // [S,1,1]
+  const Value s = reshape(columns, {-1, 1, 1});                                                   // [S,1,1]
   const Value causal = logical_and(less_equal(sub(c, window), s), less_equal(add(s, f32(1.0f)), c));
   const Value inside = less_equal(sub(window, reshape(start_, {0, 1, 1, 1})), c);
   window_mask_ = masked_unless(logical_and(causal, inside));  // [B,S,1,W+S]
@@ -154,8 +153,8 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
 
   // Blocks touched by S tokens that may begin anywhere in a block: ceil((m-1+S)/m), the same for every start.
   b.count = div(add(length_, i32(2 * mi - 2)), i32(mi));
-  const Value first = floor_div(start_, m);                                                          // f32 [B,1]
-  const Value block = add(first, reshape(to_f32(range(b.count)), {1, -1}));                          // f32 [B,count]
+  const Value first = floor_div(start_, m);                                  // f32 [B,1]
+  const Value block = add(first, reshape(to_f32(range(b.count)), {1, -1}));  // f32 [B,count]
 
   // One spare row at the end takes the entries of blocks before the sequence (left padding).
   const Value last_first = to_i32(std::make_shared<op::ReduceMax>(first, i32(std::vector<int32_t>{0, 1}), false));
@@ -170,8 +169,8 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
   // Row of position p in tail ++ call is p - start + tail. Rows past the call belong to an incomplete block: any row will do.
   const Value first_row = add(sub(mul(first, f32(static_cast<float>(m))), start_), f32(static_cast<float>(tail)));  // f32 [B,1]
   const Value last_row = add(length_, i32(static_cast<int32_t>(tail - 1)));
-  const Value row = add(to_i32(first_row), reshape(range(mul(b.count, i32(mi))), {1, -1}));                        // i32 [B,count*m]
-  const Value rows = reshape_to(minimum(row, last_row), shape_of({batch_, b.count, i32(mi)}));                     // i32 [B,count,m]
+  const Value row = add(to_i32(first_row), reshape(range(mul(b.count, i32(mi))), {1, -1}));     // i32 [B,count*m]
+  const Value rows = reshape_to(minimum(row, last_row), shape_of({batch_, b.count, i32(mi)}));  // i32 [B,count,m]
   const RawLayout layout = raw_layout(config_, layer);
   if (overlap) {
     const Value both = reshape(concat({rows, rows}, 2), {0, 0, 2 * mi, 1});  // previous block's rows are m before the block's own
@@ -206,9 +205,9 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
 
   if (overlap) {
     b.selected = minimum(b.capacity, i32(static_cast<int32_t>(config_.index_topk)));
-    const Value visible_count = floor_div(add(positions_, f32(1.0f)), m);                                       // f32 [B,S,1,1]
-    const Value rank = add(to_f32(range(b.selected)), f32(1.0f));                                               // f32 [selected]
-    b.selected_mask = masked_unless(less_equal(rank, visible_count));                                           // [B,S,1,selected]
+    const Value visible_count = floor_div(add(positions_, f32(1.0f)), m);  // f32 [B,S,1,1]
+    const Value rank = add(to_f32(range(b.selected)), f32(1.0f));          // f32 [selected]
+    b.selected_mask = masked_unless(less_equal(rank, visible_count));      // [B,S,1,selected]
   }
   return blocks_[layer.compress_ratio] = b;
 }

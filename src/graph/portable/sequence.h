@@ -19,18 +19,19 @@ struct RopeTable {
 /// Shared by the layers of one compress ratio m. Block i stands for positions i*m .. i*m+m-1. A call touches blocks first .. first+count-1 of each
 /// row of the batch; the last of them may be incomplete: its entry is provisional, masked, and written again by the call that goes on with it.
 struct BlockPositions {
-  Value count;         ///< scalar i32: depends on S alone, so that shapes repeat
-  Value capacity;      ///< scalar i32: rows of the entry lists after this call, a multiple of the padding unit
-  Value k_rows;        ///< indices of the raw buffer's chunks (compressor.cpp) that hold K: [B,count,m], with overlap [B,count,2m,chunks of an entry]
-  Value z_rows;        ///< the same for Z
-  Value kept_rows;     ///< i32 [tail]: rows of the raw buffer that become the next call's tail
-  Value growth_rows;   ///< f32 [B,1,growth,width]: zeros
+  Value count;     ///< scalar i32: depends on S alone, so that shapes repeat
+  Value capacity;  ///< scalar i32: rows of the entry lists after this call, a multiple of the padding unit
+  Value
+      k_rows;  ///< indices of the raw buffer's chunks (compressor.cpp) that hold K: [B,count,m], with overlap [B,count,2m,chunks of an entry]
+  Value z_rows;              ///< the same for Z
+  Value kept_rows;           ///< i32 [tail]: rows of the raw buffer that become the next call's tail
+  Value growth_rows;         ///< f32 [B,1,growth,width]: zeros
   Value previous_rows_mask;  ///< f32 [B,count,2m,1,1], overlapping blocks: 0, or kMasked for rows before the sequence
-  Value scatter;       ///< i32 [B,count,1,3]: (batch row, 0, entry row) of each touched block
-  Value first_position;  ///< f32 [B,count,1,1]: position i*m of each touched block
-  Value visible;       ///< f32 [B,S,1,capacity]: 0 where the query sees the entry, else kMasked
-  Value selected;      ///< i32 scalar: min(index_topk, capacity); layers with an indexer
-  Value selected_mask; ///< f32 [B,S,1,selected]: 0 for the first (t+1)/m ranks of the selection, else kMasked
+  Value scatter;             ///< i32 [B,count,1,3]: (batch row, 0, entry row) of each touched block
+  Value first_position;      ///< f32 [B,count,1,1]: position i*m of each touched block
+  Value visible;             ///< f32 [B,S,1,capacity]: 0 where the query sees the entry, else kMasked
+  Value selected;            ///< i32 scalar: min(index_topk, capacity); layers with an indexer
+  Value selected_mask;       ///< f32 [B,S,1,selected]: 0 for the first (t+1)/m ranks of the selection, else kMasked
 };
 
 /// Shared by all layers whose keys have the same number of entry columns (one m, or none).

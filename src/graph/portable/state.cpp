@@ -35,7 +35,8 @@ Value State::read_fixed_keys(const std::string& name, int64_t rows, int64_t widt
   const Value r = i32(static_cast<int32_t>(rows)), w = i32(static_cast<int32_t>(width));
   const Value zeros = zero_rows({batch_, i32(1), r, w});
   if (!beam_idx_.get_node()) return zeros;
-  return rank3 ? read(name, {-1, rows, width}, zero_rows({batch_, r, w}), beam_idx_as_keys_) : read(name, {-1, 1, rows, width}, zeros, beam_idx_);
+  return rank3 ? read(name, {-1, rows, width}, zero_rows({batch_, r, w}), beam_idx_as_keys_)
+               : read(name, {-1, 1, rows, width}, zeros, beam_idx_);
 }
 
 Value State::read_growing(const std::string& name, int64_t width) {
