@@ -13,12 +13,13 @@ using namespace nodes;
 
 std::pair<Value, Value> PortableVocabulary::route(const Value& x, const LayerConfig& layer, const std::string& prefix) {
   const int32_t k = static_cast<int32_t>(config_.num_experts_per_tok);
-  const Value logits = linear(x, prefix + ".gate.weight");  // [T,1,D] -> [T,1,E]
-  const Value scores = std::make_shared<op::Sqrt>(std::make_shared<op::SoftPlus>(logits));
+  const Value logits = keep_f32(linear(x, prefix + ".gate.weight"));  // [T,1,D] -> [T,1,E]
+  const Value scores = keep_f32(std::make_shared<op::Sqrt>(keep_f32(std::make_shared<op::SoftPlus>(logits))));
   // The bias takes part in the selection only; hash layers take the ids of the token as stored.
-  const Value ids = layer.hash_routed ? gather(weights_.exact(prefix + ".gate.tid2eid"), sequence_->ids(), 0)
-                                      : top_k(add(scores, weights_.exact(prefix + ".gate.bias")), i32(k), 2, true)[1];  // i32 [T,1,K]
-  const Value picked = std::make_shared<op::GatherElements>(scores, ids, 2);                                            // [T,1,K]
+  const Value ids = layer.hash_routed
+                        ? gather(weights_.exact(prefix + ".gate.tid2eid"), sequence_->ids(), 0)
+                        : top_k(keep_f32(add(scores, weights_.exact(prefix + ".gate.bias"))), i32(k), 2, true)[1];  // i32 [T,1,K]
+  const Value picked = keep_f32(std::make_shared<op::GatherElements>(scores, ids, 2));                              // [T,1,K]
   const Value factor = f32(static_cast<float>(config_.routed_scaling_factor));
   return {ids, mul(div(picked, reduce_sum(picked, 2, true)), factor)};
 }

@@ -11,13 +11,15 @@ using namespace nodes;
 namespace {
 
 // [T,hc,hc] -> rows (axis 2) or columns (axis 1) divided by their sum + eps.
-Value normalize(const Value& c, int64_t axis, float eps) { return div(c, add(reduce_sum(c, axis, true), f32(eps))); }
+Value normalize(const Value& c, int64_t axis, float eps) {
+  return keep_f32(div(c, keep_f32(add(keep_f32(reduce_sum(c, axis, true)), f32(eps)))));
+}
 
 // comb logits [T,hc,hc] -> row softmax + eps, column step, then iterations-1 times row and column step. A Loop, because the unrolled sites of a
 // 43-layer model take many times longer to compile. Its body does the first row step too, which is to give P + eps of the softmax P: started from
 // -(P + eps) / hc, whose rows sum to -(1 + hc*eps) / hc, the divisor sum + eps is -1 / hc, and the quotient is P + eps.
 Value sinkhorn(const Value& logits, int64_t hc, int64_t iterations, float eps) {
-  const Value start = mul(add(softmax(logits, 2), f32(eps)), f32(-1.0f / static_cast<float>(hc)));
+  const Value start = keep_f32(mul(keep_f32(add(keep_f32(softmax(logits, 2)), f32(eps))), f32(-1.0f / static_cast<float>(hc))));
 
   const auto c = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, hc, hc});
   const Value next = normalize(normalize(c, 2, eps), 1, eps);
@@ -38,9 +40,9 @@ Value PortableVocabulary::hyper_connect_mix(const Value& streams, const std::str
   const int32_t width = static_cast<int32_t>(config_.hc_mult * config_.hidden_size);
   const Value flat = reshape(streams, {-1, width});  // [T,hc,D] -> [T,hc*D]
   const Value normed = nodes::rms_norm(flat, f32(std::vector<float>(static_cast<size_t>(width), 1.0f), {width}), config_.rms_norm_eps);
-  const Value u = matmul(normed, weights_.exact(site + "_fn"), false, true);         // [T,hc*D] -> [T,outputs of the site]
-  const Value scale = gather(weights_.exact(site + "_scale"), i32(scale_index), 0);  // constant: one factor an output
-  return add(mul(u, scale), weights_.exact(site + "_base"));
+  const Value u = keep_f32(matmul(normed, weights_.exact(site + "_fn"), false, true));  // [T,hc*D] -> [T,outputs of the site]
+  const Value scale = gather(weights_.exact(site + "_scale"), i32(scale_index), 0);     // constant: one factor an output
+  return keep_f32(add(keep_f32(mul(u, scale)), weights_.exact(site + "_base")));
 }
 
 HyperConnection PortableVocabulary::hyper_connect_pre(const Value& streams, const std::string& site) {
@@ -51,24 +53,24 @@ HyperConnection PortableVocabulary::hyper_connect_pre(const Value& streams, cons
 
   const Value mix = hyper_connect_mix(streams, site, scale_index);                        // [T,(2+hc)*hc]
   const std::vector<Value> parts = split(reshape(mix, {-1, 2 + hc, hc}), 1, {1, 1, hc});  // [T,1,hc] [T,1,hc] [T,hc,hc]
-  const Value pre = add(std::make_shared<op::Sigmoid>(parts[0]), f32(eps));
-  const Value post = mul(std::make_shared<op::Sigmoid>(parts[1]), f32(2.0f));
+  const Value pre = keep_f32(add(keep_f32(std::make_shared<op::Sigmoid>(parts[0])), f32(eps)));
+  const Value post = keep_f32(mul(keep_f32(std::make_shared<op::Sigmoid>(parts[1])), f32(2.0f)));
   const Value comb = sinkhorn(parts[2], hc, config_.hc_sinkhorn_iters, eps);
-  return {matmul(pre, streams), streams, post, comb};  // [T,1,hc] x [T,hc,D] -> [T,1,D]
+  return {keep_f32(matmul(pre, streams)), streams, post, comb};  // [T,1,hc] x [T,hc,D] -> [T,1,D]
 }
 
 Value PortableVocabulary::hyper_connect_post(const HyperConnection& connection, const Value& output) {
   const int32_t hc = static_cast<int32_t>(config_.hc_mult);
   // X'_k = post_k * o + sum_j C_jk * X_j: the sum is over the first index of C.
-  const Value mixed = matmul(connection.comb, connection.residual, true, false);  // [T,hc,hc]^T x [T,hc,D] -> [T,hc,D]
-  return add(mul(reshape(connection.post, {-1, hc, 1}), output), mixed);          // [T,hc,1] * [T,1,D] + [T,hc,D]
+  const Value mixed = keep_f32(matmul(connection.comb, connection.residual, true, false));    // [T,hc,hc]^T x [T,hc,D] -> [T,hc,D]
+  return keep_f32(add(keep_f32(mul(reshape(connection.post, {-1, hc, 1}), output)), mixed));  // [T,hc,1] * [T,1,D] + [T,hc,D]
 }
 
 Value PortableVocabulary::hyper_connect_head(const Value& streams, const std::string& site) {
   const int32_t hc = static_cast<int32_t>(config_.hc_mult);
   const Value mix = hyper_connect_mix(streams, site, std::vector<int32_t>(static_cast<size_t>(hc), 0));  // [T,hc]
-  const Value pre = add(std::make_shared<op::Sigmoid>(mix), f32(static_cast<float>(config_.hc_eps)));
-  return matmul(reshape(pre, {-1, 1, hc}), streams);  // [T,1,hc] x [T,hc,D] -> [T,1,D]
+  const Value pre = keep_f32(add(keep_f32(std::make_shared<op::Sigmoid>(mix)), f32(static_cast<float>(config_.hc_eps))));
+  return keep_f32(matmul(reshape(pre, {-1, 1, hc}), streams));  // [T,1,hc] x [T,hc,D] -> [T,1,D]
 }
 
 }  // namespace dsv4

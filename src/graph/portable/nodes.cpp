@@ -1,6 +1,7 @@
 // Short names for the standard OpenVINO nodes that the portable program is made of.
 #include "graph/portable/nodes.h"
 
+#include "openvino/core/runtime_attribute.hpp"
 #include "openvino/opsets/opset15.hpp"
 
 namespace dsv4::nodes {
@@ -14,7 +15,19 @@ Value constant(ov::element::Type type, const std::vector<T>& values, const std::
   return std::make_shared<op::Constant>(type, ov::Shape(shape.begin(), shape.end()), values);
 }
 
+// What ov::disable_fp16_compression attaches (its header is not in the SDK).
+class Precise : public ov::RuntimeAttribute {
+ public:
+  OPENVINO_RTTI("precise", "0", ov::RuntimeAttribute)
+  bool visit_attributes(ov::AttributeVisitor&) override { return true; }
+};
+
 }  // namespace
+
+Value keep_f32(const Value& x) {
+  x.get_node()->get_rt_info()[Precise::get_type_info_static()] = Precise();
+  return x;
+}
 
 Value f32(float value) { return constant<float>(ov::element::f32, {value}, {}); }
 Value f32(const std::vector<float>& values, const std::vector<int64_t>& shape) { return constant(ov::element::f32, values, shape); }

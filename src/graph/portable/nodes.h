@@ -29,6 +29,9 @@ Value less_equal(const Value& a, const Value& b);
 Value to_f32(const Value& x);
 Value to_i32(const Value& x);
 
+/// Asks plugins that compute float32 nodes in bfloat16 or float16 to leave this one alone.
+Value keep_f32(const Value& x);
+
 /// Shape with at most one -1; 0 copies the dim of `x` at that place.
 Value reshape(const Value& x, const std::vector<int32_t>& shape);
 /// Shape as a vector of scalars and vectors of i32, concatenated.

@@ -21,13 +21,17 @@ namespace {
 // flat, while the padding rows cost scores that are masked.
 constexpr int64_t kEntryPadding = 128;
 
+// Left padding that positions allow for. With as many positions it stays below 2^24, up to where float32 arithmetic on integers is exact.
+constexpr int64_t kMaxPadding = 1 << 20;
+
 Value broadcast_f32(float value, const std::vector<Value>& dims) { return std::make_shared<op::Broadcast>(f32(value), shape_of(dims)); }
 
 Value masked_unless(const Value& condition) { return select(condition, f32(0.0f), f32(kMasked)); }
 
-// floor(x / m) for exact integers x in float: the half keeps the quotient away from the rounding of the division.
+// floor(x / m) for i32 positions, which left padding makes negative: shifted by whole blocks so that the division sees none.
 Value floor_div(const Value& x, int64_t m) {
-  return std::make_shared<op::Floor>(mul(add(x, f32(0.5f)), f32(1.0f / static_cast<float>(m))));
+  const int32_t divisor = static_cast<int32_t>(m), shift = static_cast<int32_t>(kMaxPadding / m + 1);
+  return sub(div(add(x, i32(shift * divisor)), i32(divisor)), i32(shift));
 }
 
 // Chunk `chunks[i]` of the row: index into the buffer seen as chunks. Rows before the buffer are masked later: any index in range will do.
@@ -71,22 +75,23 @@ Sequence::Sequence(const Config& config, const Value& input_ids, const Value& po
   tokens_ = mul(batch_, length_);
   ids_ = reshape(to_i32(input_ids), {-1, 1});  // [B,S] -> [T,1]
 
-  const Value columns = to_f32(range(length_));  // [S]
+  // All index arithmetic is i32: where a plugin computes float32 nodes in bfloat16, positions beyond 256 would be rounded.
+  const Value columns = range(length_);  // [S]
   if (position_ids.get_node()) {
     const Value last = gather(to_i32(position_ids), sub(length_, i32(1)), 1);  // [B,S] -> [B]
-    start_ = reshape(to_f32(sub(last, sub(length_, i32(1)))), {-1, 1});        // [B,1]
+    start_ = reshape(sub(last, sub(length_, i32(1))), {-1, 1});                // [B,1]
   } else {
-    start_ = broadcast_f32(0.0f, {batch_, i32(1)});
+    start_ = std::make_shared<op::Broadcast>(i32(0), shape_of({batch_, i32(1)}));
   }
   const Value positions = add(start_, reshape(columns, {1, -1}));  // [B,1] + [1,S] -> [B,S]
   positions_ = reshape(positions, {0, -1, 1, 1});                  // [B,S,1,1]
 
   // Window columns: 0 is the zero row, c = 1..W-1 is position start-W+c, then the call's own S positions. A query at column s of the call sees
   // positions t-W+1 .. t, and none before 0.
-  const Value window = f32(static_cast<float>(config.sliding_window));
-  const Value c = to_f32(range(add(length_, i32(static_cast<int32_t>(config.sliding_window)))));  // [W+S]
-  const Value s = reshape(columns, {-1, 1, 1});                                                   // [S,1,1]
-  const Value causal = logical_and(less_equal(sub(c, window), s), less_equal(add(s, f32(1.0f)), c));
+  const Value window = i32(static_cast<int32_t>(config.sliding_window));
+  const Value c = range(add(length_, window));   // [W+S]
+  const Value s = reshape(columns, {-1, 1, 1});  // [S,1,1]
+  const Value causal = logical_and(less_equal(c, add(s, window)), less_equal(add(s, i32(1)), c));
   const Value inside = less_equal(sub(window, reshape(start_, {0, 1, 1, 1})), c);
   window_mask_ = masked_unless(logical_and(causal, inside));  // [B,S,1,W+S]
 }
@@ -102,9 +107,9 @@ RopeTable Sequence::rope(const Value& positions, bool compressed, const std::vec
     }
   }
   const int64_t total = static_cast<int64_t>(frequency.size());
-  const Value angle = mul(positions, f32(frequency, {total}));  // fl32(position) * f_j, as the reference does
-  const Value cos = std::make_shared<op::Cos>(angle);
-  const Value sin = mul(std::make_shared<op::Sin>(angle), f32(sign, {total}));
+  const Value angle = keep_f32(mul(keep_f32(to_f32(positions)), f32(frequency, {total})));  // fl32(position) * f_j, as the reference does
+  const Value cos = keep_f32(std::make_shared<op::Cos>(angle));
+  const Value sin = keep_f32(mul(keep_f32(std::make_shared<op::Sin>(angle)), f32(sign, {total})));
   return {cos, sin};
 }
 
@@ -118,7 +123,7 @@ RopeTable Sequence::inverse_query_rope(bool compressed, int64_t width) {
   const std::string key = rope_key("inverse", compressed, width);
   if (!ropes_.contains(key)) {
     const RopeTable forward = query_rope(compressed, width);
-    ropes_[key] = {forward.cos, mul(forward.sin, f32(-1.0f))};
+    ropes_[key] = {forward.cos, keep_f32(mul(forward.sin, f32(-1.0f)))};
   }
   return ropes_[key];
 }
@@ -128,7 +133,7 @@ RopeTable Sequence::key_rope(bool compressed, int64_t width) {
   if (!ropes_.contains(key)) {
     const RopeTable query = query_rope(compressed, width);
     const int32_t w = static_cast<int32_t>(width);
-    ropes_[key] = {reshape(query.cos, {0, 1, -1, w}), reshape(query.sin, {0, 1, -1, w})};  // [B,S,1,w] -> [B,1,S,w]
+    ropes_[key] = {keep_f32(reshape(query.cos, {0, 1, -1, w})), keep_f32(reshape(query.sin, {0, 1, -1, w}))};  // [B,S,1,w] -> [B,1,S,w]
   }
   return ropes_[key];
 }
@@ -153,11 +158,11 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
 
   // Blocks touched by S tokens that may begin anywhere in a block: ceil((m-1+S)/m), the same for every start.
   b.count = div(add(length_, i32(2 * mi - 2)), i32(mi));
-  const Value first = floor_div(start_, m);                                  // f32 [B,1]
-  const Value block = add(first, reshape(to_f32(range(b.count)), {1, -1}));  // f32 [B,count]
+  const Value first = floor_div(start_, m);                          // i32 [B,1]
+  const Value block = add(first, reshape(range(b.count), {1, -1}));  // i32 [B,count]
 
   // One spare row at the end takes the entries of blocks before the sequence (left padding).
-  const Value last_first = to_i32(std::make_shared<op::ReduceMax>(first, i32(std::vector<int32_t>{0, 1}), false));
+  const Value last_first = std::make_shared<op::ReduceMax>(first, i32(std::vector<int32_t>{0, 1}), false);
   const Value needed = add(add(last_first, b.count), i32(1));
   const int32_t unit = static_cast<int32_t>(overlap ? kEntryPadding : std::max<int64_t>(kEntryPadding * 4 / m, 8));
   const Value rounded = mul(div(add(needed, i32(unit - 1)), i32(unit)), i32(unit));
@@ -167,13 +172,13 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
   b.growth_rows = broadcast_f32(0.0f, {batch_, i32(1), sub(b.capacity, before), i32(width)});
 
   // Row of position p in tail ++ call is p - start + tail. Rows past the call belong to an incomplete block: any row will do.
-  const Value first_row = add(sub(mul(first, f32(static_cast<float>(m))), start_), f32(static_cast<float>(tail)));  // f32 [B,1]
+  const Value first_row = add(sub(mul(first, i32(mi)), start_), i32(static_cast<int32_t>(tail)));  // i32 [B,1]
   const Value last_row = add(length_, i32(static_cast<int32_t>(tail - 1)));
-  const Value row = add(to_i32(first_row), reshape(range(mul(b.count, i32(mi))), {1, -1}));     // i32 [B,count*m]
+  const Value row = add(first_row, reshape(range(mul(b.count, i32(mi))), {1, -1}));             // i32 [B,count*m]
   const Value rows = reshape_to(minimum(row, last_row), shape_of({batch_, b.count, i32(mi)}));  // i32 [B,count,m]
   const RawLayout layout = raw_layout(config_, layer);
   if (overlap) {
-    const Value both = reshape(concat({rows, rows}, 2), {0, 0, 2 * mi, 1});  // previous block's rows are m before the block's own
+    const Value both = reshape(concat({rows, rows}, 2), {0, -1, 2 * mi, 1});  // previous block's rows are m before the block's own
     const std::vector<int64_t> shape = {2 * m, layout.entry_chunks};
     b.k_rows = chunk_rows(both, layout.row_chunks, layout.k_chunks, shape);  // [B,count,2m,entry_chunks]
     b.z_rows = chunk_rows(both, layout.row_chunks, layout.z_chunks, shape);
@@ -185,29 +190,29 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
   std::iota(last.begin(), last.end(), 0);
   if (tail > 0) b.kept_rows = add(i32(last), length_);
 
-  b.first_position = reshape(mul(block, f32(static_cast<float>(m))), {0, -1, 1, 1});  // f32 [B,count,1,1]
+  b.first_position = reshape(mul(block, i32(mi)), {0, -1, 1, 1});  // i32 [B,count,1,1]
   if (overlap) {
     // Rows of the previous block first, then the block's own: positions i*m-m .. i*m+m-1.
-    std::vector<float> offsets;
-    for (int64_t q = 0; q < 2 * m; ++q) offsets.push_back(static_cast<float>(q - m));
-    const Value position = add(reshape(b.first_position, {0, 0, 1, 1, 1}), f32(offsets, {2 * m, 1, 1}));  // f32 [B,count,2m,1,1]
-    b.previous_rows_mask = masked_unless(less_equal(f32(0.0f), position));
+    std::vector<int32_t> offsets;
+    for (int32_t q = 0; q < 2 * mi; ++q) offsets.push_back(q - mi);
+    const Value position = add(reshape(b.first_position, {0, -1, 1, 1, 1}), i32(offsets, {2 * m, 1, 1}));  // i32 [B,count,2m,1,1]
+    b.previous_rows_mask = masked_unless(less_equal(i32(0), position));
   }
 
-  const Value entry_row = select(less_equal(f32(0.0f), block), to_i32(block), sub(b.capacity, i32(1)));  // i32 [B,count]
+  const Value entry_row = select(less_equal(i32(0), block), block, sub(b.capacity, i32(1)));  // i32 [B,count]
   const Value each = shape_of({batch_, b.count, i32(std::vector<int32_t>{1, 1})});
   const Value batch_row = std::make_shared<op::Broadcast>(reshape(range(batch_), {-1, 1, 1, 1}), each);
   b.scatter = concat({batch_row, std::make_shared<op::Broadcast>(i32(0), each), reshape_to(entry_row, each)}, 3);  // i32 [B,count,1,3]
 
   // Entry i is complete, and visible, from position (i+1)*m-1 on.
-  const Value complete_at = sub(mul(add(to_f32(range(b.capacity)), f32(1.0f)), f32(static_cast<float>(m))), f32(1.0f));  // f32 [capacity]
-  b.visible = masked_unless(less_equal(complete_at, positions_));  // [capacity] vs [B,S,1,1] -> [B,S,1,capacity]
+  const Value complete_at = add(mul(range(b.capacity), i32(mi)), i32(mi - 1));  // i32 [capacity]
+  b.visible = masked_unless(less_equal(complete_at, positions_));               // [capacity] vs [B,S,1,1] -> [B,S,1,capacity]
 
   if (overlap) {
     b.selected = minimum(b.capacity, i32(static_cast<int32_t>(config_.index_topk)));
-    const Value visible_count = floor_div(add(positions_, f32(1.0f)), m);  // f32 [B,S,1,1]
-    const Value rank = add(to_f32(range(b.selected)), f32(1.0f));          // f32 [selected]
-    b.selected_mask = masked_unless(less_equal(rank, visible_count));      // [B,S,1,selected]
+    const Value visible_count = floor_div(add(positions_, i32(1)), m);  // i32 [B,S,1,1]
+    const Value rank = add(range(b.selected), i32(1));                  // i32 [selected]
+    b.selected_mask = masked_unless(less_equal(rank, visible_count));   // [B,S,1,selected]
   }
   return blocks_[layer.compress_ratio] = b;
 }

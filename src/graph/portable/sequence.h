@@ -28,7 +28,7 @@ struct BlockPositions {
   Value growth_rows;         ///< f32 [B,1,growth,width]: zeros
   Value previous_rows_mask;  ///< f32 [B,count,2m,1,1], overlapping blocks: 0, or kMasked for rows before the sequence
   Value scatter;             ///< i32 [B,count,1,3]: (batch row, 0, entry row) of each touched block
-  Value first_position;      ///< f32 [B,count,1,1]: position i*m of each touched block
+  Value first_position;      ///< i32 [B,count,1,1]: position i*m of each touched block
   Value visible;             ///< f32 [B,S,1,capacity]: 0 where the query sees the entry, else kMasked
   Value selected;            ///< i32 scalar: min(index_topk, capacity); layers with an indexer
   Value selected_mask;       ///< f32 [B,S,1,selected]: 0 for the first (t+1)/m ranks of the selection, else kMasked
@@ -73,8 +73,8 @@ class Sequence {
 
   const Config& config_;
   Value batch_, length_, tokens_, ids_;
-  Value start_;      // f32 [B,1]: position of the call's first column
-  Value positions_;  // f32 [B,S,1,1]
+  Value start_;      // i32 [B,1]: position of the call's first column
+  Value positions_;  // i32 [B,S,1,1]
   std::map<std::string, RopeTable> ropes_;
   std::map<int64_t, BlockPositions> blocks_;
   std::map<int64_t, KeyPositions> keys_;
