@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "test-results"
 SANITIZED_ROOMS = "^(checkpoint|reference)$"
 FULL_TESTS = r"(^|[./])Full_"
+SUITE_SECONDS = 3600  # a suite that hangs ends as a failure
 
 
 class Result:
@@ -35,7 +36,11 @@ class Result:
 def run(command, environment=None):
     """The exit code; output goes straight to the terminal."""
     print("+ " + " ".join(str(part) for part in command), flush=True)
-    return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False).returncode
+    try:
+        return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False, timeout=SUITE_SECONDS).returncode
+    except subprocess.TimeoutExpired:
+        print(f"stopped after {SUITE_SECONDS} s", flush=True)
+        return 124
 
 
 def read_junit(path, result):

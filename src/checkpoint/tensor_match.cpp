@@ -37,8 +37,9 @@ struct Stored {
 struct Slice {
   int64_t experts = 0;  ///< 0: not stacked
   int64_t expert = 0;
-  int64_t row_begin = 0;     ///< first row inside the expert's matrix
-  int64_t rows_stacked = 0;  ///< rows of the expert's matrix: 2I or D
+  int64_t row_begin = 0;      ///< first row inside the expert's matrix
+  int64_t rows_stacked = 0;   ///< rows of the expert's matrix: 2I or D
+  bool two_matrices = false;  ///< w1 and w3 below one another
 };
 
 class Matcher {
@@ -110,8 +111,11 @@ class Matcher {
     if (!stacked) return {direct, {}};
     if (direct) refuse_duplicate(*stacked, *direct);
     const int64_t inner = config_.moe_intermediate_size;
-    Slice slice{config_.n_routed_experts, expert->expert, 0, inner * 2};
-    if (expert->matrix == 2) slice.rows_stacked = config_.hidden_size;
+    Slice slice{config_.n_routed_experts, expert->expert, 0, inner * 2, true};
+    if (expert->matrix == 2) {
+      slice.rows_stacked = config_.hidden_size;
+      slice.two_matrices = false;
+    }
     if (expert->matrix == 3) slice.row_begin = inner;
     return {stacked, slice};
   }
@@ -219,7 +223,7 @@ class Matcher {
     }
     const int64_t block_rows = fp8 ? config_.fp8_block_rows : 1;
     const int64_t block_cols = fp8 ? config_.fp8_block_cols : kFp4Group;
-    if (slice.experts != 0 && slice.rows_stacked != config_.hidden_size && config_.moe_intermediate_size % block_rows != 0) {
+    if (slice.two_matrices && config_.moe_intermediate_size % block_rows != 0) {
       fail(scale->where(), ": stacked FP8 experts need a moe_intermediate_size that is a multiple of ", block_rows, ", config.json says ",
            config_.moe_intermediate_size, ": a scale block would belong to w1 and w3; save the experts one by one");
     }

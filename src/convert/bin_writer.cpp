@@ -141,6 +141,8 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
   file.write_at(small_offset, small_constants.data(), small_constants.size());
 
   PieceQueue queue(checkpoint, plan);
+  uint64_t total = 0;
+  for (const PlannedConstant& constant : plan.constants) total += constant.bytes;
   std::atomic<uint64_t> done = 0;
   std::atomic<bool> stop = false;
   std::mutex mutex;  // of progress and the first error
@@ -175,7 +177,7 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
         done += bytes;
         if (progress) {
           const std::lock_guard lock(mutex);
-          progress(done, plan.bytes);
+          progress(done, total);
         }
       }
     } catch (...) {

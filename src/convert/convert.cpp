@@ -121,7 +121,8 @@ ConvertReport plan_conversion(const ConvertOptions& options) { return report_of(
 
 ConvertReport convert(const ConvertOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const fs::path output = fs::absolute(options.output).lexically_normal();
+  fs::path output = fs::absolute(options.output).lexically_normal();
+  if (!output.has_filename()) output = output.parent_path();  // "model/": the partial directory is to lie beside it, not in it
   if (fs::exists(output) && !(fs::is_directory(output) && fs::is_empty(output))) {
     fail("the output ", output.string(), " exists; remove it or choose another name");
   }

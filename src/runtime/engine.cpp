@@ -1,6 +1,7 @@
 // Loading and compiling a model folder.
 #include "runtime/engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 
@@ -41,7 +42,10 @@ bool check_interface(const ov::Model& model, const Config& config, const fs::pat
   const bool stateful = names == std::set<std::string>{"input_ids", "attention_mask", "position_ids", "beam_idx"};
   if (!prefill_only && !stateful)
     fail(folder.string(), ": the inputs of openvino_model.xml are not those of a dsv4 model; convert the checkpoint again");
-  const ov::PartialShape logits = model.output("logits").get_partial_shape();
+  const auto outputs = model.outputs();
+  const auto output = std::find_if(outputs.begin(), outputs.end(), [](const auto& o) { return o.get_names().contains("logits"); });
+  if (output == outputs.end()) fail(folder.string(), ": openvino_model.xml has no output logits; convert the checkpoint again");
+  const ov::PartialShape logits = output->get_partial_shape();
   if (logits.rank() != 3 || logits[2] != config.vocab_size) {
     fail(folder.string(), ": config.json says vocab_size ", config.vocab_size, " but the logits of openvino_model.xml are ",
          logits.to_string());

@@ -79,7 +79,7 @@ void Session::reset() {
 
 Session::Snapshot Session::save() {
   Snapshot snapshot{position_, tokens_, {}};
-  if (!engine_.stateful()) return snapshot;
+  if (!engine_.stateful() || position_ == 0) return snapshot;  // before the first inference OpenVINO's states have no memory
   for (ov::VariableState& state : request_.query_state()) {
     const ov::Tensor live = state.get_state();
     ov::Tensor copy(live.get_element_type(), live.get_shape());
@@ -90,14 +90,19 @@ Session::Snapshot Session::save() {
 }
 
 void Session::restore(const Snapshot& snapshot) {
+  if (snapshot.position == 0) return reset();
+  std::vector<ov::VariableState> states;
+  if (engine_.stateful()) states = request_.query_state();
+  // Before anything changes: a session is left as it was by a snapshot that does not fit.
+  if (states.size() != snapshot.states.size()) {
+    fail("the snapshot has ", snapshot.states.size(), " states and the model ", states.size(), "; it belongs to another model");
+  }
+  for (const ov::VariableState& state : states) {
+    if (!snapshot.states.contains(state.get_name())) fail("the snapshot has no state ", state.get_name(), "; it belongs to another model");
+  }
   position_ = snapshot.position;
   tokens_ = snapshot.tokens;
-  if (!engine_.stateful()) return;
-  for (ov::VariableState& state : request_.query_state()) {
-    const auto found = snapshot.states.find(state.get_name());
-    if (found == snapshot.states.end()) fail("the snapshot has no state ", state.get_name(), "; it belongs to another model");
-    state.set_state(found->second);
-  }
+  for (ov::VariableState& state : states) state.set_state(snapshot.states.at(state.get_name()));
 }
 
 }  // namespace dsv4
