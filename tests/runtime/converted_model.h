@@ -1,0 +1,64 @@
+// A golden's checkpoint converted for one test, and its expected values.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "convert/convert.h"
+#include "reference/golden_data.h"
+#include "runtime/session.h"
+#include "support/files.h"
+
+namespace dsv4::testing_support {
+
+inline std::filesystem::path convert_golden(const std::string& golden, const std::filesystem::path& parent, bool stateful = true,
+                                            int64_t layers = -1) {
+  ConvertOptions options;
+  options.checkpoint = dsv4_test::golden_checkpoint(golden);
+  options.output = parent / (golden + (stateful ? "" : "-prefill") + (layers < 0 ? "" : "-" + std::to_string(layers)));
+  options.stateful = stateful;
+  options.layers = layers;
+  convert(options);
+  return options.output;
+}
+
+inline dsv4_test::GoldenData toy_golden() { return dsv4_test::GoldenData(std::string("toy")); }
+
+/// Changes one field of a model folder's config.json.
+inline void set_in_config(const std::filesystem::path& folder, const std::string& key, const nlohmann::json& value) {
+  auto config = nlohmann::json::parse(read_file(folder / "config.json"));
+  config[key] = value;
+  write_file(folder / "config.json", config.dump());
+}
+
+inline EngineOptions every_position() {
+  EngineOptions options;
+  options.threads = 2;
+  options.all_logits = true;
+  return options;
+}
+
+inline EngineOptions last_position() {
+  EngineOptions options;
+  options.threads = 2;
+  return options;
+}
+
+/// Largest difference; infinite where one is not a number.
+inline double largest_difference(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size()) return HUGE_VAL;
+  double largest = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(a[i]) - b[i]);
+    if (!(difference <= largest)) largest = std::isnan(difference) ? HUGE_VAL : difference;
+  }
+  return largest;
+}
+
+/// What two float32 implementations may differ by on the goldens (their README).
+constexpr double kGoldenTolerance = 1e-4;
+
+}  // namespace dsv4::testing_support
