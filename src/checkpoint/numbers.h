@@ -20,18 +20,20 @@ float f8e8m0_to_f32(uint8_t byte);
 /// FP4 (e2m1) nibble, low four bits -> 0 .5 1 1.5 2 3 4 6 and their negatives (bit 3).
 float f4e2m1_to_f32(uint8_t nibble);
 
-// These two are here, and without branches, so that loops over rows are vectorised.
+// These two are here, and in arithmetic without any choice, so that loops over rows are vectorised.
 inline float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 inline float f16_to_f32(uint16_t bits) {
-  constexpr uint32_t kExponent = 0x1Fu << 23;  // where the exponent field lies once shifted to float32's place
   constexpr uint32_t kRebias = (127u - 15u) << 23;
   constexpr float kSmallestNormal = 0x1p-14f;
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t shifted = static_cast<uint32_t>(bits & 0x7FFFu) << 13;
-  const uint32_t normal = shifted + kRebias + ((shifted & kExponent) == kExponent ? kRebias : 0u);
+  const uint32_t exponent = shifted >> 23;
+  const uint32_t is_top = (exponent + 1) >> 5;                // 1 for infinity and NaN: their exponent is rebiased twice
+  const uint32_t is_subnormal = 0u - ((exponent - 1) >> 31);  // all ones for exponent 0
+  const uint32_t normal = shifted + kRebias + is_top * kRebias;
   // mantissa * 2^-24 as (2^-14 + mantissa * 2^-24) - 2^-14: exact, and right also where the CPU flushes subnormals.
   const uint32_t subnormal = std::bit_cast<uint32_t>(std::bit_cast<float>(shifted + kRebias + (1u << 23)) - kSmallestNormal);
-  return std::bit_cast<float>(sign | ((shifted & kExponent) == 0 ? subnormal : normal));
+  return std::bit_cast<float>(sign | (subnormal & is_subnormal) | (normal & ~is_subnormal));
 }
 
 /// Round to nearest even. NaN stays NaN; too large becomes infinity for bf16/f16 and saturates at +-448 for e4m3.

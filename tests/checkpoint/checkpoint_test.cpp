@@ -10,6 +10,7 @@
 
 #include "checkpoint/independent_numbers.h"
 #include "checkpoint/tiny_checkpoint.h"
+#include "checkpoint/transformers_spelling.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -132,43 +133,6 @@ std::vector<RawTensor> dequantised(const std::vector<RawTensor>& tensors) {
   return out;
 }
 
-/// DeepSeek's names replaced by transformers', by the rules of spec 4.3 written down in order.
-std::string renamed(std::string name) {
-  if (name == "head.weight") return "lm_head.weight";
-  const std::pair<const char*, const char*> rules[] = {{".attn_norm.", ".input_layernorm."},
-                                                       {".ffn_norm.", ".post_attention_layernorm."},
-                                                       {".hc_attn_", ".attn_hc."},
-                                                       {".hc_ffn_", ".ffn_hc."},
-                                                       {"hc_head_", "hc_head.hc_"},
-                                                       {"embed.", "embed_tokens."},
-                                                       {".attn.", ".self_attn."},
-                                                       {".ffn.", ".mlp."},
-                                                       {".attn_sink", ".sinks"},
-                                                       {".self_attn.q_norm", ".self_attn.q_a_norm"},
-                                                       {".indexer.compressor.", ".compressor.indexer."},
-                                                       {".self_attn.indexer.", ".self_attn.compressor.indexer."},
-                                                       {".weights_proj", ".scorer.weights_proj"},
-                                                       {".compressor.norm.", ".compressor.kv_norm."},
-                                                       {".indexer.norm.", ".indexer.kv_norm."},
-                                                       {".ape", ".position_bias"},
-                                                       {".wq_a.", ".q_a_proj."},
-                                                       {".wq_b.", ".q_b_proj."},
-                                                       {".wkv.", ".kv_proj."},
-                                                       {".wgate.", ".gate_proj."},
-                                                       {".wo_a.", ".o_a_proj."},
-                                                       {".wo_b.", ".o_b_proj."},
-                                                       {".gate.bias", ".gate.e_score_correction_bias"},
-                                                       {".w1.", ".gate_proj."},
-                                                       {".w2.", ".down_proj."},
-                                                       {".w3.", ".up_proj."}};
-  const bool weight_scale = name.ends_with(".scale");
-  for (const auto& [from, to] : rules) {
-    if (const size_t at = name.find(from); at != std::string::npos) name.replace(at, std::strlen(from), to);
-  }
-  if (weight_scale) name.replace(name.size() - 6, 6, ".weight_scale_inv");
-  return "model." + name;
-}
-
 /// Experts of a layer as two tensors, w1's rows before w3's; weights and scales alike.
 std::vector<RawTensor> stacked(std::vector<RawTensor> tensors, int64_t layers, int64_t experts) {
   for (int64_t layer = 0; layer < layers; ++layer) {
@@ -200,7 +164,7 @@ std::vector<RawTensor> stacked(std::vector<RawTensor> tensors, int64_t layers, i
 
 std::vector<RawTensor> with_transformers_names(std::vector<RawTensor> tensors) {
   for (RawTensor& tensor : tensors) {
-    if (!tensor.name.starts_with("model.")) tensor.name = renamed(tensor.name);
+    if (!tensor.name.starts_with("model.")) tensor.name = test::transformers_spelling(tensor.name);
   }
   return tensors;
 }
@@ -317,7 +281,8 @@ TEST(Checkpoint, BothSchemesInOneCheckpointAreMixed) {
   const std::string config = test::tiny_config();
   std::vector<RawTensor> tensors = test::random_tensors(config);
   const Values expected = decoded_all(tensors);
-  for (const char* name : {"embed.weight", "layers.1.attn.attn_sink"}) test::tensor_named(tensors, name).name = renamed(name);
+  for (const char* name : {"embed.weight", "layers.1.attn.attn_sink"})
+    test::tensor_named(tensors, name).name = test::transformers_spelling(name);
   const TempDir dir;
   test::write_checkpoint(dir.path(), config, tensors);
   const Checkpoint checkpoint = Checkpoint::open(dir.path());

@@ -7,49 +7,11 @@
 #include <iterator>
 
 #include "checkpoint/tensor_table.h"
+#include "checkpoint/transformers_spelling.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
 namespace {
-
-/// Spec 4.3 as an ordered list of text replacements, the way the original is written; experts one by one.
-std::string renamed(std::string name) {
-  const auto replace = [&](const std::string& from, const std::string& to) {
-    const size_t at = name.find(from);
-    if (at != std::string::npos) name.replace(at, from.size(), to);
-  };
-  if (name.rfind("mtp.", 0) == 0) return name;
-  if (name == "head.weight") return "lm_head.weight";
-  name = "model." + name;
-  replace("model.embed.", "model.embed_tokens.");
-  replace("hc_head_", "hc_head.hc_");
-  replace(".hc_attn_", ".attn_hc.");
-  replace(".hc_ffn_", ".ffn_hc.");
-  replace(".attn_norm.", ".input_layernorm.");
-  replace(".ffn_norm.", ".post_attention_layernorm.");
-  replace(".attn.", ".self_attn.");
-  replace(".ffn.", ".mlp.");
-  replace(".attn_sink", ".sinks");
-  replace(".self_attn.q_norm.", ".self_attn.q_a_norm.");
-  replace(".indexer.compressor.", ".compressor.indexer.");
-  replace(".self_attn.indexer.", ".self_attn.compressor.indexer.");
-  replace(".indexer.weights_proj.", ".indexer.scorer.weights_proj.");
-  replace(".compressor.norm.", ".compressor.kv_norm.");
-  replace(".indexer.norm.", ".indexer.kv_norm.");
-  replace(".ape", ".position_bias");
-  replace(".wq_a.", ".q_a_proj.");
-  replace(".wq_b.", ".q_b_proj.");
-  replace(".wkv.", ".kv_proj.");
-  replace(".wgate.", ".gate_proj.");
-  replace(".wo_a.", ".o_a_proj.");
-  replace(".wo_b.", ".o_b_proj.");
-  replace(".gate.bias", ".gate.e_score_correction_bias");
-  replace(".w1.", ".gate_proj.");
-  replace(".w2.", ".down_proj.");
-  replace(".w3.", ".up_proj.");
-  if (name.find("_hc.") == std::string::npos && name.find("hc_head") == std::string::npos) replace(".scale", ".weight_scale_inv");
-  return name;
-}
 
 std::vector<std::string> all_names(const std::string& config_file) {
   std::ifstream in(std::string(DSV4_TEST_DATA) + "/configs/" + config_file);
@@ -64,7 +26,8 @@ std::vector<std::string> all_names(const std::string& config_file) {
 }
 
 TEST(Names, TransformersNamesFollowTheRenameRules) {
-  for (const std::string& name : all_names("deepseek-v4-flash.config.json")) EXPECT_EQ(transformers_name(name), renamed(name));
+  for (const std::string& name : all_names("deepseek-v4-flash.config.json"))
+    EXPECT_EQ(transformers_name(name), test::transformers_spelling(name));
 }
 
 TEST(Names, EveryNameComesBackFromBothSchemes) {
@@ -72,11 +35,11 @@ TEST(Names, EveryNameComesBackFromBothSchemes) {
     const auto deepseek = resolve_name(name);
     ASSERT_TRUE(deepseek) << name;
     EXPECT_EQ(deepseek->name, name);
-    const auto transformers = resolve_name(renamed(name));
-    ASSERT_TRUE(transformers) << renamed(name);
+    const auto transformers = resolve_name(test::transformers_spelling(name));
+    ASSERT_TRUE(transformers) << test::transformers_spelling(name);
     EXPECT_EQ(transformers->name, name);
     if (name.rfind("mtp.", 0) == 0) continue;
-    EXPECT_EQ(transformers->scheme, NameScheme::kTransformers) << renamed(name);
+    EXPECT_EQ(transformers->scheme, NameScheme::kTransformers) << test::transformers_spelling(name);
     if (name != "norm.weight") {
       EXPECT_EQ(deepseek->scheme, NameScheme::kDeepSeek) << name;
     }

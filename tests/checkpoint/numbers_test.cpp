@@ -65,7 +65,8 @@ TEST(Numbers, EveryBfloatHasItsValue) {
   for (uint32_t bits = 0; bits < 65536; ++bits) expect_same(bf16_to_f32(static_cast<uint16_t>(bits)), test::bf16_value(bits), bits);
 }
 
-/// For every two neighbouring finite codes: both come back, the point half-way goes to the even one, a step to either side to the nearer one.
+/// For every two neighbouring finite codes: both come back, the point half-way goes to the even one, a step to either side to the
+/// nearer one.
 template <class Value, class Encode>
 void expect_nearest_even(uint32_t sign_bit, uint32_t max_code, Value value, Encode encode) {
   for (const uint32_t sign : {0u, sign_bit}) {
