@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -125,12 +126,16 @@ void release_rows(const Checkpoint& checkpoint, const Piece& piece) {
                                             static_cast<size_t>(piece.row_end - piece.row_begin) * row_bytes));
 }
 
-void check_f16(const Piece& piece, const std::vector<float>& values) {
-  for (const float value : values) {
-    if (!(std::fabs(value) <= kMaxF16)) {
-      fail("tensor ", *piece.tensor, " holds ", value, ", which float16 cannot; convert with --weight-format fp32");
-    }
-  }
+// Error for what the stored type cannot hold. All values are compared first, which vectorises; the culprit is looked for only if there is one.
+void check_values(const Piece& piece, const std::vector<float>& values) {
+  const bool half = piece.constant->type == ov::element::f16;
+  const float limit = half ? kMaxF16 : std::numeric_limits<float>::max();
+  bool fits = true;
+  for (const float value : values) fits &= std::fabs(value) <= limit;
+  if (fits) return;
+  const float culprit = *std::find_if(values.begin(), values.end(), [&](float value) { return !(std::fabs(value) <= limit); });
+  if (!std::isfinite(culprit)) fail("tensor ", *piece.tensor, " holds ", culprit, ", which is no weight; the checkpoint is damaged");
+  fail("tensor ", *piece.tensor, " holds ", culprit, ", which float16 cannot; convert with --weight-format fp32");
 }
 
 }  // namespace
@@ -164,8 +169,8 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
         } else {
           values.resize(count);
           checkpoint.read_rows(*piece.tensor, piece.row_begin, piece.row_end, values.data());
+          check_values(piece, values);
           if (piece.constant->type == ov::element::f16) {
-            check_f16(piece, values);
             halves.resize(count);
             std::transform(values.begin(), values.end(), halves.begin(), f32_to_f16);
             file.write_at(piece.offset, halves.data(), bytes);

@@ -97,6 +97,17 @@ def test_weight_that_float16_cannot_hold(copy):
     program.convert(copy, copy.parent / "out", "--weight-format", "fp32")
 
 
+@pytest.mark.parametrize("name,value", [("layers.1.attn.wkv.weight", b"\x7f"), ("head.weight", b"\xc0\x7f"), ("layers.0.hc_attn_base", b"\0\0\x80\x7f")])
+@pytest.mark.parametrize("weight_format", ["fp32", "fp16"])
+def test_weight_that_is_not_a_finite_number(copy, name, value, weight_format):
+    def change(tensors):
+        stored = tensors[name]
+        tensors[name] = Stored(stored.dtype, stored.shape, stored.data[:-len(value)] + value)
+
+    edit_tensors(copy, change)
+    refuse_convert(copy, "--weight-format", weight_format, naming=[name, "damaged"])
+
+
 @pytest.mark.parametrize("changes,naming", [
     (dict(model_type="deepseek_v41"), ["deepseek_v41"]), (dict(model_type="llama"), ["llama"]), (dict(model_type=None), ["model_type"]),
     (dict(hidden_size="128"), ["hidden_size"]), (dict(hidden_size=2**62), ["hidden_size"]), (dict(o_groups=3), ["o_groups"]),
