@@ -47,10 +47,11 @@ using Fp8Codes = std::array<std::array<uint8_t, kByteSums>, kFp8Shifts>;
 const Fp8Codes& fp8_codes() {
   static const Fp8Codes codes = [] {
     Fp8Codes result{};
+    constexpr int kMiddle = kByteSums / 2;
     for (int shift = 0; shift < kFp8Shifts; ++shift) {
       for (int n = 0; n < kByteSums; ++n) {
         result[static_cast<size_t>(shift)][static_cast<size_t>(n)] =
-            f32_to_f8e4m3(static_cast<float>(n - kByteSums / 2) / static_cast<float>(1 << (3 * shift)));
+            f32_to_f8e4m3(static_cast<float>(n - kMiddle) / static_cast<float>(1 << (3 * shift)));
       }
     }
     return result;
@@ -126,7 +127,10 @@ void RandomTensor::choose_law(const std::string& name) {
     // The wanted variance lies between two powers of four; blocks are drawn from both so that their mean is right.
     const double unit = published_ == Published::kFp8 ? kByteSumVariance : kFp4Variance * kFp4StepVariance;
     double ratio = 1.0 / (inputs * unit);
-    for (; ratio < 1.0; ratio *= 4.0) --exponent_;
+    while (ratio < 1.0) {
+      ratio *= 4.0;
+      --exponent_;
+    }
     step_up_ = static_cast<uint32_t>((ratio - 1.0) / 3.0 * 65536.0);
   } else if (published_ == Published::kI64) {
     law_ = Law::kExperts;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace dsv4 {
@@ -15,7 +16,7 @@ constexpr int kBarCells = 24;
 
 /// "1:05" or "2:07:09".
 std::string clock_text(double seconds) {
-  const auto all = static_cast<long long>(seconds + 0.5);
+  const auto all = std::llround(seconds);
   char text[48];
   if (all >= 3600) {
     std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", all / 3600, all / 60 % 60, all % 60);
