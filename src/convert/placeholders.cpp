@@ -34,8 +34,8 @@ ov::Output<ov::Node> as_f32(const ov::Output<ov::Node>& stored) {
 
 }  // namespace
 
-StoredConstant::StoredConstant(ov::element::Type type, ov::Shape shape, uint64_t offset, uint64_t size)
-    : type_(type), shape_(std::move(shape)), offset_(static_cast<int64_t>(offset)), size_(static_cast<int64_t>(size)) {
+StoredConstant::StoredConstant(ov::element::Type type, const ov::Shape& shape, uint64_t offset, uint64_t size)
+    : type_(type), shape_(shape), offset_(static_cast<int64_t>(offset)), size_(static_cast<int64_t>(size)) {
   constructor_validate_and_infer_types();
 }
 

@@ -17,7 +17,7 @@ class StoredConstant : public ov::op::Op {
   OPENVINO_OP("StoredConstant", "dsv4")
 
   StoredConstant() = default;
-  StoredConstant(ov::element::Type type, ov::Shape shape, uint64_t offset, uint64_t size);
+  StoredConstant(ov::element::Type type, const ov::Shape& shape, uint64_t offset, uint64_t size);
 
   void validate_and_infer_types() override;
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
