@@ -174,6 +174,8 @@ void SafetensorsFile::check_present(std::span<const std::byte> range) const {
   }
 }
 
+void SafetensorsFile::release() const { ::madvise(const_cast<std::byte*>(map_), size_, MADV_DONTNEED); }
+
 void SafetensorsFile::release(std::span<const std::byte> range) const {
   static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   // Inwards: a page at the edge may hold the neighbour's bytes, which somebody may be reading.

@@ -56,6 +56,8 @@ class SafetensorsFile {
 
   /// Tells the kernel that the pages of this range (of a `bytes` span or part of one) are no longer needed: RSS falls, the data stay valid.
   void release(std::span<const std::byte> range) const;
+  /// The same of the whole file: also the pages that tensors share, and those that the kernel mapped around the ones that were read.
+  void release() const;
 
  private:
   std::filesystem::path path_;

@@ -22,7 +22,8 @@ namespace dsv4 {
 
 namespace {
 
-constexpr int64_t kChunkElements = 1 << 20;  // 4 MB of float32 a thread
+constexpr int64_t kChunkElements = 1 << 20;   // 4 MB of float32 a thread
+constexpr uint64_t kReleaseBytes = 64 << 20;  // of output between two releases of source pages
 constexpr float kMaxF16 = 65504.0f;
 
 // Closes on every way out.
@@ -70,7 +71,6 @@ struct Piece {
   const std::string* tensor = nullptr;
   int64_t row_begin = 0;
   int64_t row_end = 0;
-  int64_t rows = 0;  // of the tensor
   int64_t columns = 0;
   uint64_t offset = 0;
 };
@@ -93,7 +93,7 @@ class PieceQueue {
     const auto [rows, columns] = rows_and_columns(checkpoint_.shape(tensor));
     const int64_t step = std::max<int64_t>(1, kChunkElements / columns);
     const int64_t end = std::min(rows, row_ + step);
-    piece = {&constant, &tensor, row_, end, rows, columns, constant.offset + written_};
+    piece = {&constant, &tensor, row_, end, columns, constant.offset + written_};
     written_ += static_cast<uint64_t>((end - row_) * columns) * constant.type.size();
     row_ = end;
     if (row_ == rows) {
@@ -116,15 +116,6 @@ class PieceQueue {
   int64_t row_ = 0;
   uint64_t written_ = 0;
 };
-
-// Gives the source pages of the piece back: a tensor such as the embedding is larger than all buffers here. Its last piece takes the pages between.
-void release_rows(const Checkpoint& checkpoint, const Piece& piece) {
-  if (piece.row_end == piece.rows) return checkpoint.release(*piece.tensor);
-  const TensorView& source = checkpoint.stored(*piece.tensor);
-  const size_t row_bytes = source.bytes.size() / static_cast<size_t>(piece.rows);
-  source.file->release(source.bytes.subspan(static_cast<size_t>(piece.row_begin) * row_bytes,
-                                            static_cast<size_t>(piece.row_end - piece.row_begin) * row_bytes));
-}
 
 // Error for what the stored type cannot hold. All values are compared first, which vectorises; the culprit is looked for only if there is one.
 void check_values(const Piece& piece, const std::vector<float>& values) {
@@ -178,8 +169,11 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
             file.write_at(piece.offset, values.data(), bytes);
           }
         }
-        release_rows(checkpoint, piece);
-        done += bytes;
+        // All pages of the source at once, now and then: what other threads are reading is mapped again at their next touch.
+        const uint64_t before = done.fetch_add(bytes);
+        if (before / kReleaseBytes != (before + bytes) / kReleaseBytes) {
+          for (const auto& source : checkpoint.files()) source->release();
+        }
         if (progress) {
           const std::lock_guard lock(mutex);
           progress(done, total);

@@ -138,6 +138,9 @@ TEST(Safetensors, ReleasedPagesLeaveMemoryAndComeBack) {
   size_t again = 0;
   for (const std::byte b : bytes) again += std::to_integer<size_t>(b);
   EXPECT_EQ(again, sum);
+  const size_t whole = resident_bytes();
+  file.release();
+  EXPECT_LT(resident_bytes() + kSize / 2, whole);
   EXPECT_EQ(text_of(file.bytes("a")), std::string(10, 'a'));
 }
 
