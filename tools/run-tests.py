@@ -17,8 +17,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "test-results"
-SANITIZED_ROOMS = "^(checkpoint|reference)$"
-FULL_TESTS = r"(^|[./])Full_"
+FULL_TESTS = r"(^|[./])Full_"  # for ctest
+SANITIZED_PROGRAMS = ["test_checkpoint", "test_reference"]
+# Not under the sanitizers by default: the long tests, and goldens that run for minutes there on paths that shorter ones take too.
+NOT_SANITIZED = "-Full_*:*.Full_*:*/Full_*:GoldenMini.Likelihood*:*GoldenGreedy*"
 SUITE_SECONDS = 3600  # a suite that hangs ends as a failure
 
 
@@ -33,58 +35,84 @@ class Result:
         self.seconds = 0.0
 
 
-def run(command, environment=None):
-    """The exit code; output goes straight to the terminal."""
-    print("+ " + " ".join(str(part) for part in command), flush=True)
+def run(command, environment=None, log=None):
+    """The exit code; output goes straight to the terminal, or to the open file `log`."""
+    command = [str(part) for part in command]
+    print("+ " + " ".join(command), flush=True)
     try:
-        return subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, check=False, timeout=SUITE_SECONDS).returncode
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=SUITE_SECONDS, stdout=log, stderr=log).returncode
     except subprocess.TimeoutExpired:
         print(f"stopped after {SUITE_SECONDS} s", flush=True)
         return 124
+    except OSError as error:
+        print(error, flush=True)
+        return 127
 
 
 def read_junit(path, result):
-    """Adds the cases of a report by ctest or pytest. A case that was not run counts as failed unless it asked to be skipped."""
+    """Adds the cases of a report by ctest, GoogleTest or pytest. A case that was not run counts as failed unless it asked to be skipped."""
     for case in ElementTree.parse(path).getroot().iter("testcase"):
         name = "::".join(dict.fromkeys(part for part in (case.get("classname"), case.get("name")) if part))  # ctest gives the same text as both
         skipped = case.find("skipped")
+        message = (skipped.get("message") or "") if skipped is not None else ""
+        not_run = case.get("status") == "notrun"
         if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
             result.failures.append(name)
-        elif skipped is not None or case.get("status") in ("notrun", "disabled"):
-            # ctest reports a missing program as "notrun" too, with the reason as message.
-            message = (skipped.get("message") or "") if skipped is not None else ""
-            by_ctest = case.get("status") == "notrun"
-            if by_ctest and not message.startswith("SKIP_"):
-                result.failures.append(f"{name} (not run: {message or 'no reason given'})")
-            else:
-                result.skipped += 1
+        elif not_run and case.get("result") is None and not message.startswith("SKIP_"):
+            result.failures.append(f"{name} (not run: {message or 'no reason given'})")  # how ctest reports a missing program
+        elif not_run or skipped is not None or case.get("status") == "disabled":
+            result.skipped += 1
         else:
             result.passed += 1
 
 
-def run_reported(title, command, report, environment=None):
-    """Runs a suite that writes the JUnit file `report`. A crash, a missing report or a suite without tests is a failure."""
-    result = Result(title)
+def run_reported(result, command, report, environment=None):
+    """Runs a program that writes the JUnit file `report` and adds it to `result`. A crash, a missing report or no test at all is a failure."""
     report.unlink(missing_ok=True)
     start = time.monotonic()
+    ran, failed = result.passed, len(result.failures)
     code = run(command, environment)
-    result.seconds = time.monotonic() - start
+    result.seconds += time.monotonic() - start
     try:
         read_junit(report, result)
     except (OSError, ElementTree.ParseError) as error:
-        result.failures.append(f"no report from this suite (exit code {code}): {error}")
-        return result
-    if result.passed + len(result.failures) == 0:
-        result.failures.append(f"no test ran (exit code {code})")
-    elif code != 0 and not result.failures:
-        result.failures.append(f"the suite ended with exit code {code} although no test failed")
+        result.failures.append(f"{report.stem}: no report, exit code {code}: {error}")
+        return
+    if result.passed == ran and len(result.failures) == failed:
+        result.failures.append(f"{report.stem}: no test ran, exit code {code}")
+    elif code != 0 and len(result.failures) == failed:
+        result.failures.append(f"{report.stem}: exit code {code} although no test failed")
+
+
+def cpp_tests(full):
+    """Every test in a process of its own, so that a crash costs one."""
+    result = Result("C++ tests")
+    report = RESULTS / "release.xml"
+    command = ["ctest", "--test-dir", ROOT / "build" / "release", "-j2", "--output-on-failure", "--timeout", "900", "--output-junit", report]
+    run_reported(result, [*command, *([] if full else ["-E", FULL_TESTS])], report)
     return result
 
 
-def ctest(title, build, arguments, environment=None, prefix=()):
-    report = RESULTS / f"{build}.xml"
-    command = [*prefix, "ctest", "--test-dir", ROOT / "build" / build, "-j2", "--output-on-failure", "--timeout", "900"]
-    return run_reported(title, [*command, "--output-junit", report, *arguments], report, environment)
+def python_tests(full):
+    result = Result("Python tests")
+    report = RESULTS / "python.xml"
+    command = [ROOT / "build" / "venv" / "bin" / "python", "-m", "pytest", "tests", "-q", f"--junitxml={report}", *(["-m", ""] if full else [])]
+    run_reported(result, command, report, dict(os.environ, DSV4_BIN=str(ROOT / "build" / "release" / "dsv4")))
+    return result
+
+
+def sanitized_tests(full):
+    """Whole programs: with the sanitizers a process takes longer to start than most tests to run."""
+    result = Result("C++ tests, ASan and UBSan")
+    folder = ROOT / "build" / "asan" / "tests"
+    names = sorted(path.name for path in folder.glob("test_*") if os.access(path, os.X_OK) and path.is_file()) if full else SANITIZED_PROGRAMS
+    for name in names:
+        report = RESULTS / f"asan-{name}.xml"
+        command = [*without_address_randomisation(), folder / name, f"--gtest_output=xml:{report}", "--gtest_brief=1"]
+        run_reported(result, [*command, *([] if full else [f"--gtest_filter={NOT_SANITIZED}"])], report, sanitizer_environment())
+    if not names:
+        result.failures.append(f"no test program in {folder}")
+    return result
 
 
 def sanitizer_environment():
@@ -112,13 +140,19 @@ def fuzz(seconds):
         work = RESULTS / target.name
         work.mkdir(parents=True, exist_ok=True)
         seeds = ROOT / "tests" / "fuzz" / "corpus" / target.name
-        command = [*without_address_randomisation(), target, f"-max_total_time={seconds}", "-print_final_stats=1", "-verbosity=0", "-rss_limit_mb=2048",
+        command = [*without_address_randomisation(), target, f"-max_total_time={seconds}", "-print_final_stats=1", "-rss_limit_mb=2048", "-timeout=25",
                    f"-artifact_prefix={work}/crash-", work / "corpus", *([seeds] if seeds.is_dir() else [])]
         (work / "corpus").mkdir(exist_ok=True)
-        if run(command, sanitizer_environment()) == 0:
+        log = work / "log.txt"
+        with open(log, "w") as output:
+            code = run(command, sanitizer_environment(), output)
+        lines = log.read_text(errors="replace").splitlines()
+        if code == 0:
             result.passed += 1
+            print("\n".join(line for line in lines if line.startswith("stat::number_of_executed_units")), flush=True)
         else:
-            result.failures.append(f"{target.name} (the input is in {work})")
+            result.failures.append(f"{target.name} (log and input in {work})")
+            print("\n".join(lines[-40:]), flush=True)
     if not targets:
         result.failures.append("no fuzz target was built")
     result.seconds = time.monotonic() - start
@@ -132,16 +166,7 @@ def main():
     options = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
 
-    results = [ctest("C++ tests", "release", [] if options.full else ["-E", FULL_TESTS])]
-
-    environment = dict(os.environ, DSV4_BIN=str(ROOT / "build" / "release" / "dsv4"))
-    report = RESULTS / "python.xml"
-    pytest = [ROOT / "build" / "venv" / "bin" / "python", "-m", "pytest", "tests", "-q", f"--junitxml={report}", *(["-m", ""] if options.full else [])]
-    results.append(run_reported("Python tests", pytest, report, environment))
-
-    # The likelihood tests only repeat the forward on more tokens: minutes under the sanitizers.
-    sanitized = [] if options.full else ["-L", SANITIZED_ROOMS, "-E", FULL_TESTS + "|Likelihood"]
-    results.append(ctest("C++ tests, ASan and UBSan", "asan", sanitized, sanitizer_environment(), without_address_randomisation()))
+    results = [cpp_tests(options.full), python_tests(options.full), sanitized_tests(options.full)]
     if options.full:
         results.append(fuzz(options.fuzz_seconds))
 

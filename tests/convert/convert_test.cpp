@@ -253,9 +253,16 @@ TEST_F(Converted, IsTheSameEveryTime) {
   convert(o);
   EXPECT_TRUE(read_file(output() / "openvino_model.bin") == read_file(o.output / "openvino_model.bin"));
   // OpenVINO numbers nodes without a name through the life of the process.
-  const std::regex number(R"rx(_\d+")rx");
-  const auto without_numbers = [&](const fs::path& folder) {
-    return std::regex_replace(read_file(folder / "openvino_model.xml"), number, "\"");
+  const auto without_numbers = [](const fs::path& folder) {
+    std::string kept;
+    for (const char c : read_file(folder / "openvino_model.xml")) {
+      if (c == '"') {
+        const size_t before = kept.find_last_not_of("0123456789");
+        if (before != std::string::npos && kept[before] == '_') kept.erase(before);
+      }
+      kept += c;
+    }
+    return kept;
   };
   EXPECT_TRUE(without_numbers(output()) == without_numbers(o.output));
 }

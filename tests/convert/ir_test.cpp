@@ -1,4 +1,4 @@
-// Writing the IR of a graph whose weights lie elsewhere: constants where they say, those of the graph behind them, OpenVINO reads the whole.
+// The IR of a graph whose weights lie elsewhere: constants where they say, those of the graph behind them, OpenVINO reads the whole.
 #include "convert/ir.h"
 
 #include <gmock/gmock.h>

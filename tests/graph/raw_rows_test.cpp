@@ -57,7 +57,7 @@ TEST_P(OverlappingLayout, TakesFirstHalvesOfThePreviousBlockAndSecondHalvesOfIts
   ASSERT_EQ(layout.k_chunks.size(), static_cast<size_t>(2 * m * layout.entry_chunks));
   ASSERT_EQ(layout.z_chunks.size(), layout.k_chunks.size());
 
-  // Read through the chunks as one Gather would: entry channel e of pooled row q is at channel `place` of the buffer, counted from its own row.
+  // Read through the chunks as one Gather would: entry channel e of pooled row q is at channel `place`, counted from its own row.
   for (int64_t q = 0; q < 2 * m; ++q) {
     for (int64_t e = 0; e < head_dim + index_head_dim; ++e) {
       const bool indexer = e >= head_dim;

@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstring>
 #include <limits>
-#include <regex>
 
 #include "support/files.h"
 
@@ -30,13 +30,16 @@ Array parse(const std::string& bytes) {
   EXPECT_EQ(header.back(), '\n');
   EXPECT_THAT(header, HasSubstr("'descr': '<f4'"));
   EXPECT_THAT(header, HasSubstr("'fortran_order': False"));
-  std::smatch match;
-  if (!std::regex_search(header, match, std::regex(R"('shape': \((\d+), (\d+)\))"))) {
+  const size_t shape = header.find("'shape': (");
+  long long rows = -1, columns = -1;
+  int end = 0;
+  if (shape == std::string::npos || std::sscanf(header.c_str() + shape, "'shape': (%lld, %lld)%n", &rows, &columns, &end) != 2 ||
+      end == 0) {
     ADD_FAILURE() << header;
     return array;
   }
-  array.rows = std::stoll(match[1]);
-  array.columns = std::stoll(match[2]);
+  array.rows = rows;
+  array.columns = columns;
   const std::string data = bytes.substr(10 + length);
   EXPECT_EQ(data.size() % sizeof(float), 0u);
   array.values.resize(data.size() / sizeof(float));

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# All benchmarks of docs/benchmarks.md: Markdown on standard output, progress on standard error. `make bench` builds first.
+# Arguments go to convert_memory.py: --layers N (of V4-Flash, default 2), --dir DIRECTORY, --preset toy to leave the 30 GB out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ ! -x build/release/dsv4 ]; then
+  echo "bench: build/release/dsv4 is not built; run: make bench" >&2
+  exit 1
+fi
+tools/test-venv.sh >&2
+failed=0
+echo "### The portable program on the CPU"
+echo
+build/venv/bin/python benchmarks/portable_graph.py || failed=1
+echo "### Memory and speed of a conversion"
+echo
+build/venv/bin/python benchmarks/convert_memory.py "$@" || failed=1
+exit "$failed"
