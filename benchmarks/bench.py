@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,9 +60,14 @@ def run_measured(*command, shown=None):
     with tempfile.NamedTemporaryFile("r", suffix=".time") as report:
         timed = [GNU_TIME, "-f", "%M", "-o", report.name] if os.access(GNU_TIME, os.X_OK) else []
         start = time.perf_counter()
-        child = subprocess.Popen(timed + command, stdout=subprocess.PIPE, text=True)
-        out = child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
+        child = subprocess.Popen(timed + command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        try:
+            out = child.stdout.read()
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:  # interrupted: GNU time and what it runs are one group
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
+            raise
         seconds = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode != 0:
@@ -102,6 +108,7 @@ def table(title, header, rows):
 
 
 def work_directory(parent):
-    """A fresh directory below `parent`, removed when the program ends."""
+    """A fresh directory below `parent`, removed when the program ends, by SIGTERM too."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     Path(parent).mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(prefix="dsv4-bench-", dir=parent)

@@ -109,7 +109,7 @@ def main():
         f"{arguments.rounds} rounds in turn; a round's ms a token is the median of {MEASURED} tokens after {WARM_UP}.",
         ["model", ".bin", "runtime nodes without constants", "read and compile, s"]
         + [f"ms a token, {threads} thread{'s' if threads > 1 else ''}" for threads in THREADS], rows))
-    print(f"Yardstick of the same run, memory copied with numpy (read plus written): "
+    print("Yardstick of the same run, memory copied with numpy (read plus written): "
           + ", ".join(f"{spread(bandwidth[threads])} GB/s with {threads} thread{'s' if threads > 1 else ''}" for threads in THREADS) + ".\n")
 
     rows, failed = [], False
