@@ -25,7 +25,8 @@ struct IntegerCompression {
 
 /// Where compress_rows writes; row-major like the weights, groups = columns / group size.
 struct CompressedRows {
-  uint8_t* codes = nullptr;        ///< [rows, columns], a byte each; 4-bit codes in the low nibble, symmetric ones in two's complement (i4: & 0xF)
+  uint8_t* codes =
+      nullptr;  ///< [rows, columns], a byte each; 4-bit codes in the low nibble, symmetric ones in two's complement (i4: & 0xF)
   uint16_t* scales = nullptr;      ///< [rows, groups], the bits of float16
   uint8_t* zero_points = nullptr;  ///< [rows, groups], a byte each; not written in symmetric modes
 };
