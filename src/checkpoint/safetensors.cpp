@@ -85,6 +85,8 @@ void check_layout(const SafetensorsHeader& header, uint64_t data_size, const std
 
 std::string errno_text(int error) { return std::strerror(error); }
 
+int64_t modified_at(const struct stat& status) { return int64_t{status.st_mtim.tv_sec} * 1000000000 + status.st_mtim.tv_nsec; }
+
 /// Closes the descriptor unless released; a constructor that throws runs no destructor.
 struct Descriptor {
   int fd = -1;
@@ -139,6 +141,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   if (S_ISDIR(status.st_mode)) fail(file, ": is a directory, expected a safetensors file");
   if (!S_ISREG(status.st_mode)) fail(file, ": is not a regular file, expected a safetensors file");
   size_ = static_cast<uint64_t>(status.st_size);
+  modified_ = modified_at(status);
   header_ = parse_safetensors_header(read_head(descriptor.fd, size_, file), size_, file);
 
   void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor.fd, 0);
@@ -171,6 +174,14 @@ void SafetensorsFile::check_present(std::span<const std::byte> range) const {
   if (static_cast<uint64_t>(status.st_size) < end) {
     fail(path_text(path_), ": the file was ", size_, " bytes when it was opened and is now ", status.st_size,
          "; it was truncated while in use, restore it and start again");
+  }
+}
+
+void SafetensorsFile::check_unchanged() const {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0) fail(path_text(path_), ": cannot read its size: ", errno_text(errno));
+  if (static_cast<uint64_t>(status.st_size) != size_ || modified_at(status) != modified_) {
+    fail(path_text(path_), ": the file was changed while it was read; start again when nothing writes to it");
   }
 }
 

@@ -43,6 +43,8 @@ class SafetensorsFile {
 
   const std::filesystem::path& path() const { return path_; }
   uint64_t size() const { return size_; }
+  /// When the file was last changed before it was opened, in nanoseconds since 1970.
+  int64_t modified_nanoseconds() const { return modified_; }
   const SafetensorsHeader& header() const { return header_; }
 
   /// The tensor's bytes, at any alignment. Throws Error when the file on disk is now shorter than when it was opened (a read would be
@@ -54,6 +56,9 @@ class SafetensorsFile {
   /// Throws Error when the file on disk no longer reaches the end of this range (of a `bytes` span or part of one).
   void check_present(std::span<const std::byte> range) const;
 
+  /// Throws Error when the file on disk is no longer the one that was opened: written to, truncated or made longer.
+  void check_unchanged() const;
+
   /// Tells the kernel that the pages of this range (of a `bytes` span or part of one) are no longer needed: RSS falls, the data stay valid.
   void release(std::span<const std::byte> range) const;
   /// The same of the whole file: also the pages that tensors share, and those that the kernel mapped around the ones that were read.
@@ -63,6 +68,7 @@ class SafetensorsFile {
   std::filesystem::path path_;
   int fd_ = -1;
   uint64_t size_ = 0;
+  int64_t modified_ = 0;
   const std::byte* map_ = nullptr;
   SafetensorsHeader header_;
 };

@@ -1,6 +1,8 @@
 // dsv4 convert: a checkpoint becomes an OpenVINO model folder.
 #include <CLI/CLI.hpp>
 
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -17,33 +19,95 @@ namespace {
 
 struct ConvertArguments {
   ConvertOptions options;
-  std::string format = "fp32";
+  std::string format = "fp32", selection = "trained", fallback = "error", backup = "int8_asym";
   bool disable_stateful = false;
   bool disable_tokenizer = false;
   bool dry_run = false;
 };
 
-void print_report(const char* what, const ConvertReport& report) {
-  std::printf("%s: %llu constants, %.1f MB read, openvino_model.bin %.1f MB, openvino_model.xml %.1f MB\n", what,
-              static_cast<unsigned long long>(report.constants), static_cast<double>(report.checkpoint_bytes) / 1e6,
-              static_cast<double>(report.bin_bytes) / 1e6, static_cast<double>(report.xml_bytes) / 1e6);
+std::atomic<bool> stop_asked = false;
+std::atomic<int> stop_signal = 0;
+
+/// Ctrl-C and `kill` once: the conversion stops at the next piece and records what is finished. Twice: at once.
+void ask_to_stop(int signal) {
+  stop_signal = signal;
+  stop_asked = true;
+  std::signal(signal, SIG_DFL);
 }
 
-void run_convert(ConvertArguments& arguments) {
+/// Options that mean nothing for the chosen format are refused, as NNCF does.
+void check_options(const CLI::App& command, const ConvertArguments& arguments) {
+  const CompressionOptions& c = arguments.options.compression;
+  const auto refuse = [&](const char* option, bool applies, const char* where) {
+    if (command.count(option) > 0 && !applies)
+      throw UsageError(concat(option, ": applies to ", where, ", not to --weight-format ", arguments.format));
+  };
+  const bool int4 = c.format == WeightFormat::kInt4;
+  refuse("--sym", int4 || c.format == WeightFormat::kInt8, "int8 and int4");
+  for (const char* option : {"--group-size", "--ratio", "--all-layers", "--group-size-fallback"}) refuse(option, int4, "int4");
+  refuse("--backup-precision", int4 || c.format == WeightFormat::kMxfp4, "int4 and mxfp4");
+  refuse("--selection", is_compressed(c.format), "int8, int4 and mxfp4");
+  if (c.group_size == 0 || c.group_size < -1)
+    throw UsageError(concat("--group-size ", c.group_size, ": expected 1 or more, or -1 for a whole row"));
+}
+
+std::string megabytes(uint64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
+void print_report(const std::string& what, const ConvertReport& report) {
+  std::printf("%s: %llu weights, %s read, openvino_model.bin %s, openvino_model.xml %s\n", what.c_str(),
+              static_cast<unsigned long long>(report.weights), megabytes(report.checkpoint_bytes).c_str(),
+              megabytes(report.bin_bytes).c_str(), megabytes(report.xml_bytes).c_str());
+}
+
+/// A line for each form, then memory and time.
+void print_plan(const CompressionOptions& compression, const ConvertReport& report) {
+  print_report(concat("plan, ", describe(compression)), report);
+  std::printf("  %-9s  %-26s  %8s  %14s  %14s\n", "published", "stored", "tensors", "read", "written");
+  for (const FormSummary& form : report.forms) {
+    std::printf("  %-9s  %-26s  %8llu  %14s  %14s\n", form.published.c_str(), form.stored.c_str(),
+                static_cast<unsigned long long>(form.tensors), megabytes(form.bytes_read).c_str(), megabytes(form.bytes_written).c_str());
+  }
+  std::printf("  memory: about %.0f MB, whatever the size of the weights\n", 100.0 + 3.0 * static_cast<double>(report.xml_bytes) / 1e6);
+  std::printf("  time: about %s to read and convert, %.2f GB/s of checkpoint (measured on a sample); writing %s is not in it\n",
+              clock_text(report.seconds).c_str(), static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,
+              megabytes(report.bin_bytes).c_str());
+}
+
+void run_convert(const CLI::App& command, ConvertArguments& arguments) {
   ConvertOptions& options = arguments.options;
-  options.format = parse_weight_format(arguments.format);
+  options.compression.format = parse_weight_format(arguments.format);
+  options.compression.selection = parse_selection(arguments.selection);
+  options.compression.fallback = parse_group_size_fallback(arguments.fallback);
+  options.compression.backup = parse_backup_precision(arguments.backup);
+  check_options(command, arguments);
   options.stateful = !arguments.disable_stateful;
   options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
   if (arguments.dry_run) {
-    print_report("plan", plan_conversion(options));
+    print_plan(options.compression, plan_conversion(options));
     return;
   }
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, ask_to_stop);
+  options.stop = &stop_asked;
   Progress progress("convert");
   options.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
-  const ConvertReport report = convert(options);
+  ConvertReport report;
+  try {
+    report = convert(options);
+  } catch (const Interrupted& interrupted) {
+    progress.finish();
+    std::cerr << "dsv4: " << interrupted.what() << '\n';
+    std::signal(stop_signal, SIG_DFL);
+    std::raise(stop_signal);  // so that the parent sees what ended the program
+  }
   progress.finish();
-  print_report(options.output.string().c_str(), report);
-  std::printf("%.2f s, %.2f GB/s written\n", report.seconds, static_cast<double>(report.bin_bytes) / 1e9 / report.seconds);
+  print_report(options.output.string(), report);
+  std::printf("%.2f s, %.2f GB/s read, %.2f GB/s written\n", report.seconds,
+              static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,
+              static_cast<double>(report.bin_bytes) / 1e9 / report.seconds);
 }
 
 }  // namespace
@@ -53,14 +117,32 @@ void add_convert_command(CLI::App& app) {
   const auto arguments = std::make_shared<ConvertArguments>();
   command->add_option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published")->required();
   command->add_option("output", arguments->options.output, "Model folder to create")->required();
-  command->add_option("--weight-format", arguments->format, "fp32 or fp16 (int8, int4 and mxfp4 are not in this version)")
+  command->add_option("--weight-format", arguments->format, "fp32, fp16, int8, int4 or mxfp4 (the experts' published FP4, the rest INT8)")
+      ->capture_default_str();
+  CompressionOptions& compression = arguments->options.compression;
+  command->add_flag("--sym", compression.symmetric, "INT8, INT4: symmetric, without zero points");
+  command->add_option("--group-size", compression.group_size, "INT4: inputs that share a scale; -1: a whole row")->capture_default_str();
+  command->add_option("--ratio", compression.ratio, "INT4: share of the weights that becomes INT4, the least sensitive ones")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_flag("--all-layers", compression.all_layers, "INT4: embedding and head too");
+  command
+      ->add_option("--group-size-fallback", arguments->fallback,
+                   "INT4, rows that the group size does not divide: error, ignore (left as they are) or adjust (a smaller group)")
+      ->capture_default_str();
+  command->add_option("--backup-precision", arguments->backup, "What INT4 and MXFP4 leave out: int8_asym, int8_sym or none")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--selection", arguments->selection,
+          "Which matrices are compressed: trained (those published in FP8 and FP4, embedding and head) or nncf (all that NNCF takes)")
       ->capture_default_str();
   command->add_option("--layers", arguments->options.layers, "Convert the first N layers only")->check(at_least(1));
   command->add_flag("--disable-stateful", arguments->disable_stateful, "Prefill-only form: one input, input_ids, and no state");
   command->add_flag("--disable-convert-tokenizer", arguments->disable_tokenizer,
                     "Accepted for habit: tokenizer models are not written in this version, the checkpoint's tokenizer files are copied");
-  command->add_flag("--dry-run", arguments->dry_run, "Check the checkpoint and print sizes; write nothing");
-  command->callback([arguments] { run_convert(*arguments); });
+  command->add_flag("--dry-run", arguments->dry_run, "Check the checkpoint and print the plan: forms, bytes, memory, time; write nothing");
+  command->callback([command, arguments] { run_convert(*command, *arguments); });
 }
 
 }  // namespace dsv4

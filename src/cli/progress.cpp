@@ -14,18 +14,6 @@ constexpr std::chrono::milliseconds kBarInterval{100};
 constexpr std::chrono::seconds kLineInterval{10};
 constexpr int kBarCells = 24;
 
-/// "1:05" or "2:07:09".
-std::string clock_text(double seconds) {
-  const auto all = std::llround(seconds);
-  char text[48];
-  if (all >= 3600) {
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", all / 3600, all / 60 % 60, all % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%lld:%02lld", all / 60, all % 60);
-  }
-  return text;
-}
-
 double share_of(uint64_t done, uint64_t total) {
   return total == 0 ? 1.0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
 }
@@ -37,9 +25,20 @@ std::string bar(double share) {
 
 }  // namespace
 
-std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds) {
+std::string clock_text(double seconds) {
+  const auto all = std::llround(seconds);
+  char text[48];
+  if (all >= 3600) {
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", all / 3600, all / 60 % 60, all % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%lld:%02lld", all / 60, all % 60);
+  }
+  return text;
+}
+
+std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds, uint64_t before) {
   const double unit = total >= 1000000000 ? 1e9 : 1e6;
-  const double rate = seconds > 0.0 ? static_cast<double>(done) / seconds : 0.0;
+  const double rate = seconds > 0.0 ? static_cast<double>(done - before) / seconds : 0.0;
   char text[160];
   std::snprintf(text, sizeof text, ": %d%%, %.1f of %.1f %s, %.2f GB/s", static_cast<int>(share_of(done, total) * 100.0),
                 static_cast<double>(done) / unit, static_cast<double>(total) / unit, unit == 1e9 ? "GB" : "MB", rate / 1e9);
@@ -54,12 +53,13 @@ Progress::Progress(std::string what)
 Progress::~Progress() { finish(); }
 
 void Progress::update(uint64_t done, uint64_t total) {
+  if (!before_) before_ = done;
   const Clock::time_point now = Clock::now();
   const bool due = terminal_ ? now - printed_ >= kBarInterval : now - printed_ >= kLineInterval;
   if (!due) return;
   printed_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  std::string line = progress_line(what_, done, total, seconds);
+  std::string line = progress_line(what_, done, total, seconds, *before_);
   if (!terminal_) {
     std::fprintf(stderr, "%s\n", line.c_str());
     return;

@@ -3,13 +3,17 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace dsv4 {
 
+/// "1:05" or "2:07:09".
+std::string clock_text(double seconds);
+
 /// One line: what, share done, bytes, GB/s so far and the time that is left, e.g. "synth: 50%, 7.0 of 14.0 GB, 0.61 GB/s, 0:11 left".
-/// `seconds` is the time since the start.
-std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds);
+/// `seconds` is the time since the start, `before` what had been done by then.
+std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds, uint64_t before = 0);
 
 class Progress {
  public:
@@ -19,7 +23,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Bytes done and in all; may be called for every byte written: prints only when it is time to. From one thread.
+  /// Bytes done and in all; may be called for every byte written: prints only when it is time to. From one thread at a time. What the first call says is
+  /// done does not count for the rate: an earlier run did it.
   void update(uint64_t done, uint64_t total);
 
   /// Clears the bar; what comes next starts on a fresh line.
@@ -32,6 +37,7 @@ class Progress {
   bool terminal_;
   Clock::time_point start_;
   Clock::time_point printed_;
+  std::optional<uint64_t> before_;
   size_t width_ = 0;  ///< of the line on the terminal now
 };
 

@@ -1,16 +1,20 @@
 // The conversion as a whole: checks, plan, graph, .bin, the folder.
 #include "convert/convert.h"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "checkpoint/cut.h"
-#include "convert/bin_writer.h"
+#include "checkpoint/tensor_match.h"
 #include "convert/ir.h"
+#include "convert/partial_folder.h"
+#include "convert/piece_queue.h"
 #include "convert/placeholders.h"
+#include "convert/sensitivity.h"
 #include "dsv4/error.h"
 #include "graph/model.h"
 
@@ -33,6 +37,17 @@ struct Conversion {
   uint64_t bin_bytes() const { return small_offset + ir.small_constants.size(); }
 };
 
+void check_published_fp4(const Checkpoint& checkpoint, const StoragePlan& plan) {
+  for (const PlannedWeight& weight : plan.weights) {
+    if (weight.form.kind != StoredForm::Kind::kMxfp4) continue;
+    for (const WeightPart& part : weight.unit.parts) {
+      if (checkpoint.encoding(part.tensor) == Encoding::kFp4) continue;
+      throw Error(concat("--weight-format mxfp4 keeps the experts' published FP4, but ", part.tensor, " is published in ",
+                         encoding_name(checkpoint.encoding(part.tensor)), "; choose int4 or int8"));
+    }
+  }
+}
+
 Conversion prepare(const ConvertOptions& options) {
   Checkpoint checkpoint = Checkpoint::open(options.checkpoint);
   if (options.notice) {
@@ -40,7 +55,14 @@ Conversion prepare(const ConvertOptions& options) {
   }
   Config config = checkpoint.config();
   if (options.layers >= 0) config = first_layers(config, options.layers);
-  StoragePlan plan = plan_storage(config, tensor_table(config), options.format);
+  std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
+  if (options.compression.format == WeightFormat::kInt4 && options.compression.ratio < 1.0 && options.notice) {
+    options.notice("--ratio: reading all weights once to find the least sensitive ones");
+  }
+  const std::vector<StoredForm> forms =
+      choose_forms(units, options.compression, [&](const WeightUnit& unit) { return int8_error(checkpoint, unit); });
+  StoragePlan plan = plan_storage(std::move(units), forms);
+  check_published_fp4(checkpoint, plan);
 
   PlaceholderWeights weights(plan);
   const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, {.stateful = options.stateful});
@@ -52,18 +74,73 @@ Conversion prepare(const ConvertOptions& options) {
   return {std::move(checkpoint), std::move(config), std::move(plan), small_offset, std::move(ir)};
 }
 
+// Checkpoint bytes of some rows of a tensor, its scale's included.
+uint64_t bytes_of(const Checkpoint& checkpoint, const WeightPart& part) {
+  const Shape shape = checkpoint.shape(part.tensor);
+  const double share = shape.size() < 2 ? 1.0 : static_cast<double>(part.row_end - part.row_begin) / static_cast<double>(shape[0]);
+  uint64_t bytes = checkpoint.stored(part.tensor).bytes.size();
+  if (const TensorView* scale = checkpoint.scale(part.tensor)) bytes += scale->bytes.size();
+  return static_cast<uint64_t>(share * static_cast<double>(bytes));
+}
+
+FormSummary& form_of(const Conversion& c, const PlannedWeight& weight, std::vector<FormSummary>& forms) {
+  const std::string published(encoding_name(c.checkpoint.encoding(weight.unit.parts.front().tensor))), stored = describe(weight.form);
+  const auto form =
+      std::find_if(forms.begin(), forms.end(), [&](const FormSummary& f) { return f.published == published && f.stored == stored; });
+  return form != forms.end() ? *form : forms.emplace_back(FormSummary{published, stored});
+}
+
 ConvertReport report_of(const Conversion& c) {
   ConvertReport report;
-  report.constants = c.plan.constants.size();
+  report.weights = c.plan.weights.size();
   report.bin_bytes = c.bin_bytes();
   report.xml_bytes = c.ir.xml.size();
-  for (const PlannedConstant& constant : c.plan.constants) {
-    for (const std::string& tensor : constant.parts) {
-      report.checkpoint_bytes += c.checkpoint.stored(tensor).bytes.size();
-      if (const TensorView* scale = c.checkpoint.scale(tensor)) report.checkpoint_bytes += scale->bytes.size();
-    }
+  for (const PlannedWeight& weight : c.plan.weights) {
+    FormSummary& form = form_of(c, weight, report.forms);
+    for (const WeightPart& part : weight.unit.parts) form.bytes_read += bytes_of(c.checkpoint, part);
+    form.tensors += weight.unit.parts.size();
+    form.bytes_written += weight.bytes();
   }
+  for (const FormSummary& form : report.forms) report.checkpoint_bytes += form.bytes_read;
   return report;
+}
+
+// Converts what it is given and drops it.
+class NoSink final : public PieceSink {
+ public:
+  void write_at(uint64_t, const void*, size_t) override {}
+  void write_nibbles(uint64_t, uint64_t, const uint8_t*, size_t) override {}
+};
+
+// Checkpoint bytes a second of reading and converting this weight, or as much of it as a moment allows.
+double measure(const Checkpoint& checkpoint, const PlannedWeight& weight) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kMoment{300};
+  PieceQueue queue(std::span(&weight, 1));
+  NoSink sink;
+  std::atomic<uint64_t> read = 0;
+  const Clock::time_point start = Clock::now();
+  for_each_piece(
+      queue, [&] { return Clock::now() - start > kMoment; },
+      [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
+        convert_piece(checkpoint, numbered.piece, buffers, sink);
+        read += source_bytes(checkpoint, numbered.piece);
+      });
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  for (const WeightPart& part : weight.unit.parts) checkpoint.release(part.tensor);
+  return static_cast<double>(read) / seconds;
+}
+
+// Everything that the pieces of a .bin depend on.
+nlohmann::ordered_json identity(const Conversion& c, const CompressionOptions& compression) {
+  nlohmann::ordered_json json;
+  json["version"] = DSV4_VERSION;
+  json["options"] = describe(compression);
+  json["graph"] = text_hash(c.ir.xml);
+  for (const auto& file : c.checkpoint.files()) {
+    json["checkpoint file"][file->path().filename().string()] = concat(file->size(), " bytes, changed at ", file->modified_nanoseconds());
+  }
+  return json;
 }
 
 void write_text(const fs::path& path, std::string_view text) {
@@ -80,44 +157,35 @@ std::string read_text(const fs::path& path) {
   return text;
 }
 
+// Blocks that an earlier run reserved count as free.
 void check_disk(const fs::path& directory, uint64_t needed) {
   std::error_code error;
   const fs::space_info space = fs::space(directory, error);
-  if (!error && space.available < needed) {
+  if (error) return;
+  const uintmax_t reserved = fs::file_size(directory / "openvino_model.bin", error);
+  if (space.available + (error ? 0 : reserved) < needed) {
     fail("the conversion needs ", needed, " bytes on the disk of ", directory.string(), ", which has ", space.available,
          " free; free some or choose another output");
   }
 }
 
-// A directory that is removed unless it was renamed to its final name.
-class PartialDirectory {
- public:
-  explicit PartialDirectory(const fs::path& final_path) : final_(final_path) {
-    partial_ = final_;
-    partial_ += concat(".partial-", ::getpid());
-    fs::create_directories(partial_);
-  }
-  ~PartialDirectory() {
-    std::error_code ignored;
-    if (!done_) fs::remove_all(partial_, ignored);
-  }
-  PartialDirectory(const PartialDirectory&) = delete;
-  PartialDirectory& operator=(const PartialDirectory&) = delete;
-
-  const fs::path& path() const { return partial_; }
-  void finish() {
-    fs::rename(partial_, final_);
-    done_ = true;
-  }
-
- private:
-  fs::path final_, partial_;
-  bool done_ = false;
-};
-
 }  // namespace
 
-ConvertReport plan_conversion(const ConvertOptions& options) { return report_of(prepare(options)); }
+ConvertReport plan_conversion(const ConvertOptions& options) {
+  const Conversion conversion = prepare(options);
+  ConvertReport report = report_of(conversion);
+  // The largest weight of each form says how fast that form is made.
+  std::map<const FormSummary*, const PlannedWeight*> largest;
+  for (const PlannedWeight& weight : conversion.plan.weights) {
+    const PlannedWeight*& sample = largest[&form_of(conversion, weight, report.forms)];
+    if (!sample || weight.bytes() > sample->bytes()) sample = &weight;
+  }
+  for (FormSummary& form : report.forms) {
+    form.read_per_second = measure(conversion.checkpoint, *largest.at(&form));
+    report.seconds += static_cast<double>(form.bytes_read) / form.read_per_second;
+  }
+  return report;
+}
 
 ConvertReport convert(const ConvertOptions& options) {
   const auto start = std::chrono::steady_clock::now();
@@ -129,17 +197,35 @@ ConvertReport convert(const ConvertOptions& options) {
   const Conversion conversion = prepare(options);
   ConvertReport report = report_of(conversion);
 
-  PartialDirectory directory(output);
-  check_disk(directory.path(), report.bin_bytes + report.xml_bytes);
-  write_bin(conversion.checkpoint, conversion.plan, conversion.small_offset, conversion.ir.small_constants,
-            directory.path() / "openvino_model.bin", options.progress);
-  write_text(directory.path() / "openvino_model.xml", conversion.ir.xml);
-  const std::string config_json = read_text(options.checkpoint / "config.json");
-  write_text(directory.path() / "config.json", options.layers < 0 ? config_json : first_layers(config_json, options.layers));
-  for (const char* name : kCarriedFiles) {
-    if (fs::exists(options.checkpoint / name)) fs::copy_file(options.checkpoint / name, directory.path() / name);
+  PartialFolder folder(output, identity(conversion, options.compression), options.notice);
+  check_disk(folder.path(), report.bin_bytes + report.xml_bytes);
+  if (folder.finished_pieces() > 0 && options.notice) options.notice("going on where an earlier conversion was interrupted");
+  try {
+    folder.record(folder.finished_pieces());  // a run that is killed early leaves a folder that says what it is
+    write_bin(conversion.checkpoint, conversion.plan, conversion.small_offset, conversion.ir.small_constants,
+              folder.path() / "openvino_model.bin",
+              {.finished_pieces = folder.finished_pieces(),
+               .record = [&](uint64_t pieces) { folder.record(pieces); },
+               .record_bytes = options.record_bytes,
+               .progress = options.progress,
+               .stop = options.stop});
+  } catch (const WriteError& error) {
+    folder.keep();
+    throw WriteError(concat(error.what(), "; what is finished stays in ", folder.path().string(), ", the same command goes on there"));
+  } catch (const Interrupted&) {
+    folder.keep();
+    throw Interrupted(concat("interrupted; what is finished stays in ", folder.path().string(), ", the same command goes on there"));
   }
-  directory.finish();
+  for (const auto& file : conversion.checkpoint.files()) file->check_unchanged();
+  write_text(folder.path() / "openvino_model.xml", conversion.ir.xml);
+  const std::string config_json = read_text(options.checkpoint / "config.json");
+  write_text(folder.path() / "config.json", options.layers < 0 ? config_json : first_layers(config_json, options.layers));
+  for (const char* name : kCarriedFiles) {
+    if (fs::exists(options.checkpoint / name)) {
+      fs::copy_file(options.checkpoint / name, folder.path() / name, fs::copy_options::overwrite_existing);
+    }
+  }
+  folder.finish();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }

@@ -1,38 +1,53 @@
 // From a checkpoint to an OpenVINO model folder, tensor by tensor.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "checkpoint/checkpoint.h"
-#include "convert/plan.h"
+#include "convert/bin_writer.h"
+#include "convert/weight_format.h"
 
 namespace dsv4 {
 
 struct ConvertOptions {
   std::filesystem::path checkpoint;
   std::filesystem::path output;  ///< directory to create; appears under this name only when complete
-  WeightFormat format = WeightFormat::kFp32;
+  CompressionOptions compression;
   bool stateful = true;
   int64_t layers = -1;                                          ///< only the first N layers; -1: all
   std::function<void(uint64_t done, uint64_t total)> progress;  ///< bytes of the .bin; may be empty
   std::function<void(const std::string&)> notice;               ///< lines for the user; may be empty
+  const std::atomic<bool>* stop = nullptr;                      ///< becomes true when the conversion is to be interrupted; may be null
+  uint64_t record_bytes = 1u << 30;                             ///< written between two records of what is finished
+};
+
+/// What becomes of the tensors of one published type in one stored form.
+struct FormSummary {
+  std::string published;  ///< "FP4", "FP8", "BF16", ... as in the checkpoint
+  std::string stored;     ///< "u4, groups of 128", ...
+  uint64_t tensors = 0;
+  uint64_t bytes_read = 0;  ///< scales included
+  uint64_t bytes_written = 0;
+  double read_per_second = 0.0;  ///< plan_conversion: checkpoint bytes read and converted on all cores, measured on a sample
 };
 
 struct ConvertReport {
-  uint64_t constants = 0;         ///< in the .bin, those of the graph aside
+  uint64_t weights = 0;           ///< stored in the .bin
   uint64_t checkpoint_bytes = 0;  ///< of the tensors read
   uint64_t bin_bytes = 0;
   uint64_t xml_bytes = 0;
-  double seconds = 0.0;
+  std::vector<FormSummary> forms;
+  double seconds = 0.0;  ///< of convert; of plan_conversion: expected, without the writing
 };
 
 /// Writes openvino_model.xml, openvino_model.bin, config.json and, where the checkpoint has them, generation_config.json and the tokenizer's files.
 /// Holds a few megabytes a thread whatever the model's size. Error when the output exists, the disk is too small (checked before the first byte), a
-/// value does not fit float16, or the checkpoint is not what its config says; nothing stays under the final name then.
+/// value does not fit its form, or the checkpoint is not what its config says or changes meanwhile; nothing stays then. Interrupted and WriteError leave
+/// OUTPUT.partial, where the next call with the same options goes on.
 ConvertReport convert(const ConvertOptions& options);
 
 /// What convert would do: the same checks and sizes, nothing written.

@@ -39,11 +39,11 @@ class PlaceholderWeights final : public WeightSource {
   ov::Output<ov::Node> gather_rows(const std::string& name, const ov::Output<ov::Node>& ids) override;
   ov::Output<ov::Node> exact(const std::string& name) override;
 
-  /// Planned constants that no block asked for; empty after a complete model was built.
+  /// Planned weights that no block asked for; empty after a complete model was built.
   std::vector<std::string> unused() const;
 
  private:
-  const PlannedConstant& use(const std::string& name);
+  const PlannedWeight& use(const std::string& name);
 
   const StoragePlan& plan_;
   std::set<std::string> used_;

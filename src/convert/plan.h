@@ -1,4 +1,4 @@
-// Which constants openvino_model.bin holds, in what type, where, and from which checkpoint tensors: the contract between graph, writer and reader.
+// Which constants openvino_model.bin holds, in what type and where: the contract between graph, writer and reader.
 #pragma once
 
 #include <cstdint>
@@ -6,43 +6,44 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/checkpoint.h"
-#include "openvino/core/shape.hpp"
+#include "convert/selection.h"
 #include "openvino/core/type/element_type.hpp"
 
 namespace dsv4 {
 
-enum class WeightFormat {
-  kFp32,  ///< every float constant float32
-  kFp16,  ///< matrices float16; what is published in float32, and norms, stay float32
+/// A constant of the .bin.
+struct PlannedConstant {
+  ov::element::Type type;
+  ov::Shape shape;      ///< grouped weights: [..., groups, group size], their scales and zero points [..., groups, 1]
+  uint64_t offset = 0;  ///< in the .bin; a multiple of 64, of 4096 for the values of expert stacks
+  uint64_t bytes = 0;
 };
 
-/// "fp32" or "fp16"; UsageError that says what this version has for anything else.
-WeightFormat parse_weight_format(const std::string& text);
-std::string weight_format_name(WeightFormat format);
+/// A weight as it is stored: its values and, compressed, what they are decompressed with.
+struct PlannedWeight {
+  WeightUnit unit;
+  StoredForm form;
+  PlannedConstant values;
+  PlannedConstant scales;       ///< kInteger: f16; kMxfp4: f8e8m0; else no bytes
+  PlannedConstant zero_points;  ///< asymmetric kInteger, in the type of the values; else no bytes
 
-/// One constant of the .bin.
-struct PlannedConstant {
-  std::string name;  ///< checkpoint name, or that of an expert stack (graph/weights.h)
-  ov::element::Type type;
-  ov::Shape shape;
-  uint64_t offset = 0;  ///< in the .bin; a multiple of 64, of 4096 for expert stacks
-  uint64_t bytes = 0;
-  std::vector<std::string> parts;  ///< checkpoint tensors, one after another along the first axes of the constant
+  /// Inputs that share a scale: the columns for a scale a row.
+  int64_t group() const;
+  uint64_t bytes() const { return values.bytes + scales.bytes + zero_points.bytes; }
 };
 
 struct StoragePlan {
-  std::vector<PlannedConstant> constants;  ///< in the order of the file
-  uint64_t bytes = 0;                      ///< end of the last constant
+  std::vector<PlannedWeight> weights;  ///< in the order of the file: small ones first, then the expert stacks layer by layer
+  uint64_t bytes = 0;                  ///< end of the last constant
 
-  const PlannedConstant& at(const std::string& name) const;
+  const PlannedWeight& at(const std::string& name) const;
 
  private:
-  friend StoragePlan plan_storage(const Config&, const std::vector<TensorSpec>&, WeightFormat);
+  friend StoragePlan plan_storage(std::vector<WeightUnit>, const std::vector<StoredForm>&);
   std::map<std::string, size_t> index_;
 };
 
-/// Lays out every tensor of the table that belongs to the first config.num_hidden_layers layers, in table order; routed experts of a layer as two stacks.
-StoragePlan plan_storage(const Config& config, const std::vector<TensorSpec>& table, WeightFormat format);
+/// Lays out `units`, each in its form.
+StoragePlan plan_storage(std::vector<WeightUnit> units, const std::vector<StoredForm>& forms);
 
 }  // namespace dsv4

@@ -33,4 +33,6 @@ std::string stacked_gate_up_name(int64_t layer) { return "layers." + std::to_str
 
 std::string stacked_down_name(int64_t layer) { return "layers." + std::to_string(layer) + ".ffn.experts.w2.weight"; }
 
+std::string row_group_name(const std::string& matrix, int64_t index) { return matrix + "/rows." + std::to_string(index); }
+
 }  // namespace dsv4

@@ -1,0 +1,88 @@
+// Writing openvino_model.bin at offsets.
+#include "convert/bin_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "quantize/compress.h"
+
+namespace dsv4 {
+
+namespace {
+
+template <class... Parts>
+[[noreturn]] void fail_write(const Parts&... parts) {
+  throw WriteError(concat(parts...));
+}
+
+}  // namespace
+
+BinFile::BinFile(const std::filesystem::path& path, uint64_t bytes) : path_(path) {
+  fd_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  if (fd_ < 0) fail("cannot create ", path.string(), ": ", std::strerror(errno));
+  const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes));
+  if (error == 0 || error == EOPNOTSUPP || error == EINVAL) return;
+  ::close(std::exchange(fd_, -1));
+  if (error == ENOSPC) fail_write(path.string(), ": the disk has no room for ", bytes, " bytes; free some or choose another output");
+  fail_write("cannot reserve ", bytes, " bytes for ", path.string(), ": ", std::strerror(error));
+}
+
+BinFile::~BinFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void BinFile::write_at(uint64_t offset, const void* data, size_t bytes) {
+  const char* p = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::pwrite(fd_, p, bytes, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail_write("cannot write ", path_.string(), " at byte ", offset, ": ", std::strerror(n < 0 ? errno : EIO));
+    p += n;
+    offset += static_cast<uint64_t>(n);
+    bytes -= static_cast<size_t>(n);
+  }
+}
+
+void BinFile::write_nibbles(uint64_t offset, uint64_t first, const uint8_t* codes, size_t count) {
+  if (count > 0 && first % 2 != 0) {
+    write_half_byte(offset, first, *codes);
+    ++first;
+    ++codes;
+    --count;
+  }
+  if (count % 2 != 0) {
+    --count;
+    write_half_byte(offset, first + count, codes[count]);
+  }
+  if (count == 0) return;
+  std::vector<uint8_t> packed(count / 2);
+  pack_nibbles(codes, static_cast<int64_t>(count), packed.data());
+  write_at(offset + first / 2, packed.data(), packed.size());
+}
+
+void BinFile::write_half_byte(uint64_t offset, uint64_t nibble, uint8_t code) {
+  // Two pieces of a weight with an odd number of codes meet in one byte.
+  const std::lock_guard lock(shared_bytes_);
+  const uint64_t at = offset + nibble / 2;
+  uint8_t byte = 0;
+  if (::pread(fd_, &byte, 1, static_cast<off_t>(at)) < 0) fail_write("cannot read back ", path_.string(), ": ", std::strerror(errno));
+  const unsigned kept = nibble % 2 == 0 ? byte & 0xF0u : byte & 0x0Fu;
+  byte = static_cast<uint8_t>(kept | (nibble % 2 == 0 ? code & 0xFu : (code & 0xFu) << 4));
+  write_at(at, &byte, 1);
+}
+
+void BinFile::sync() {
+  if (::fdatasync(fd_) != 0) fail_write("cannot finish ", path_.string(), ": ", std::strerror(errno));
+}
+
+void BinFile::close() {
+  const int fd = std::exchange(fd_, -1);
+  if (::fsync(fd) != 0 || ::close(fd) != 0) fail_write("cannot finish ", path_.string(), ": ", std::strerror(errno));
+}
+
+}  // namespace dsv4

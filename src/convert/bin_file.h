@@ -1,0 +1,55 @@
+// The file that openvino_model.bin grows in: room reserved at once, written at any offset by several threads, goes on where an earlier run stopped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+/// The disk did not take what was to be written; what was written before is good.
+class WriteError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Where converted rows go.
+class PieceSink {
+ public:
+  virtual ~PieceSink() = default;
+
+  /// Any thread.
+  virtual void write_at(uint64_t offset, const void* data, size_t bytes) = 0;
+  /// Four-bit codes, a byte each in `codes`, from the nibble `first` on, counted from byte `offset` (even nibbles are low). Neighbours that share the
+  /// first or last byte stay as they are; any thread.
+  virtual void write_nibbles(uint64_t offset, uint64_t first, const uint8_t* codes, size_t count) = 0;
+};
+
+/// The file itself. WriteError when it cannot be written.
+class BinFile final : public PieceSink {
+ public:
+  /// Opens `path`, created if need be, with room for `bytes`. Bytes that are there stay. WriteError when the disk has no room.
+  BinFile(const std::filesystem::path& path, uint64_t bytes);
+  ~BinFile() override;
+  BinFile(const BinFile&) = delete;
+  BinFile& operator=(const BinFile&) = delete;
+
+  void write_at(uint64_t offset, const void* data, size_t bytes) override;
+  void write_nibbles(uint64_t offset, uint64_t first, const uint8_t* codes, size_t count) override;
+
+  /// What was written so far survives a loss of power.
+  void sync();
+  void close();
+
+ private:
+  void write_half_byte(uint64_t offset, uint64_t nibble, uint8_t code);
+
+  std::filesystem::path path_;
+  int fd_ = -1;
+  std::mutex shared_bytes_;
+};
+
+}  // namespace dsv4

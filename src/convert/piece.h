@@ -1,0 +1,41 @@
+// A piece of work of the converter: some rows of one part of a weight, read, converted and written at once.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "convert/bin_file.h"
+#include "convert/plan.h"
+
+namespace dsv4 {
+
+struct Piece {
+  const PlannedWeight* weight = nullptr;
+  const WeightPart* part = nullptr;
+  int64_t row_begin = 0;  ///< of the checkpoint tensor
+  int64_t row_end = 0;
+  int64_t weight_row = 0;  ///< row of the weight, all its dims but the last taken together, that row_begin becomes
+
+  int64_t rows() const { return row_end - row_begin; }
+};
+
+/// What one thread works with.
+struct PieceBuffers {
+  std::vector<float> values;
+  std::vector<uint8_t> codes, zero_points;
+  std::vector<uint16_t> halves;
+};
+
+/// Bytes of the .bin that the piece becomes.
+uint64_t written_bytes(const Piece& piece);
+/// Bytes of the checkpoint that it is made from; scales not counted.
+uint64_t source_bytes(const Checkpoint& checkpoint, const Piece& piece);
+
+/// Reads, converts and writes. Error for values that are no numbers, or that the weight's form cannot hold.
+void convert_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& buffers, PieceSink& sink);
+
+/// Reads the piece's values as float32 into buffers.values; Error for values that are no numbers.
+void read_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& buffers);
+
+}  // namespace dsv4

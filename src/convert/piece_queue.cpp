@@ -1,0 +1,96 @@
+// The order of pieces, and the threads that work on them.
+#include "convert/piece_queue.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <thread>
+#include <vector>
+
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+namespace {
+
+constexpr int64_t kPieceElements = 1 << 18;  // 1 MB of float32: stays in a core's cache between decoding, quantising and packing
+
+}  // namespace
+
+PieceQueue::PieceQueue(std::span<const PlannedWeight> weights, uint64_t finished) : weights_(weights) {
+  while (number_ < finished) {
+    const std::optional<Piece> piece = advance();
+    if (!piece) fail(finished, " pieces are said to be finished, there are ", number_, "; this is a mistake in dsv4");
+    skipped_bytes_ += written_bytes(*piece);
+    ++number_;
+  }
+}
+
+std::optional<Piece> PieceQueue::advance() {
+  if (weight_ == weights_.size()) return std::nullopt;
+  const PlannedWeight& weight = weights_[weight_];
+  const WeightPart& part = weight.unit.parts[part_];
+  const int64_t step = std::max<int64_t>(1, kPieceElements / weight.unit.columns());
+  Piece piece{&weight, &part, part.row_begin + part_row_, 0, weight_row_};
+  piece.row_end = std::min(part.row_end, piece.row_begin + step);
+  part_row_ += piece.rows();
+  weight_row_ += piece.rows();
+  if (piece.row_end == part.row_end) {
+    part_row_ = 0;
+    if (++part_ == weight.unit.parts.size()) {
+      if (weight_row_ != weight.unit.rows())
+        fail("the parts of ", weight.unit.name, " have ", weight_row_, " rows; planned ", weight.unit.rows());
+      part_ = 0;
+      weight_row_ = 0;
+      ++weight_;
+    }
+  }
+  return piece;
+}
+
+std::optional<PieceQueue::Numbered> PieceQueue::next() {
+  const std::lock_guard lock(mutex_);
+  const std::optional<Piece> piece = advance();
+  if (!piece) return std::nullopt;
+  running_.insert(number_);
+  return Numbered{number_++, *piece};
+}
+
+void PieceQueue::finish(uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  running_.erase(number);
+}
+
+uint64_t PieceQueue::finished() const {
+  const std::lock_guard lock(mutex_);
+  return running_.empty() ? number_ : *running_.begin();
+}
+
+void for_each_piece(PieceQueue& queue, const std::function<bool()>& stop,
+                    const std::function<void(const PieceQueue::Numbered&, PieceBuffers&)>& work) {
+  std::mutex mutex;
+  std::exception_ptr error;
+  std::atomic<bool> failed = false;
+  const auto run = [&] {
+    try {
+      PieceBuffers buffers;
+      while (!failed && !stop()) {
+        const std::optional<PieceQueue::Numbered> piece = queue.next();
+        if (!piece) return;
+        work(*piece, buffers);
+        queue.finish(piece->number);
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!error) error = std::current_exception();
+      failed = true;  // the piece stays among the running ones: it is not finished
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < std::max(1u, std::thread::hardware_concurrency()); ++i) threads.emplace_back(run);
+  run();
+  for (std::thread& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace dsv4

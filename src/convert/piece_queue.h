@@ -1,0 +1,51 @@
+// Hands out the pieces of weights to threads, in file order, and knows up to where all are finished.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+
+#include "convert/piece.h"
+
+namespace dsv4 {
+
+class PieceQueue {
+ public:
+  /// `weights` outlive the queue. The first `finished` pieces are not handed out.
+  explicit PieceQueue(std::span<const PlannedWeight> weights, uint64_t finished = 0);
+
+  struct Numbered {
+    uint64_t number = 0;
+    Piece piece;
+  };
+  /// The next piece, or nothing when all were handed out.
+  std::optional<Numbered> next();
+  void finish(uint64_t number);
+
+  /// All pieces before this number are finished.
+  uint64_t finished() const;
+  /// Written bytes of the pieces that were skipped at the start.
+  uint64_t skipped_bytes() const { return skipped_bytes_; }
+
+ private:
+  std::optional<Piece> advance();
+
+  std::span<const PlannedWeight> weights_;
+  mutable std::mutex mutex_;
+  size_t weight_ = 0, part_ = 0;
+  int64_t part_row_ = 0;    // rows of the part handed out
+  int64_t weight_row_ = 0;  // rows of the weight handed out
+  uint64_t number_ = 0;     // of the next piece
+  uint64_t skipped_bytes_ = 0;
+  std::set<uint64_t> running_;
+};
+
+/// Runs work(piece, buffers) for every piece on all cores; the first exception is thrown here, after all threads have stopped. A thread begins no piece
+/// once stop() is true.
+void for_each_piece(PieceQueue& queue, const std::function<bool()>& stop,
+                    const std::function<void(const PieceQueue::Numbered&, PieceBuffers&)>& work);
+
+}  // namespace dsv4

@@ -1,0 +1,69 @@
+// Names of the compression options.
+#include "convert/weight_format.h"
+
+#include <array>
+#include <utility>
+
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+namespace {
+
+template <class T, size_t N>
+using Names = std::array<std::pair<const char*, T>, N>;
+
+constexpr Names<WeightFormat, 5> kFormats = {{{"fp32", WeightFormat::kFp32},
+                                              {"fp16", WeightFormat::kFp16},
+                                              {"int8", WeightFormat::kInt8},
+                                              {"int4", WeightFormat::kInt4},
+                                              {"mxfp4", WeightFormat::kMxfp4}}};
+constexpr Names<Selection, 2> kSelections = {{{"trained", Selection::kTrained}, {"nncf", Selection::kNncf}}};
+constexpr Names<GroupSizeFallback, 3> kFallbacks = {
+    {{"error", GroupSizeFallback::kError}, {"ignore", GroupSizeFallback::kIgnore}, {"adjust", GroupSizeFallback::kAdjust}}};
+constexpr Names<BackupPrecision, 3> kBackups = {
+    {{"none", BackupPrecision::kNone}, {"int8_sym", BackupPrecision::kInt8Sym}, {"int8_asym", BackupPrecision::kInt8Asym}}};
+
+template <class T, size_t N>
+T parse(const char* flag, const Names<T, N>& names, const std::string& text) {
+  std::string known;
+  for (const auto& [name, value] : names) {
+    if (text == name) return value;
+    known += (known.empty() ? "" : ", ") + std::string(name);
+  }
+  throw UsageError(concat(flag, " ", text, ": unknown; expected one of ", known));
+}
+
+template <class T, size_t N>
+std::string name_of(const Names<T, N>& names, T value) {
+  for (const auto& [name, known] : names) {
+    if (known == value) return name;
+  }
+  fail("option value ", static_cast<int>(value), " has no name; this is a mistake in dsv4");
+}
+
+}  // namespace
+
+WeightFormat parse_weight_format(const std::string& text) { return parse("--weight-format", kFormats, text); }
+Selection parse_selection(const std::string& text) { return parse("--selection", kSelections, text); }
+GroupSizeFallback parse_group_size_fallback(const std::string& text) { return parse("--group-size-fallback", kFallbacks, text); }
+BackupPrecision parse_backup_precision(const std::string& text) { return parse("--backup-precision", kBackups, text); }
+
+std::string weight_format_name(WeightFormat format) { return name_of(kFormats, format); }
+
+bool is_compressed(WeightFormat format) { return format != WeightFormat::kFp32 && format != WeightFormat::kFp16; }
+
+std::string describe(const CompressionOptions& o) {
+  std::string text = weight_format_name(o.format);
+  if (!is_compressed(o.format)) return text;
+  text += o.symmetric ? ", symmetric" : ", asymmetric";
+  if (o.format == WeightFormat::kInt4) {
+    text += o.group_size > 0 ? concat(", groups of ", o.group_size) : ", a scale a row";
+    if (o.fallback != GroupSizeFallback::kError) text += concat(" (fallback ", name_of(kFallbacks, o.fallback), ")");
+    text += concat(", ratio ", o.ratio, ", backup ", name_of(kBackups, o.backup));
+    if (o.all_layers) text += ", all layers";
+  }
+  return text + concat(", ", name_of(kSelections, o.selection), " selection");
+}
+
+}  // namespace dsv4
