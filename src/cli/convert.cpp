@@ -47,6 +47,7 @@ void check_options(const CLI::App& command, const ConvertArguments& arguments) {
   for (const char* option : {"--group-size", "--ratio", "--all-layers", "--group-size-fallback"}) refuse(option, int4, "int4");
   refuse("--backup-precision", int4 || c.format == WeightFormat::kMxfp4, "int4 and mxfp4");
   refuse("--selection", is_compressed(c.format), "int8, int4 and mxfp4");
+  if (!(c.ratio > 0.0 && c.ratio <= 1.0)) throw UsageError(concat("--ratio ", c.ratio, ": expected more than 0 and at most 1"));
   if (c.group_size == 0 || c.group_size < -1)
     throw UsageError(concat("--group-size ", c.group_size, ": expected 1 or more, or -1 for a whole row"));
 }
@@ -123,8 +124,7 @@ void add_convert_command(CLI::App& app) {
   command->add_flag("--sym", compression.symmetric, "INT8, INT4: symmetric, without zero points");
   command->add_option("--group-size", compression.group_size, "INT4: inputs that share a scale; -1: a whole row")->capture_default_str();
   command->add_option("--ratio", compression.ratio, "INT4: share of the weights that becomes INT4, the least sensitive ones")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->capture_default_str();
   command->add_flag("--all-layers", compression.all_layers, "INT4: embedding and head too");
   command
       ->add_option("--group-size-fallback", arguments->fallback,

@@ -74,13 +74,13 @@ Conversion prepare(const ConvertOptions& options) {
   return {std::move(checkpoint), std::move(config), std::move(plan), small_offset, std::move(ir)};
 }
 
-// Checkpoint bytes of some rows of a tensor, its scale's included.
+// Checkpoint bytes of some rows of a tensor, their share of its scale's included.
 uint64_t bytes_of(const Checkpoint& checkpoint, const WeightPart& part) {
   const Shape shape = checkpoint.shape(part.tensor);
-  const double share = shape.size() < 2 ? 1.0 : static_cast<double>(part.row_end - part.row_begin) / static_cast<double>(shape[0]);
+  const uint64_t rows = shape.size() < 2 ? 1 : static_cast<uint64_t>(shape[0]);
   uint64_t bytes = checkpoint.stored(part.tensor).bytes.size();
   if (const TensorView* scale = checkpoint.scale(part.tensor)) bytes += scale->bytes.size();
-  return static_cast<uint64_t>(share * static_cast<double>(bytes));
+  return bytes * static_cast<uint64_t>(part.row_end) / rows - bytes * static_cast<uint64_t>(part.row_begin) / rows;
 }
 
 FormSummary& form_of(const Conversion& c, const PlannedWeight& weight, std::vector<FormSummary>& forms) {
@@ -133,10 +133,15 @@ double measure(const Checkpoint& checkpoint, const PlannedWeight& weight) {
 
 // Everything that the pieces of a .bin depend on.
 nlohmann::ordered_json identity(const Conversion& c, const CompressionOptions& compression) {
+  std::string layout;
+  for (const PlannedWeight& weight : c.plan.weights) {
+    layout += concat(weight.unit.name, ' ', describe(weight.form), ' ', weight.values.offset, ' ', weight.scales.offset, ' ',
+                     weight.zero_points.offset, '\n');
+  }
   nlohmann::ordered_json json;
   json["version"] = DSV4_VERSION;
-  json["options"] = describe(compression);
-  json["graph"] = text_hash(c.ir.xml);
+  json["choice of options"] = describe(compression);
+  json["layout"] = text_hash(layout);
   for (const auto& file : c.checkpoint.files()) {
     json["checkpoint file"][file->path().filename().string()] = concat(file->size(), " bytes, changed at ", file->modified_nanoseconds());
   }

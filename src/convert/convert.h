@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "convert/bin_file.h"
 #include "convert/bin_writer.h"
 #include "convert/weight_format.h"
 

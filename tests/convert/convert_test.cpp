@@ -8,6 +8,7 @@
 #include <set>
 
 #include "checkpoint/independent_numbers.h"
+#include "checkpoint/safetensors_writer.h"
 #include "support/files.h"
 #include "support/ir_scan.h"
 
@@ -124,7 +125,7 @@ class Converted : public testing::Test {
     ConvertOptions o;
     o.checkpoint = checkpoint;
     o.output = output();
-    o.format = format;
+    o.compression.format = format;
     return o;
   }
 
@@ -205,6 +206,66 @@ INSTANTIATE_TEST_SUITE_P(Goldens, EveryWeight,
                            return std::string(p.param.golden) + "_" + weight_format_name(p.param.format);
                          });
 
+/// Bytes of a tensor of the golden as stored.
+std::string stored_bytes(const fs::path& directory, const std::string& tensor) {
+  for (const std::string& name : names_in(directory)) {
+    if (!name.ends_with(".safetensors") || !name.starts_with("model")) continue;
+    const StoredTensors file(directory / name);
+    if (file.contains(tensor)) {
+      const std::vector<uint8_t> bytes = file.values<uint8_t>(tensor);
+      return {bytes.begin(), bytes.end()};
+    }
+  }
+  throw std::runtime_error("no tensor " + tensor);
+}
+
+TEST_F(Converted, Mxfp4KeepsThePublishedBitsOfTheExperts) {
+  convert(options(kGoldens / "hash", WeightFormat::kMxfp4));
+  const std::string bin = read_file(output() / "openvino_model.bin");
+  const auto constants = scan_constants(read_file(output() / "openvino_model.xml"));
+  const Config config = read_config(kGoldens / "hash");
+  const auto bytes_of = [&](const std::string& name, const char* type) {
+    const IrConstant& constant = constants.at(name);
+    EXPECT_EQ(constant.type, type) << name;
+    return bin.substr(constant.offset, constant.bytes);
+  };
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    const std::string prefix = "layers." + std::to_string(layer) + ".ffn.experts.";
+    for (const auto& [stack, matrices] : {std::pair<std::string, std::vector<std::string>>{"w1w3", {"w1", "w3"}}, {"w2", {"w2"}}}) {
+      std::string codes, scales;
+      for (int64_t e = 0; e < config.n_routed_experts; ++e) {
+        for (const std::string& matrix : matrices) {
+          codes += stored_bytes(kGoldens / "hash", prefix + std::to_string(e) + "." + matrix + ".weight");
+          scales += stored_bytes(kGoldens / "hash", prefix + std::to_string(e) + "." + matrix + ".scale");
+        }
+      }
+      EXPECT_TRUE(bytes_of(prefix + stack + ".weight", "f4e2m1") == codes) << prefix << stack;
+      EXPECT_TRUE(bytes_of(prefix + stack + ".weight/scale", "f8e8m0") == scales) << prefix << stack;
+    }
+  }
+}
+
+TEST_F(Converted, Mxfp4NeedsExpertsPublishedInFp4) {
+  // The toy with its first expert matrix told to be BF16: the header says so, the bytes are as many as BF16 needs.
+  const fs::path checkpoint = toy_copy();
+  const StoredTensors stored(checkpoint / "model.safetensors");
+  std::vector<test::RawTensor> tensors;
+  for (const std::string& name : stored.names()) {
+    if (name.find(".ffn.experts.") == std::string::npos) {
+      tensors.push_back({name, stored.dtype(name), stored.shape(name), stored.bytes(name)});
+    } else if (name.ends_with(".weight")) {
+      std::vector<int64_t> shape = stored.shape(name);
+      shape.back() *= 2;
+      tensors.push_back({name, "BF16", shape, std::string(static_cast<size_t>(shape[0] * shape[1]) * 2, '\0')});
+    }
+  }
+  write_file(checkpoint / "model.safetensors", test::safetensors_bytes(tensors));
+  fs::remove(checkpoint / "model.safetensors.index.json");
+  EXPECT_THAT(error_of([&] { convert(options(checkpoint, WeightFormat::kMxfp4)); }),
+              AllOf(HasSubstr("mxfp4"), HasSubstr("layers.0.ffn.experts.0.w1.weight"), HasSubstr("BF16"), HasSubstr("int4")));
+  EXPECT_THAT(names_in(directory_.path()), ElementsAre("checkpoint"));
+}
+
 TEST_F(Converted, HasTheFilesOfAModelFolder) {
   const fs::path checkpoint = toy_copy();
   write_file(checkpoint / "tokenizer.json", "{\"a tokenizer\": 1}");
@@ -241,7 +302,7 @@ TEST_F(Converted, ReportsWhatItDid) {
   uint64_t bytes = 0;
   for (const std::string& name : stored.names()) bytes += stored.bytes(name).size();
   EXPECT_EQ(report.checkpoint_bytes, bytes);
-  EXPECT_EQ(planned.constants, report.constants);
+  EXPECT_EQ(planned.weights, report.weights);
   EXPECT_EQ(planned.checkpoint_bytes, report.checkpoint_bytes);
   EXPECT_EQ(planned.bin_bytes, report.bin_bytes);
 }

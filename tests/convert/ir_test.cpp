@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "convert/placeholders.h"
@@ -23,7 +24,9 @@ using namespace testing_support;
 /// The plan of the toy: a small model's constants of every kind.
 StoragePlan toy_plan(WeightFormat format) {
   const Config config = read_config(std::filesystem::path(DSV4_TEST_DATA) / "goldens/toy");
-  return plan_storage(config, tensor_table(config), format);
+  std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
+  const std::vector<StoredForm> forms = choose_forms(units, {.format = format, .group_size = 64}, [](const WeightUnit&) { return 0.0f; });
+  return plan_storage(std::move(units), forms);
 }
 
 /// x -> ((x * w^T) + 3 graph constants) for a matrix of the plan.
@@ -56,7 +59,7 @@ TEST_P(Ir, PutsConstantsWhereThePlanSays) {
     SCOPED_TRACE(name);
     ASSERT_TRUE(constants.contains(name));
     const IrConstant& constant = constants.at(name);
-    const PlannedConstant& planned = plan.at(name);
+    const PlannedConstant& planned = plan.at(name).values;
     EXPECT_EQ(constant.offset, planned.offset);
     EXPECT_EQ(constant.bytes, planned.bytes);
     EXPECT_EQ(constant.type, planned.type.to_string());
@@ -86,7 +89,7 @@ TEST_P(Ir, IsReadByOpenVinoWithItsBin) {
   auto* bytes = static_cast<uint8_t*>(bin.data());
   std::memset(bytes, 0xFF, bin.get_size());  // NaN wherever nothing is meant to be read
   std::memcpy(bytes + behind, ir.small_constants.data(), ir.small_constants.size());
-  const PlannedConstant &norm = plan.at("norm.weight"), &matrix = plan.at("layers.0.attn.wkv.weight");
+  const PlannedConstant &norm = plan.at("norm.weight").values, &matrix = plan.at("layers.0.attn.wkv.weight").values;
   for (size_t i = 0; i < 128; ++i) reinterpret_cast<float*>(bytes + norm.offset)[i] = i % 2 == 0 ? 1.0f : 2.0f;
   for (size_t i = 0; i < 32 * 128; ++i) {
     const float value = static_cast<float>(i / 128) * 0.5f - 4.0f;  // all of a row equal
@@ -125,31 +128,106 @@ TEST(Ir, MarksDecompressionOfHalfPrecisionWeights) {
   EXPECT_EQ(marked, 1u);
 }
 
-TEST(PlaceholderWeights, CutRowGroupsOutOfAMatrix) {
-  const StoragePlan plan = toy_plan(WeightFormat::kFp16);
+/// Fills the constants of "layers.0.attn.wkv.weight" ([32,128], groups of 64) with codes, zero points and scales that differ by place, and returns
+/// the weights that they stand for.
+std::vector<double> fill_integers(const PlannedWeight& weight, uint8_t* bin) {
+  const bool asymmetric = weight.zero_points.bytes > 0, nibbles = weight.values.type.bitwidth() == 4;
+  const size_t group = static_cast<size_t>(weight.group()), groups = 32 * 128 / group;
+  const auto put = [&](const PlannedConstant& constant, size_t index, int value) {
+    uint8_t& byte = bin[constant.offset + (nibbles ? index / 2 : index)];
+    if (!nibbles) {
+      byte = static_cast<uint8_t>(value);
+    } else {
+      byte = static_cast<uint8_t>(index % 2 == 0 ? (byte & 0xF0) | (value & 15) : (byte & 0x0F) | (value & 15) << 4);
+    }
+  };
+  std::vector<double> weights(32 * 128);
+  for (size_t g = 0; g < groups; ++g) {
+    const int zero = asymmetric ? static_cast<int>(g * 7 % 16) : 0;
+    const ov::float16 scale(0.001f * static_cast<float>(g + 1));  // no power of two: rounding to float16 on the way would show
+    if (asymmetric) put(weight.zero_points, g, zero);
+    reinterpret_cast<ov::float16*>(bin + weight.scales.offset)[g] = scale;
+    for (size_t i = g * group; i < (g + 1) * group; ++i) {
+      const int code = static_cast<int>((i * 11 + 3) % 16) - (asymmetric ? 0 : 8);
+      put(weight.values, i, code);
+      weights[i] = static_cast<double>(code - zero) * static_cast<double>(static_cast<float>(scale));
+    }
+  }
+  return weights;
+}
+
+class IntegerIr : public testing::TestWithParam<CompressionOptions> {};
+
+TEST_P(IntegerIr, ComputesWithCodeMinusZeroPointTimesScale) {
+  const Config config = read_config(std::filesystem::path(DSV4_TEST_DATA) / "goldens/toy");
+  std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
+  const std::vector<StoredForm> forms = choose_forms(units, GetParam(), [](const WeightUnit&) { return 0.0f; });
+  const StoragePlan plan = plan_storage(std::move(units), forms);
+  PlaceholderWeights weights(plan);
+  const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, 128});
+  const auto product = std::make_shared<op::MatMul>(x, weights.matrix("layers.0.attn.wkv.weight"), false, true);
+  const auto model = std::make_shared<ov::Model>(ov::OutputVector{product}, ov::ParameterVector{x});
+  const uint64_t behind = (plan.bytes + 63) / 64 * 64;
+  const IrText ir = serialize_ir(model, behind);
+  ov::Tensor bin(ov::element::u8, {behind + ir.small_constants.size()});
+  auto* bytes = static_cast<uint8_t*>(bin.data());
+  std::memset(bytes, 0, bin.get_size());
+  std::memcpy(bytes + behind, ir.small_constants.data(), ir.small_constants.size());
+  const std::vector<double> expected = fill_integers(plan.at("layers.0.attn.wkv.weight"), bytes);
+
+  // Row i of the product with the identity is column i of the matrix.
+  ov::Core core;
+  ov::InferRequest request = core.compile_model(core.read_model(ir.xml, bin), "CPU", ov::hint::inference_precision(ov::element::f32),
+                                                ov::hint::dynamic_quantization_group_size(0))
+                                 .create_infer_request();
+  ov::Tensor identity(ov::element::f32, {128, 128});
+  std::fill_n(identity.data<float>(), 128 * 128, 0.0f);
+  for (size_t i = 0; i < 128; ++i) identity.data<float>()[i * 128 + i] = 1.0f;
+  request.set_input_tensor(identity);
+  request.infer();
+  const float* y = request.get_output_tensor().data<const float>();
+  for (size_t o = 0; o < 32; ++o) {
+    for (size_t i = 0; i < 128; ++i) {
+      const double w = expected[o * 128 + i];
+      ASSERT_NEAR(y[i * 32 + o], w, 1e-6 * std::abs(w)) << "row " << o << ", input " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, IntegerIr,
+                         testing::Values(CompressionOptions{.format = WeightFormat::kInt4, .group_size = 64},
+                                         CompressionOptions{.format = WeightFormat::kInt4, .symmetric = true, .group_size = 64},
+                                         CompressionOptions{
+                                             .format = WeightFormat::kInt4, .group_size = -1, .fallback = GroupSizeFallback::kAdjust},
+                                         CompressionOptions{.format = WeightFormat::kInt8},
+                                         CompressionOptions{.format = WeightFormat::kInt8, .symmetric = true}));
+
+TEST(PlaceholderWeights, FindRowGroupsByTheirNames) {
+  const StoragePlan plan = toy_plan(WeightFormat::kInt4);
   PlaceholderWeights weights(plan);
   const std::string name = "layers.0.attn.wo_a.weight";  // [64,64]: two groups of 32 rows
   ov::OutputVector groups = {weights.matrix_rows(name, 0, 2), weights.matrix_rows(name, 1, 2)};
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::Concat>(groups, 0)}, ov::ParameterVector{});
   const auto constants = scan_constants(serialize_ir(model, plan.bytes).xml);
-  const PlannedConstant& whole = plan.at(name);
-  for (uint64_t g = 0; g < 2; ++g) {
-    const IrConstant& rows = constants.at(name + "/rows." + std::to_string(g));
-    EXPECT_THAT(rows.shape, ElementsAre(32, 64));
-    EXPECT_EQ(rows.bytes, 32u * 64u * 2u);
-    EXPECT_EQ(rows.offset, whole.offset + g * rows.bytes);
+  for (int64_t g = 0; g < 2; ++g) {
+    const std::string rows = name + "/rows." + std::to_string(g);
+    EXPECT_THAT(constants.at(rows).shape, ElementsAre(32, 1, 64));
+    EXPECT_THAT(constants.at(rows + "/scale").shape, ElementsAre(32, 1, 1));
+    EXPECT_THAT(constants.at(rows + "/zero_point").shape, ElementsAre(32, 1, 1));
+    EXPECT_EQ(constants.at(rows).bytes, 32u * 64u / 2u);
+    EXPECT_EQ(constants.at(rows).offset, plan.at(rows).values.offset);
   }
-  EXPECT_THAT(error_of([&] { weights.matrix_rows(name, 0, 7); }), HasSubstr(name));
+  EXPECT_THAT(error_of([&] { weights.matrix_rows(name, 7, 2); }), HasSubstr(name));
 }
 
 TEST(PlaceholderWeights, ReportWhatWasNotUsed) {
   const StoragePlan plan = toy_plan(WeightFormat::kFp32);
   PlaceholderWeights weights(plan);
-  EXPECT_EQ(weights.unused().size(), plan.constants.size());
+  EXPECT_EQ(weights.unused().size(), plan.weights.size());
   weights.exact("norm.weight");
   weights.matrix("head.weight");
   const std::vector<std::string> unused = weights.unused();
-  EXPECT_EQ(unused.size(), plan.constants.size() - 2);
+  EXPECT_EQ(unused.size(), plan.weights.size() - 2);
   for (const std::string& name : unused) EXPECT_TRUE(name != "norm.weight" && name != "head.weight") << name;
 }
 

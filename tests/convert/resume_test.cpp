@@ -1,0 +1,254 @@
+// Conversions that are stopped: by request, by SIGKILL, by a disk that is full; and what the next one makes of what they left.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+
+#include "convert/convert.h"
+#include "convert/partial_folder.h"
+#include "support/files.h"
+
+namespace dsv4 {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using namespace testing_support;
+namespace fs = std::filesystem;
+
+const fs::path kGoldens = fs::path(DSV4_TEST_DATA) / "goldens";
+
+class Stopped : public testing::Test {
+ protected:
+  fs::path output() const { return directory_.path() / "model"; }
+  fs::path partial() const { return directory_.path() / "model.partial"; }
+
+  ConvertOptions options(WeightFormat format = WeightFormat::kInt4) {
+    ConvertOptions o;
+    o.checkpoint = checkpoint_;
+    o.output = output();
+    o.compression.format = format;
+    o.compression.fallback = GroupSizeFallback::kAdjust;
+    o.record_bytes = 1 << 16;  // often, so that there is something to go on from in a small model
+    o.notice = [this](const std::string& line) { notices_ += line + "\n"; };
+    return o;
+  }
+
+  /// The .bin of a conversion that nothing disturbs.
+  std::string undisturbed(ConvertOptions o) const {
+    o.output = directory_.path() / "undisturbed";
+    o.notice = nullptr;
+    o.progress = nullptr;
+    o.stop = nullptr;
+    convert(o);
+    const std::string bin = read_file(o.output / "openvino_model.bin");
+    fs::remove_all(o.output);
+    return bin;
+  }
+
+  /// Bytes that the run reported as done when it began.
+  uint64_t begins_at(ConvertOptions o) {
+    uint64_t first = 0;
+    bool seen = false;
+    o.progress = [&](uint64_t done, uint64_t) {
+      if (!std::exchange(seen, true)) first = done;
+    };
+    convert(o);
+    return first;
+  }
+
+  /// Runs the conversion in a process of its own, which kills itself after half of the bytes.
+  void killed_half_way(const ConvertOptions& o) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ConvertOptions doomed = o;
+      doomed.progress = [](uint64_t done, uint64_t total) {
+        if (done > total / 2) std::raise(SIGKILL);
+      };
+      convert(doomed);
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  }
+
+  TemporaryDirectory directory_;
+  fs::path checkpoint_ = kGoldens / "hash";
+  std::string notices_;
+};
+
+TEST_F(Stopped, ByRequestGoesOnWhereItWas) {
+  for (const WeightFormat format : {WeightFormat::kFp16, WeightFormat::kInt4, WeightFormat::kMxfp4}) {
+    SCOPED_TRACE(weight_format_name(format));
+    std::atomic<bool> stop = false;
+    ConvertOptions o = options(format);
+    o.stop = &stop;
+    o.progress = [&](uint64_t done, uint64_t total) { stop = done > total / 2; };
+    EXPECT_THAT(error_of([&] { convert(o); }), AllOf(HasSubstr("interrupted"), HasSubstr(partial().string())));
+    EXPECT_FALSE(fs::exists(output())) << "half a model under the final name";
+    ASSERT_TRUE(fs::exists(partial()));
+
+    o = options(format);
+    EXPECT_GT(begins_at(o), 0u) << "it began anew";
+    EXPECT_THAT(notices_, HasSubstr("going on"));
+    EXPECT_THAT(names_in(directory_.path()), ElementsAre("model"));
+    EXPECT_THAT(names_in(output()), ElementsAre("config.json", "openvino_model.bin", "openvino_model.xml")) << "records were left";
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(o));
+    fs::remove_all(output());
+    notices_.clear();
+  }
+}
+
+TEST_F(Stopped, BySigkillGoesOnWhereItWas) {
+  const ConvertOptions o = options();
+  killed_half_way(o);
+  EXPECT_FALSE(fs::exists(output()));
+  EXPECT_GT(begins_at(o), 0u);
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(o));
+}
+
+TEST_F(Stopped, TwiceGoesOnTwice) {
+  const ConvertOptions o = options();
+  killed_half_way(o);
+  ConvertOptions again = o;
+  std::atomic<bool> stop = false;
+  again.stop = &stop;
+  again.progress = [&](uint64_t done, uint64_t total) { stop = done > total / 4 * 3; };
+  EXPECT_THAT(error_of([&] { convert(again); }), HasSubstr("interrupted"));
+  EXPECT_GT(begins_at(o), 0u);
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(o));
+}
+
+TEST_F(Stopped, StartsAnewWithOtherOptionsAndSaysSo) {
+  killed_half_way(options(WeightFormat::kInt4));
+  const ConvertOptions other = options(WeightFormat::kInt8);
+  EXPECT_EQ(begins_at(other), 0u);
+  EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr("options")));
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(other));
+}
+
+TEST_F(Stopped, StartsAnewWithAChangedCheckpointAndNamesTheShard) {
+  const fs::path copy = directory_.path() / "checkpoint";
+  fs::copy(checkpoint_, copy);
+  checkpoint_ = copy;
+  killed_half_way(options());
+  const std::string shard = "model-00002-of-00002.safetensors";
+  fs::last_write_time(copy / shard, fs::last_write_time(copy / shard) + std::chrono::seconds(5));
+  EXPECT_EQ(begins_at(options()), 0u);
+  EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr(shard)));
+}
+
+TEST_F(Stopped, StartsAnewWithoutAReadableRecord) {
+  for (const std::string& damage : {std::string(), std::string("{"), std::string("[]"), std::string(R"({"identity":{},"pieces":-1})"),
+                                    std::string(R"({"identity":3,"pieces":1})"), std::string(1 << 10, '[')}) {
+    SCOPED_TRACE(damage.substr(0, 40));
+    killed_half_way(options());
+    write_file(partial() / ".dsv4-progress.json", damage);
+    EXPECT_EQ(begins_at(options()), 0u);
+    EXPECT_THAT(notices_, HasSubstr("starts anew"));
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+    fs::remove_all(output());
+  }
+}
+
+TEST_F(Stopped, ARecordOfMorePiecesThanThereAreIsRefused) {
+  killed_half_way(options());
+  const fs::path record = partial() / ".dsv4-progress.json";
+  auto json = nlohmann::ordered_json::parse(read_file(record));
+  json["pieces"] = uint64_t{1} << 60;
+  write_file(record, json.dump());
+  EXPECT_THAT(error_of([&] { convert(options()); }), HasSubstr("pieces"));
+  EXPECT_FALSE(fs::exists(output()));
+}
+
+TEST_F(Stopped, ACheckpointThatChangesMeanwhileIsNamedAndNothingStays) {
+  const fs::path copy = directory_.path() / "checkpoint";
+  fs::copy(checkpoint_, copy);
+  checkpoint_ = copy;
+  const std::string shard = "model-00001-of-00002.safetensors";
+  ConvertOptions o = options();
+  o.progress = [&](uint64_t done, uint64_t total) {
+    if (done > total / 2) fs::last_write_time(copy / shard, fs::last_write_time(copy / shard) + std::chrono::seconds(5));
+  };
+  EXPECT_THAT(error_of([&] { convert(o); }), AllOf(HasSubstr(shard), HasSubstr("changed")));
+  EXPECT_THAT(names_in(directory_.path()), ElementsAre("checkpoint"));
+}
+
+TEST_F(Stopped, ACheckpointThatEndsEarlyMeanwhileIsNamedAndNothingStays) {
+  const fs::path copy = directory_.path() / "checkpoint";
+  fs::copy(checkpoint_, copy);
+  checkpoint_ = copy;
+  const std::string shard = "model-00002-of-00002.safetensors";
+  ConvertOptions o = options();
+  o.progress = [&](uint64_t done, uint64_t) {
+    if (done > 0 && fs::file_size(copy / shard) > 4096) fs::resize_file(copy / shard, 4096);
+  };
+  EXPECT_THAT(error_of([&] { convert(o); }), AllOf(HasSubstr(shard), HasSubstr("truncated")));
+  EXPECT_THAT(names_in(directory_.path()), ElementsAre("checkpoint"));
+}
+
+TEST_F(Stopped, AnotherConversionToTheSameNameIsRefusedMeanwhile) {
+  ConvertOptions o = options();
+  std::string message;
+  o.progress = [&](uint64_t, uint64_t) {
+    if (message.empty()) message = error_of([&] { convert(options()); });
+  };
+  convert(o);
+  EXPECT_THAT(message, AllOf(HasSubstr("another conversion"), HasSubstr(partial().string())));
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
+TEST_F(Stopped, WhatIsNoPartialConversionIsLeftAlone) {
+  fs::create_directory(partial());
+  write_file(partial() / "precious", "data");
+  EXPECT_THAT(error_of([&] { convert(options()); }), AllOf(HasSubstr(partial().string()), HasSubstr("remove it")));
+  EXPECT_THAT(names_in(partial()), ElementsAre("precious"));
+  fs::remove_all(partial());
+  write_file(partial(), "a file");
+  EXPECT_THAT(error_of([&] { convert(options()); }), HasSubstr(partial().string()));
+  EXPECT_EQ(read_file(partial()), "a file");
+}
+
+TEST_F(Stopped, ADiskWithoutRoomIsOneLineAndTheNextRunGoesOn) {
+  // A limit on the size of files stands for a full disk: the reservation fails before any work.
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {1 << 20, 1 << 20};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      convert(options());
+    } catch (const WriteError& error) {
+      const std::string text = error.what();
+      ::_exit(text.find("openvino_model.bin") != std::string::npos && text.find("model.partial") != std::string::npos ? 7 : 8);
+    } catch (...) {
+      ::_exit(9);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+  EXPECT_FALSE(fs::exists(output()));
+  convert(options());
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
+TEST(TextHash, IsFnv1aOf64Bits) {
+  EXPECT_EQ(text_hash(""), "cbf29ce484222325");
+  EXPECT_EQ(text_hash("a"), "af63dc4c8601ec8c");
+  EXPECT_EQ(text_hash("foobar"), "85944171f73967e8");
+}
+
+}  // namespace
+}  // namespace dsv4
