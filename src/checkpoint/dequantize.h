@@ -1,4 +1,4 @@
-// Rows of weights decoded to float32: the loops behind Checkpoint::read_rows. Sources may lie at any byte address.
+// Rows of weights converted to and from float32: the loops behind Checkpoint::read_rows. Bytes of a checkpoint may lie at any address.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,9 @@ void f16_to_f32_row(const std::byte* values, int64_t n, float* out);
 
 /// e8m0 bytes as floats; 255 becomes NaN.
 void e8m0_to_f32_row(const std::byte* values, int64_t n, float* out);
+
+/// f32_to_f16 (numbers.h) of each value.
+void f32_to_f16_row(const float* values, int64_t n, uint16_t* out);
 
 /// Whether none is NaN or infinite.
 bool all_finite(const float* values, int64_t n);
