@@ -215,11 +215,9 @@ ConvertReport convert(const ConvertOptions& options) {
                .progress = options.progress,
                .stop = options.stop});
   } catch (const WriteError& error) {
-    folder.keep();
-    throw WriteError(concat(error.what(), "; what is finished stays in ", folder.path().string(), ", the same command goes on there"));
+    throw WriteError(concat(error.what(), folder.keep_finished()));
   } catch (const Interrupted&) {
-    folder.keep();
-    throw Interrupted(concat("interrupted; what is finished stays in ", folder.path().string(), ", the same command goes on there"));
+    throw Interrupted(concat("interrupted", folder.keep_finished()));
   }
   for (const auto& file : conversion.checkpoint.files()) file->check_unchanged();
   write_text(folder.path() / "openvino_model.xml", conversion.ir.xml);

@@ -118,6 +118,13 @@ void PartialFolder::record(uint64_t pieces) {
     if (!out) fail("cannot write ", fresh.string(), ": is the disk full?");
   }
   fs::rename(fresh, path);
+  finished_ = pieces;
+}
+
+std::string PartialFolder::keep_finished() {
+  keep_ = finished_ > 0;
+  if (!keep_) return {};
+  return concat("; what is finished stays in ", partial_.string(), ", the same command goes on there");
 }
 
 void PartialFolder::finish() {

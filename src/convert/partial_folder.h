@@ -19,7 +19,7 @@ class PartialFolder {
   /// is something else.
   PartialFolder(const std::filesystem::path& final_path, const nlohmann::ordered_json& identity,
                 const std::function<void(const std::string&)>& notice);
-  /// Removes the folder, unless finish() or keep() was called.
+  /// Removes the folder, unless finish() or keep_finished() says otherwise.
   ~PartialFolder();
   PartialFolder(const PartialFolder&) = delete;
   PartialFolder& operator=(const PartialFolder&) = delete;
@@ -29,8 +29,8 @@ class PartialFolder {
 
   /// Writes the record: this many pieces are on the disk to stay.
   void record(uint64_t pieces);
-  /// The folder stays for the next run.
-  void keep() { keep_ = true; }
+  /// The folder stays for the next run if anything in it is finished; returns what to tell the user then, to be put behind a message.
+  std::string keep_finished();
   /// The folder takes its final name.
   void finish();
 

@@ -33,9 +33,36 @@ def test_wrong_usage(arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["int8", "int4", "mxfp4", "fp64"])
-def test_weight_formats_that_are_not_there_are_named(tmp_path, kind):
-    program.refuse("convert", "-m", goldens.CHECKPOINTS["toy"], tmp_path / "out", "--weight-format", kind, code=2, naming=[kind, "fp16"])
+@pytest.mark.parametrize("kind", ["fp64", "INT4", "int2"])
+def test_unknown_weight_formats_are_named(tmp_path, kind):
+    program.refuse("convert", "-m", goldens.CHECKPOINTS["toy"], tmp_path / "out", "--weight-format", kind, code=2, naming=[kind, "mxfp4"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind, flags, naming", [
+    ("fp16", ["--sym"], ["--sym", "int8 and int4"]),
+    ("mxfp4", ["--sym"], ["--sym", "int8 and int4"]),
+    ("int8", ["--group-size", "64"], ["--group-size", "int4"]),
+    ("int8", ["--ratio", "0.5"], ["--ratio", "int4"]),
+    ("int8", ["--all-layers"], ["--all-layers", "int4"]),
+    ("int8", ["--backup-precision", "none"], ["--backup-precision", "int4 and mxfp4"]),
+    ("fp32", ["--selection", "nncf"], ["--selection", "int8, int4 and mxfp4"]),
+    ("int4", ["--ratio", "0"], ["--ratio 0", "more than 0"]),
+    ("int4", ["--ratio", "1.01"], ["--ratio 1.01", "at most 1"]),
+    ("int4", ["--ratio", "nan"], ["--ratio"]),
+    ("int4", ["--group-size", "0"], ["--group-size 0"]),
+    ("int4", ["--group-size", "-2"], ["--group-size -2"]),
+    ("int4", ["--selection", "all"], ["--selection all", "trained"]),
+    ("int4", ["--group-size-fallback", "skip"], ["--group-size-fallback skip", "adjust"]),
+    ("int4", ["--backup-precision", "int4"], ["--backup-precision int4", "int8_asym"])], ids=str)
+def test_options_that_do_not_fit_the_format(tmp_path, kind, flags, naming):
+    program.refuse("convert", "-m", goldens.CHECKPOINTS["toy"], tmp_path / "out", "--weight-format", kind, *flags, code=2, naming=naming)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_size_that_fits_no_row_is_named(tmp_path):
+    program.refuse("convert", "-m", goldens.CHECKPOINTS["toy"], tmp_path / "out", "--weight-format", "int4", "--group-size", "48",
+                   naming=["--group-size 48", "layers.0.attn.wq_a.weight", "--group-size-fallback"])
     assert list(tmp_path.iterdir()) == []
 
 
