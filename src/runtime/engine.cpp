@@ -8,6 +8,7 @@
 #include "dsv4/error.h"
 #include "openvino/openvino.hpp"
 #include "openvino/opsets/opset15.hpp"
+#include "runtime/expansion.h"
 
 namespace dsv4 {
 
@@ -82,6 +83,7 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) : options_(
   const auto start = std::chrono::steady_clock::now();
   const std::shared_ptr<ov::Model> model = read_ir(folder);
   stateful_ = check_interface(*model, config_, folder);
+  if (options.device == "CPU") check_expansion(*model, available_memory(), folder.string());
   if (!options.all_logits) keep_last_position(*model);
 
   ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};

@@ -1,0 +1,21 @@
+// Weights that a plugin expands when it compiles a model: what that takes, and whether it is there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "openvino/core/model.hpp"
+
+namespace dsv4 {
+
+/// Bytes that OpenVINO's CPU plugin takes at its peak for the FP4 constants of `model`, which it folds to float32 (2026.4.1: two copies for a while).
+/// Measured: docs/formats.md. 0 for models without FP4.
+uint64_t expansion_bytes(const ov::Model& model);
+
+/// Memory that this process may still take: of the system and of its control group, whichever is less.
+uint64_t available_memory();
+
+/// Error that says what to do where the expansion does not fit into `available` bytes. `what` begins the message.
+void check_expansion(const ov::Model& model, uint64_t available, const std::string& what);
+
+}  // namespace dsv4

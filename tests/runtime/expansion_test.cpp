@@ -1,0 +1,46 @@
+// What FP4 constants take when the CPU plugin expands them.
+#include "runtime/expansion.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "openvino/opsets/opset15.hpp"
+#include "support/files.h"
+
+namespace dsv4 {
+namespace {
+
+namespace op = ov::opset15;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing_support::error_of;
+
+/// A model with one constant of `type`, [elements].
+std::shared_ptr<ov::Model> model_with(ov::element::Type type, size_t elements) {
+  const ov::Tensor data(type, {elements});
+  const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::Shape{1});
+  const auto weight = std::make_shared<op::Convert>(std::make_shared<op::Constant>(data), ov::element::f32);
+  return std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::Add>(x, weight)}, ov::ParameterVector{x});
+}
+
+TEST(Expansion, CountsFp4Alone) {
+  EXPECT_EQ(expansion_bytes(*model_with(ov::element::f4e2m1, 1000)), 8000u);
+  EXPECT_EQ(expansion_bytes(*model_with(ov::element::u4, 1000)), 0u);
+  EXPECT_EQ(expansion_bytes(*model_with(ov::element::f16, 1000)), 0u);
+}
+
+TEST(Expansion, IsRefusedWhereItDoesNotFitAndSaysWhatToDo) {
+  const auto model = model_with(ov::element::f4e2m1, 1000);
+  check_expansion(*model, 8000, "model");
+  EXPECT_THAT(error_of([&] { check_expansion(*model, 7999, "folder/model"); }),
+              AllOf(HasSubstr("folder/model"), HasSubstr("FP4"), HasSubstr("1 GB"), HasSubstr("--experts gather"), HasSubstr("int4")));
+  check_expansion(*model_with(ov::element::u4, 1000), 0, "model");
+}
+
+TEST(Expansion, SomeMemoryIsAvailable) {
+  EXPECT_GT(available_memory(), uint64_t{1} << 20);
+  EXPECT_LT(available_memory(), uint64_t{1} << 60) << "no file that tells was read";
+}
+
+}  // namespace
+}  // namespace dsv4
