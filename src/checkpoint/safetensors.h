@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "checkpoint/dtype.h"
+#include "checkpoint/map_guard.h"
 
 namespace dsv4 {
 
@@ -70,6 +71,7 @@ class SafetensorsFile {
   uint64_t size_ = 0;
   int64_t modified_ = 0;
   const std::byte* map_ = nullptr;
+  std::unique_ptr<MapGuard> guard_;
   SafetensorsHeader header_;
 };
 

@@ -8,6 +8,7 @@
 #include <new>
 #include <string>
 
+#include "checkpoint/map_guard.h"
 #include "cli/commands.h"
 #include "dsv4/error.h"
 
@@ -72,6 +73,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // SIGPIPE keeps its default action, also below a parent that ignores it: `dsv4 inspect X | head` ends quietly.
   std::signal(SIGPIPE, SIG_DFL);
+  dsv4::report_unreadable_maps();
   try {
     return run(argc, argv);
   } catch (const dsv4::UsageError& error) {
