@@ -8,7 +8,7 @@ if [ ! -x build/release/dsv4 ]; then
   echo "bench: build/release/dsv4 is not built; run: make bench" >&2
   exit 1
 fi
-tools/test-venv.sh >&2
+tools/test-venv.sh tests >&2
 failed=0
 echo "### The portable program on the CPU"
 echo
