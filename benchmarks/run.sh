@@ -8,11 +8,14 @@ if [ ! -x build/release/dsv4 ]; then
   echo "bench: build/release/dsv4 is not built; run: make bench" >&2
   exit 1
 fi
-tools/test-venv.sh >&2
+tools/test-venv.sh tests >&2
 failed=0
 echo "### The portable program on the CPU"
 echo
 build/venv/bin/python benchmarks/portable_graph.py || failed=1
+echo "### Decoding and compressing weights"
+echo
+build/venv/bin/python benchmarks/quantize.py || failed=1
 echo "### Memory and speed of a conversion"
 echo
 build/venv/bin/python benchmarks/convert_memory.py "$@" || failed=1

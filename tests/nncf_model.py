@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def interpreter():
-    """Python with NNCF; tools/nncf-venv.sh makes it."""
+    """Python with NNCF; tools/test-venv.sh nncf makes it."""
     return Path(os.environ.get("DSV4_NNCF_PYTHON", REPOSITORY / "build/venv-nncf/bin/python"))
 
 

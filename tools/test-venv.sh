@@ -1,17 +1,34 @@
 #!/usr/bin/env bash
-# Makes the Python environment of the tests at build/venv from the pinned versions in tests/requirements.txt; does nothing if it is up to date.
+# Makes the Python environments of the tests from their pinned requirements; does nothing for one that is up to date.
+#
+#   tools/test-venv.sh [tests] [nncf]     which; without arguments all
+#     tests  build/venv, tests/requirements.txt: what runs the tests
+#     nncf   build/venv-nncf, tests/requirements-nncf.txt: NNCF, which some tests call as a program
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-venv=build/venv
-stamp=$venv/requirements.installed
+# environment VENV REQUIREMENTS MODULES: the venv with all of the requirements, probed by importing the modules.
+environment() {
+  local venv=$1 requirements=$2 modules=$3
+  local stamp=$venv/requirements.installed
+  if [ -x "$venv/bin/python" ] && cmp -s "$requirements" "$stamp" && "$venv/bin/python" -c "import $modules" 2>/dev/null; then
+    return
+  fi
+  echo "test-venv: installing $requirements into $venv"
+  mkdir -p build
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r "$requirements"
+  cp "$requirements" "$stamp"
+}
 
-if [ -x "$venv/bin/python" ] && cmp -s tests/requirements.txt "$stamp" && "$venv/bin/python" -c 'import numpy, openvino, pytest' 2>/dev/null; then
-  exit 0
+if [ $# -eq 0 ]; then
+  set -- tests nncf
 fi
-echo "test-venv: installing tests/requirements.txt into $venv"
-mkdir -p build
-rm -rf "$venv"
-python3 -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r tests/requirements.txt
-cp tests/requirements.txt "$stamp"
+for name in "$@"; do
+  case "$name" in
+    tests) environment build/venv tests/requirements.txt numpy,openvino,pytest ;;
+    nncf) environment build/venv-nncf tests/requirements-nncf.txt nncf,openvino ;;
+    *) echo "test-venv: unknown environment '$name' (known: tests nncf)" >&2; exit 2 ;;
+  esac
+done

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -23,15 +22,6 @@
 namespace dsv4 {
 namespace {
 
-struct Range {
-  float min, max;
-};
-
-/// A scale and, in asymmetric modes, a zero point; as float32, which is what the codes are computed with.
-struct Parameters {
-  float scale, zero_point;
-};
-
 struct Levels {
   int lowest, highest;
 };
@@ -41,25 +31,12 @@ constexpr Levels levels_of(IntegerMode mode) {
   return is_asymmetric(mode) ? Levels{0, levels - 1} : Levels{-levels / 2, levels / 2 - 1};
 }
 
-/// Scales nearer to 0 become the machine epsilon, so that no group divides by zero.
-inline float at_least_epsilon(float scale) {
-  constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
-  return std::fabs(scale) < kEpsilon ? kEpsilon : scale;
-}
+constexpr int64_t kGroupsAtOnce = 256;  // a multiple of any number of float lanes
 
-inline Parameters parameters_of(Range range, IntegerMode mode) {
-  const Levels levels = levels_of(mode);
-  const float highest = static_cast<float>(levels.highest);
-  if (is_asymmetric(mode)) {
-    const float min = std::min(0.0f, range.min);
-    const float max = std::max(0.0f, range.max);
-    const float scale = at_least_epsilon((max - min) / highest);
-    return {scale, std::clamp(0.0f - std::nearbyint(min / scale), 0.0f, highest)};
-  }
-  // The side that reaches further gets the end of the codes that reaches further, the lowest: hence the sign.
-  const float reach = std::fabs(range.min);
-  return {at_least_epsilon((reach >= range.max ? reach : -range.max) / static_cast<float>(-levels.lowest)), 0.0f};
-}
+/// Scales and zero points of some groups, as float32: what the codes are computed with. Symmetric modes have zero points of 0.
+struct Parameters {
+  std::array<float, kGroupsAtOnce> scales, zero_points;
+};
 
 }  // namespace
 }  // namespace dsv4
@@ -83,62 +60,111 @@ HWY_INLINE void for_vectors(int64_t n, F f) {
   if (i < n) f(n - lanes);
 }
 
-/// n values, fewer than lanes, repeated as often as fits: what is computed from all lanes is computed from the values alone.
+/// n values, fewer than lanes, and the first of them in the other lanes: it changes no range.
 struct Padded {
   float values[hn::MaxLanes(Floats())];
   Padded(const float* from, int64_t n) {
-    for (int64_t i = 0; i < static_cast<int64_t>(hn::Lanes(Floats())); ++i) values[i] = from[i % n];
+    std::copy_n(from, n, values);
+    std::fill(values + n, values + hn::Lanes(Floats()), from[0]);
   }
 };
 
 HWY_INLINE bool fills_no_vector(int64_t n) { return n < static_cast<int64_t>(hn::Lanes(Floats())); }
 
-Range range_of(const float* weights, int64_t n) {
-  if (fills_no_vector(n)) return range_of(Padded(weights, n).values, static_cast<int64_t>(hn::Lanes(Floats())));
-  auto min = hn::LoadU(Floats(), weights);
-  auto max = min;
+HWY_INLINE void range_of(const float* weights, int64_t n, float& min, float& max) {
+  auto mins = hn::LoadU(Floats(), weights);
+  auto maxs = mins;
   for_vectors(n, [&](int64_t i) HWY_ATTR {
     const auto w = hn::LoadU(Floats(), weights + i);
-    min = hn::Min(min, w);
-    max = hn::Max(max, w);
+    mins = hn::Min(mins, w);
+    maxs = hn::Max(maxs, w);
   });
-  return {hn::GetLane(hn::MinOfLanes(Floats(), min)), hn::GetLane(hn::MaxOfLanes(Floats(), max))};
+  min = hn::GetLane(hn::MinOfLanes(Floats(), mins));
+  max = hn::GetLane(hn::MaxOfLanes(Floats(), maxs));
 }
 
-/// The codes of a vector as int32: clamp(round_half_even(w / scale + zero_point)).
-HWY_INLINE hn::Vec<Words> codes_of(hn::Vec<Floats> weights, Parameters parameters, Levels levels) {
-  // Adding 1.5 * 2^23 leaves no room for fraction bits, so that the sum is rounded as IEEE rounds, to even; the quotient is far below 2^22.
-  constexpr float kWhole = 12582912.0f;
-  const auto quotient = hn::Div(weights, hn::Set(Floats(), parameters.scale));
-  const auto shifted = hn::Add(quotient, hn::Set(Floats(), parameters.zero_point));
+/// Adding 1.5 * 2^23 leaves no room for fraction bits, so that a sum is rounded as IEEE rounds, to even. For |value| < 2^22.
+constexpr float kWhole = 12582912.0f;
+
+/// Scales and zero points of vectors of groups.
+void ParametersOf(const std::array<float, kGroupsAtOnce>& mins, const std::array<float, kGroupsAtOnce>& maxs, int64_t count,
+                  IntegerMode mode, Parameters& out) {
+  const Levels levels = levels_of(mode);
+  const auto zero = hn::Zero(Floats());
+  const auto whole = hn::Set(Floats(), kWhole);
+  const auto highest = hn::Set(Floats(), static_cast<float>(levels.highest));
+  // Scales nearer to 0 become the machine epsilon, so that no group divides by zero.
+  const auto epsilon = hn::Set(Floats(), std::numeric_limits<float>::epsilon());
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+  for (int64_t g = 0; g < count; g += lanes) {
+    auto min = hn::LoadU(Floats(), mins.data() + g);
+    auto max = hn::LoadU(Floats(), maxs.data() + g);
+    auto scale = zero;
+    if (is_asymmetric(mode)) {
+      min = hn::Min(zero, min);
+      max = hn::Max(zero, max);
+      scale = hn::Div(hn::Sub(max, min), highest);
+    } else {
+      // The side that reaches further gets the end of the codes that reaches further, the lowest: hence the sign.
+      const auto reach = hn::Abs(min);
+      const auto signed_reach = hn::IfThenElse(hn::Lt(reach, max), hn::Neg(max), reach);
+      scale = hn::Div(signed_reach, hn::Set(Floats(), static_cast<float>(-levels.lowest)));
+    }
+    scale = hn::IfThenElse(hn::Lt(hn::Abs(scale), epsilon), epsilon, scale);
+    hn::StoreU(scale, Floats(), out.scales.data() + g);
+    auto zero_point = zero;
+    if (is_asymmetric(mode)) {
+      const auto rounded = hn::Sub(hn::Add(hn::Div(min, scale), whole), whole);
+      zero_point = hn::Min(hn::Max(hn::Sub(zero, rounded), zero), highest);
+    }
+    hn::StoreU(zero_point, Floats(), out.zero_points.data() + g);
+  }
+}
+
+/// The codes of a vector as int32: clamp(round_half_even(w / scale + zero_point)). The quotient is far below 2^22.
+HWY_INLINE hn::Vec<Words> codes_of(hn::Vec<Floats> weights, hn::Vec<Floats> scale, hn::Vec<Floats> zero_point, Levels levels) {
+  const auto shifted = hn::Add(hn::Div(weights, scale), zero_point);
   const auto bits = hn::BitCast(Words(), hn::Add(shifted, hn::Set(Floats(), kWhole)));
   const auto code = hn::Sub(bits, hn::Set(Words(), std::bit_cast<int32_t>(kWhole)));
   return hn::Max(hn::Min(code, hn::Set(Words(), levels.highest)), hn::Set(Words(), levels.lowest));
 }
 
-void encode(const float* weights, int64_t n, Parameters parameters, IntegerMode mode, uint8_t* codes) {
-  if (fills_no_vector(n)) {
-    uint8_t padded[hn::MaxLanes(Floats())];
-    encode(Padded(weights, n).values, static_cast<int64_t>(hn::Lanes(Floats())), parameters, mode, padded);
-    std::memcpy(codes, padded, static_cast<size_t>(n));
-    return;
-  }
+HWY_INLINE void encode(const float* weights, int64_t n, float scale, float zero_point, IntegerMode mode, uint8_t* codes) {
   const Levels levels = levels_of(mode);
   const auto mask = hn::Set(Words(), (1 << bits_of(mode)) - 1);
+  const auto scales = hn::Set(Floats(), scale);
+  const auto zero_points = hn::Set(Floats(), zero_point);
   for_vectors(n, [&](int64_t i) HWY_ATTR {
-    const auto code = hn::And(codes_of(hn::LoadU(Floats(), weights + i), parameters, levels), mask);
+    const auto code = hn::And(codes_of(hn::LoadU(Floats(), weights + i), scales, zero_points, levels), mask);
     hn::StoreU(hn::DemoteTo(Bytes(), code), Bytes(), codes + i);
   });
 }
 
-void CompressGroups(const float* weights, int64_t groups, int64_t group, IntegerMode mode, uint8_t* codes, float* scales,
+/// At most kGroupsAtOnce groups; zero points are written in asymmetric modes.
+void CompressGroups(const float* weights, int64_t groups, int64_t group, IntegerMode mode, uint8_t* codes, Parameters& parameters,
                     uint8_t* zero_points) {
+  std::array<float, kGroupsAtOnce> mins{}, maxs{};
+  const bool short_groups = fills_no_vector(group);
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
   for (int64_t g = 0; g < groups; ++g) {
     const float* begin = weights + g * group;
-    const Parameters parameters = parameters_of(range_of(begin, group), mode);
-    encode(begin, group, parameters, mode, codes + g * group);
-    scales[g] = parameters.scale;
-    if (is_asymmetric(mode)) zero_points[g] = static_cast<uint8_t>(parameters.zero_point);
+    if (short_groups) {
+      range_of(Padded(begin, group).values, lanes, mins[g], maxs[g]);
+    } else {
+      range_of(begin, group, mins[g], maxs[g]);
+    }
+  }
+  ParametersOf(mins, maxs, groups, mode, parameters);
+  for (int64_t g = 0; g < groups; ++g) {
+    const float* begin = weights + g * group;
+    if (short_groups) {
+      uint8_t padded[hn::MaxLanes(Floats())];
+      encode(Padded(begin, group).values, lanes, parameters.scales[g], parameters.zero_points[g], mode, padded);
+      std::memcpy(codes + g * group, padded, static_cast<size_t>(group));
+    } else {
+      encode(begin, group, parameters.scales[g], parameters.zero_points[g], mode, codes + g * group);
+    }
+    if (is_asymmetric(mode)) zero_points[g] = static_cast<uint8_t>(parameters.zero_points[g]);
   }
 }
 
@@ -159,23 +185,25 @@ void PackNibbles(const uint8_t* codes, int64_t count, uint8_t* packed) {
   if (i < count) packed[i / 2] = codes[i];
 }
 
-/// (dequantised - w)^2 of a group in INT8_ASYM.
+/// (dequantised - w)^2 of a row in INT8_ASYM.
 void SquaredErrors(const float* weights, int64_t n, float* squares) {
+  constexpr IntegerMode kMode = IntegerMode::kInt8Asym;
   if (fills_no_vector(n)) {
-    Padded padded(weights, n);
     float all[hn::MaxLanes(Floats())];
-    SquaredErrors(padded.values, static_cast<int64_t>(hn::Lanes(Floats())), all);
+    SquaredErrors(Padded(weights, n).values, static_cast<int64_t>(hn::Lanes(Floats())), all);
     std::memcpy(squares, all, static_cast<size_t>(n) * sizeof(float));
     return;
   }
-  const Parameters parameters = parameters_of(range_of(weights, n), IntegerMode::kInt8Asym);
-  const auto scale = hn::Set(Floats(), parameters.scale);
-  const auto zero_point = hn::Set(Words(), static_cast<int32_t>(parameters.zero_point));
+  std::array<float, kGroupsAtOnce> mins{}, maxs{};
+  Parameters parameters;
+  range_of(weights, n, mins[0], maxs[0]);
+  ParametersOf(mins, maxs, 1, kMode, parameters);
+  const auto scale = hn::Set(Floats(), parameters.scales[0]);
+  const auto zero_point = hn::Set(Floats(), parameters.zero_points[0]);
   for_vectors(n, [&](int64_t i) HWY_ATTR {
     const auto w = hn::LoadU(Floats(), weights + i);
-    const auto code = codes_of(w, parameters, levels_of(IntegerMode::kInt8Asym));
-    const auto dequantized = hn::Mul(hn::ConvertTo(Floats(), hn::Sub(code, zero_point)), scale);
-    const auto difference = hn::Sub(dequantized, w);
+    const auto code = hn::ConvertTo(Floats(), codes_of(w, scale, zero_point, levels_of(kMode)));
+    const auto difference = hn::Sub(hn::Mul(hn::Sub(code, zero_point), scale), w);
     hn::StoreU(hn::Mul(difference, difference), Floats(), squares + i);
   });
 }
@@ -191,15 +219,14 @@ HWY_EXPORT(PackNibbles);
 HWY_EXPORT(SquaredErrors);
 
 void compress_rows(const float* weights, int64_t rows, int64_t columns, const IntegerCompression& how, const CompressedRows& out) {
-  constexpr int64_t kGroupsAtOnce = 256;
-  std::array<float, kGroupsAtOnce> scales;
+  Parameters parameters;
   const int64_t group = how.group_size == -1 ? columns : how.group_size;
   const int64_t groups = rows * (columns / group);
   for (int64_t g = 0; g < groups; g += kGroupsAtOnce) {
     const int64_t count = std::min(kGroupsAtOnce, groups - g);
     uint8_t* zero_points = is_asymmetric(how.mode) ? out.zero_points + g : nullptr;
-    HWY_DYNAMIC_DISPATCH(CompressGroups)(weights + g * group, count, group, how.mode, out.codes + g * group, scales.data(), zero_points);
-    f32_to_f16_row(scales.data(), count, out.scales + g);
+    HWY_DYNAMIC_DISPATCH(CompressGroups)(weights + g * group, count, group, how.mode, out.codes + g * group, parameters, zero_points);
+    f32_to_f16_row(parameters.scales.data(), count, out.scales + g);
   }
 }
 
