@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include <atomic>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -20,6 +21,7 @@ namespace {
 struct ConvertArguments {
   ConvertOptions options;
   std::string format = "fp32", selection = "trained", fallback = "error", backup = "int8_asym";
+  std::string experts = "grouped", static_shape;
   bool disable_stateful = false;
   bool disable_tokenizer = false;
   bool dry_run = false;
@@ -78,6 +80,24 @@ void print_plan(const CompressionOptions& compression, const ConvertReport& repo
               megabytes(report.bin_bytes).c_str());
 }
 
+ExpertForm parse_expert_form(const std::string& text) {
+  if (text == "grouped") return ExpertForm::kGrouped;
+  if (text == "gather") return ExpertForm::kGather;
+  throw UsageError(concat("--experts ", text, ": unknown; expected grouped or gather"));
+}
+
+/// "B,S".
+StaticShape parse_static_shape(const std::string& text) {
+  StaticShape shape;
+  const char* const end = text.data() + text.size();
+  const auto [comma, batch_error] = std::from_chars(text.data(), end, shape.batch);
+  if (batch_error == std::errc() && comma != end && *comma == ',') {
+    const auto [last, length_error] = std::from_chars(comma + 1, end, shape.length);
+    if (length_error == std::errc() && last == end) return shape;
+  }
+  throw UsageError(concat("--static-shape ", text, ": expected rows and tokens of a row, as in 1,128"));
+}
+
 void run_convert(const CLI::App& command, ConvertArguments& arguments) {
   ConvertOptions& options = arguments.options;
   options.compression.format = parse_weight_format(arguments.format);
@@ -86,6 +106,11 @@ void run_convert(const CLI::App& command, ConvertArguments& arguments) {
   options.compression.backup = parse_backup_precision(arguments.backup);
   check_options(command, arguments);
   options.stateful = !arguments.disable_stateful;
+  options.experts = parse_expert_form(arguments.experts);
+  if (!arguments.static_shape.empty()) {
+    options.static_shape = parse_static_shape(arguments.static_shape);
+    if (options.stateful) throw UsageError("--static-shape: only the prefill-only form can be static; add --disable-stateful");
+  }
   options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
@@ -139,6 +164,13 @@ void add_convert_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--layers", arguments->options.layers, "Convert the first N layers only")->check(at_least(1));
   command->add_flag("--disable-stateful", arguments->disable_stateful, "Prefill-only form: one input, input_ids, and no state");
+  command
+      ->add_option(
+          "--experts", arguments->experts,
+          "grouped (GroupedMatMul: OpenVINO 2026.3 or later) or gather (earlier releases and other devices; GPU and NPU are untested)")
+      ->capture_default_str();
+  command->add_option("--static-shape", arguments->static_shape,
+                      "B,S: the prefill-only form for B rows of S tokens and nothing else, without dynamic dimensions");
   command->add_flag("--disable-convert-tokenizer", arguments->disable_tokenizer,
                     "Accepted for habit: tokenizer models are not written in this version, the checkpoint's tokenizer files are copied");
   command->add_flag("--dry-run", arguments->dry_run, "Check the checkpoint and print the plan: forms, bytes, memory, time; write nothing");

@@ -48,6 +48,17 @@ void check_published_fp4(const Checkpoint& checkpoint, const StoragePlan& plan) 
   }
 }
 
+void check_static_shape(const ConvertOptions& options, const Config& config) {
+  if (!options.static_shape) return;
+  const auto [batch, length] = *options.static_shape;
+  if (batch < 1 || length < 1) throw UsageError(concat("--static-shape ", batch, ",", length, ": expected 1 or more of each"));
+  if (config.max_position_embeddings > 0 && length > config.max_position_embeddings) {
+    throw UsageError(concat("--static-shape ", batch, ",", length, ": the model was made for ", config.max_position_embeddings, " tokens"));
+  }
+  constexpr int64_t kMaxTokens = 1 << 20;  // far beyond what memory holds, and index arithmetic stays within i32
+  if (batch > kMaxTokens / length) throw UsageError(concat("--static-shape ", batch, ",", length, ": more than ", kMaxTokens, " tokens"));
+}
+
 Conversion prepare(const ConvertOptions& options) {
   Checkpoint checkpoint = Checkpoint::open(options.checkpoint);
   if (options.notice) {
@@ -64,8 +75,10 @@ Conversion prepare(const ConvertOptions& options) {
   StoragePlan plan = plan_storage(std::move(units), forms);
   check_published_fp4(checkpoint, plan);
 
+  check_static_shape(options, config);
   PlaceholderWeights weights(plan);
-  const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, {.stateful = options.stateful});
+  const PortableOptions form = {.stateful = options.stateful, .experts = options.experts, .static_shape = options.static_shape};
+  const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, form);
   if (const std::vector<std::string> unused = weights.unused(); !unused.empty()) {
     fail("the graph leaves ", unused.size(), " weights unused, first ", unused.front(), "; this is a mistake in dsv4");
   }

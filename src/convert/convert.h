@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "convert/bin_file.h"
 #include "convert/bin_writer.h"
 #include "convert/weight_format.h"
+#include "graph/model.h"
 
 namespace dsv4 {
 
@@ -19,6 +21,8 @@ struct ConvertOptions {
   std::filesystem::path output;  ///< directory to create; appears under this name only when complete
   CompressionOptions compression;
   bool stateful = true;
+  ExpertForm experts = ExpertForm::kGrouped;
+  std::optional<StaticShape> static_shape;                      ///< of the prefill-only form
   int64_t layers = -1;                                          ///< only the first N layers; -1: all
   std::function<void(uint64_t done, uint64_t total)> progress;  ///< bytes of the .bin; may be empty
   std::function<void(const std::string&)> notice;               ///< lines for the user; may be empty

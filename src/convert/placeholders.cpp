@@ -2,6 +2,7 @@
 #include "convert/placeholders.h"
 
 #include "convert/decompression.h"
+#include "convert/gathered_stack.h"
 #include "dsv4/error.h"
 #include "openvino/opsets/opset15.hpp"
 
@@ -72,6 +73,16 @@ ov::Output<ov::Node> PlaceholderWeights::gather_rows(const std::string& name, co
   const auto rows = std::make_shared<op::Gather>(stored.values, ids, axis);
   if (w.values.type == ov::element::f32) return rows;
   return std::make_shared<op::Convert>(rows, ov::element::f32);
+}
+
+ov::Output<ov::Node> PlaceholderWeights::gather_matrices(const std::string& name, const ov::Output<ov::Node>& ids) {
+  const PlannedWeight& w = use(name);
+  const auto part = [&](const PlannedConstant& c, const char* suffix) -> StoredStack::Part {
+    if (c.bytes == 0) return {};
+    const GatherView view = gather_view(c.type, c.shape, name);
+    return {node_of({view.type, view.shape, c.offset, c.bytes}, name + suffix), c.type, c.shape};
+  };
+  return gather_stack({part(w.values, ""), part(w.scales, "/scale"), part(w.zero_points, "/zero_point")}, ids);
 }
 
 ov::Output<ov::Node> PlaceholderWeights::exact(const std::string& name) {

@@ -37,6 +37,7 @@ class PlaceholderWeights final : public WeightSource {
   ov::Output<ov::Node> matrix(const std::string& name) override;
   ov::Output<ov::Node> matrix_rows(const std::string& name, int64_t index, int64_t count) override;
   ov::Output<ov::Node> gather_rows(const std::string& name, const ov::Output<ov::Node>& ids) override;
+  ov::Output<ov::Node> gather_matrices(const std::string& name, const ov::Output<ov::Node>& ids) override;
   ov::Output<ov::Node> exact(const std::string& name) override;
 
   /// Planned weights that no block asked for; empty after a complete model was built.

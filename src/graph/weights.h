@@ -23,6 +23,9 @@ class WeightSource {
   /// Rows of a table [V, D] picked by `ids` (i32, any shape S): float32 [S..., D].
   virtual ov::Output<ov::Node> gather_rows(const std::string& name, const ov::Output<ov::Node>& ids) = 0;
 
+  /// Matrices of the stack [E, out, in] picked by `ids` (i32 [n]): float32 [n, out, in]. Picked as stored, so that only they are decompressed.
+  virtual ov::Output<ov::Node> gather_matrices(const std::string& name, const ov::Output<ov::Node>& ids) = 0;
+
   /// A float32 tensor that is never compressed (norms, sinks, biases, hyper-connections, ape), or an i32 table.
   virtual ov::Output<ov::Node> exact(const std::string& name) = 0;
 };

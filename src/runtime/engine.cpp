@@ -54,6 +54,17 @@ bool check_interface(const ov::Model& model, const Config& config, const fs::pat
   return stateful;
 }
 
+// Tokens of a sequence of a folder with static shapes, else 0.
+int64_t fixed_length(const ov::Model& model, const fs::path& folder) {
+  const ov::PartialShape shape = model.input("input_ids").get_partial_shape();  // [B,S]
+  if (shape.is_dynamic()) return 0;
+  if (shape[0] != 1) {
+    fail(folder.string(), ": made for ", shape[0].get_length(),
+         " rows at a time (--static-shape), and dsv4 runs one; convert with --static-shape 1,", shape[1].get_length());
+  }
+  return shape[1].get_length();
+}
+
 // The head on the last position only: Gather in front of the last MatMul, whose input is [B,S,D].
 void keep_last_position(ov::Model& model) {
   const auto result = model.get_results().front();
@@ -83,6 +94,7 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) : options_(
   const auto start = std::chrono::steady_clock::now();
   const std::shared_ptr<ov::Model> model = read_ir(folder);
   stateful_ = check_interface(*model, config_, folder);
+  static_length_ = fixed_length(*model, folder);
   if (options.device == "CPU") check_expansion(*model, available_memory(), folder.string());
   if (!options.all_logits) keep_last_position(*model);
 

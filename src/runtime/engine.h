@@ -26,7 +26,8 @@ class Engine {
   explicit Engine(const std::filesystem::path& folder, const EngineOptions& options = {});
 
   const Config& config() const { return config_; }
-  bool stateful() const { return stateful_; }  ///< false: the prefill-only form, which runs the whole sequence every time
+  bool stateful() const { return stateful_; }               ///< false: the prefill-only form, which runs the whole sequence every time
+  int64_t static_length() const { return static_length_; }  ///< tokens of every sequence, neither fewer nor more; 0: any number
   const EngineOptions& options() const { return options_; }
   const ov::CompiledModel& compiled() const { return compiled_; }
   double compile_seconds() const { return compile_seconds_; }
@@ -35,6 +36,7 @@ class Engine {
   EngineOptions options_;
   Config config_;
   bool stateful_ = true;
+  int64_t static_length_ = 0;
   double compile_seconds_ = 0.0;
   ov::CompiledModel compiled_;
 };

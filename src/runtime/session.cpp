@@ -23,9 +23,11 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
   // Everything is checked here: OpenVINO does not check ids, and on one thread it swallows exceptions.
   check_tokens(tokens, engine_.config().vocab_size, "input");
   if (chunk < 1) fail("chunk size ", chunk, ": expected at least 1");
-  const int64_t limit = engine_.config().max_position_embeddings;
-  if (limit > 0 && position_ + static_cast<int64_t>(tokens.size()) > limit) {
-    fail("the sequence would have ", position_ + static_cast<int64_t>(tokens.size()), " tokens; the model was made for ", limit);
+  const int64_t length = position_ + static_cast<int64_t>(tokens.size());
+  const int64_t limit = engine_.config().max_position_embeddings, fixed = engine_.static_length();
+  if (limit > 0 && length > limit) fail("the sequence would have ", length, " tokens; the model was made for ", limit);
+  if (fixed > 0 && length != fixed) {
+    fail("the sequence would have ", length, " tokens; the model was made for exactly ", fixed, " (--static-shape)");
   }
   std::vector<float> logits;
   if (!engine_.stateful()) {

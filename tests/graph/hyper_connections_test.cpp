@@ -26,6 +26,7 @@ class MapWeights final : public WeightSource {
   ov::Output<ov::Node> matrix(const std::string& name) override { return exact(name); }
   ov::Output<ov::Node> matrix_rows(const std::string&, int64_t, int64_t) override { throw std::logic_error("not used"); }
   ov::Output<ov::Node> gather_rows(const std::string&, const ov::Output<ov::Node>&) override { throw std::logic_error("not used"); }
+  ov::Output<ov::Node> gather_matrices(const std::string&, const ov::Output<ov::Node>&) override { throw std::logic_error("not used"); }
 
  private:
   std::map<std::string, std::pair<ov::Shape, std::vector<float>>> tensors_;

@@ -83,8 +83,8 @@ Value PortableVocabulary::compressed_entries(const Value& x, const LayerConfig& 
   }
   entry = apply_rope(entry, sequence_->entry_rope(blocks, widths), widths, config_.qk_rope_head_dim);
 
-  const Value grown = concat({past, blocks.growth_rows}, 2);  // [B,1,capacity,width]
-  const Value entries = std::make_shared<op::ScatterNDUpdate>(grown, blocks.scatter, entry);
+  const Value grown = past.get_node() ? concat({past, blocks.growth_rows}, 2) : blocks.growth_rows;  // [B,1,capacity,width]
+  const Value entries = std::make_shared<ov::op::v3::ScatterNDUpdate>(grown, blocks.scatter, entry);
   state_->write(entry_state, entries);
   return entries;
 }

@@ -34,12 +34,18 @@ Value PortableVocabulary::swiglu(const Value& gate, const Value& up) {
 }
 
 Value PortableVocabulary::experts(const Value& x, int64_t layer_index) {
-  const LayerConfig& layer = config_.layers[static_cast<size_t>(layer_index)];
-  const std::string prefix = "layers." + std::to_string(layer_index) + ".ffn";
+  const std::string prefix = "layers." + std::to_string(layer_index) + ".ffn", shared_prefix = prefix + ".shared_experts.";
+  const auto [ids, weights] = route(x, config_.layers[static_cast<size_t>(layer_index)], prefix);  // [T,1,K], [T,1,K]
+  const Value shared =
+      linear(swiglu(linear(x, shared_prefix + "w1.weight"), linear(x, shared_prefix + "w3.weight")), shared_prefix + "w2.weight");
+  return expert_form_ == ExpertForm::kGather ? gathered_experts(x, shared, ids, weights, layer_index)
+                                             : grouped_experts(x, shared, ids, weights, layer_index);
+}
+
+Value PortableVocabulary::grouped_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights,
+                                          int64_t layer_index) {
   const int32_t width = static_cast<int32_t>(config_.moe_intermediate_size);
   const int32_t k = static_cast<int32_t>(config_.num_experts_per_tok);
-
-  const auto [ids, weights] = route(x, layer, prefix);  // [T,1,K], [T,1,K]
 
   // The T*K (token, expert) rows in the order of experts, which is what GroupedMatMul takes; only routed experts are computed.
   const std::vector<Value> sorted =
@@ -58,10 +64,6 @@ Value PortableVocabulary::experts(const Value& x, int64_t layer_index) {
   const Value row_weight = gather(reshape(weights, {-1, 1}), sorted[1], 0);                                       // [T*K,1]
   const Value hidden = mul(swiglu(gate_up[0], gate_up[1]), row_weight);
   const Value routed = grouped(hidden, stacked_down_name(layer_index));  // [T*K,D]
-
-  const std::string shared_prefix = prefix + ".shared_experts.";
-  const Value shared =
-      linear(swiglu(linear(x, shared_prefix + "w1.weight"), linear(x, shared_prefix + "w3.weight")), shared_prefix + "w2.weight");
 
   using Reduction = op::ScatterNDUpdate::Reduction;
   return std::make_shared<op::ScatterNDUpdate>(shared, token, routed, Reduction::SUM);  // [T,1,D]

@@ -39,6 +39,7 @@ Value add(const Value& a, const Value& b) { return std::make_shared<op::Add>(a, 
 Value sub(const Value& a, const Value& b) { return std::make_shared<op::Subtract>(a, b); }
 Value mul(const Value& a, const Value& b) { return std::make_shared<op::Multiply>(a, b); }
 Value div(const Value& a, const Value& b) { return std::make_shared<op::Divide>(a, b); }
+Value whole_div(const Value& a, const Value& b) { return div(sub(a, std::make_shared<op::FloorMod>(a, b)), b); }
 Value minimum(const Value& a, const Value& b) { return std::make_shared<op::Minimum>(a, b); }
 Value maximum(const Value& a, const Value& b) { return std::make_shared<op::Maximum>(a, b); }
 Value select(const Value& condition, const Value& then, const Value& otherwise) {
@@ -85,7 +86,7 @@ Value rms_norm(const Value& x, const Value& weight, double eps) {
   const Value squares = std::make_shared<op::Power>(x, f32(2.0f));
   const Value mean = std::make_shared<op::ReduceMean>(squares, i32(std::vector<int32_t>{-1}), true);
   const Value root = std::make_shared<op::Sqrt>(add(mean, f32(static_cast<float>(eps))));
-  return mul(mul(x, div(f32(1.0f), root)), weight);
+  return mul(div(x, root), weight);
 }
 
 std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest) {

@@ -21,6 +21,8 @@ Value add(const Value& a, const Value& b);
 Value sub(const Value& a, const Value& b);
 Value mul(const Value& a, const Value& b);
 Value div(const Value& a, const Value& b);
+/// floor(a / b) of i32, a >= 0 and b > 0, as a division without remainder: fused behind other nodes the CPU plugin divides in float32 and rounds.
+Value whole_div(const Value& a, const Value& b);
 Value minimum(const Value& a, const Value& b);
 Value maximum(const Value& a, const Value& b);
 Value select(const Value& condition, const Value& then, const Value& otherwise);
@@ -45,7 +47,8 @@ Value softmax(const Value& x, int64_t axis);
 Value reduce_sum(const Value& x, int64_t axis, bool keep_dims);
 /// 0, 1, ... n-1 as i32; `n` is an i32 scalar.
 Value range(const Value& n);
-/// x * (mean(x^2) + eps)^(-1/2) * weight over the last axis, in the form that plugins fuse.
+/// x / sqrt(mean(x^2) + eps) * weight over the last axis, in the form that plugins fuse. Not x * (1 / sqrt(...)): where OpenVINO 2025.4 and 2026.1 do
+/// not fuse the whole, they append the division to the mean with its operands exchanged.
 Value rms_norm(const Value& x, const Value& weight, double eps);
 /// Largest (or smallest) k along an axis, ordered by value, equal values by index. Outputs: values, i32 indices.
 std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest);

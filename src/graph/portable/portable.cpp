@@ -1,6 +1,7 @@
 // The portable program: its inputs, embedding, norms, linear layers, head and assembly.
 #include "graph/portable/portable.h"
 
+#include "dsv4/error.h"
 #include "graph/portable/nodes.h"
 #include "openvino/opsets/opset15.hpp"
 
@@ -21,8 +22,11 @@ std::shared_ptr<ov::op::v0::Parameter> input(const std::string& name, ov::elemen
 }  // namespace
 
 PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weights, const PortableOptions& options)
-    : config_(config), weights_(weights) {
-  const auto input_ids = input("input_ids", ov::element::i64, {-1, -1});  // [B,S]
+    : config_(config), weights_(weights), expert_form_(options.experts) {
+  const std::optional<StaticShape>& fixed = options.static_shape;
+  if (fixed && options.stateful) fail("static shapes are for the prefill-only form: the state of the other one grows");
+  const auto input_ids =
+      input("input_ids", ov::element::i64, fixed ? ov::PartialShape{fixed->batch, fixed->length} : ov::PartialShape{-1, -1});  // [B,S]
   inputs_ = {input_ids};
   if (!options.stateful) {
     sequence_.emplace(config_, input_ids, Value());

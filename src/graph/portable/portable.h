@@ -1,4 +1,4 @@
-// The portable program: the op vocabulary expanded into standard OpenVINO ops (opset 15, and GroupedMatMul of opset 17 for the experts).
+// The portable program: the op vocabulary expanded into standard OpenVINO ops (opset 15, and unless told otherwise GroupedMatMul of opset 17 for the experts).
 #pragma once
 
 #include <memory>
@@ -44,9 +44,14 @@ class PortableVocabulary final : public Vocabulary {
   // experts.cpp
   std::pair<Value, Value> route(const Value& x, const LayerConfig& layer, const std::string& prefix);
   Value swiglu(const Value& gate, const Value& up);
+  // ids i32 and weights [T,1,K] of the routed experts -> their weighted sum on top of `shared`: x, shared [T,1,D] -> [T,1,D]
+  Value grouped_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights, int64_t layer);
+  // gathered_experts.cpp: the same with the weights of one expert at a time
+  Value gathered_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights, int64_t layer);
 
   const Config& config_;
   WeightSource& weights_;
+  ExpertForm expert_form_;
   ov::ParameterVector inputs_;
   std::optional<Sequence> sequence_;
   std::optional<State> state_;

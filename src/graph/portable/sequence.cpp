@@ -31,7 +31,7 @@ Value masked_unless(const Value& condition) { return select(condition, f32(0.0f)
 // floor(x / m) for i32 positions, which left padding makes negative: shifted by whole blocks so that the division sees none.
 Value floor_div(const Value& x, int64_t m) {
   const int32_t divisor = static_cast<int32_t>(m), shift = static_cast<int32_t>(kMaxPadding / m + 1);
-  return sub(div(add(x, i32(shift * divisor)), i32(divisor)), i32(shift));
+  return sub(whole_div(add(x, i32(shift * divisor)), i32(divisor)), i32(shift));
 }
 
 // Chunk `chunks[i]` of the row: index into the buffer seen as chunks. Rows before the buffer are masked later: any index in range will do.
@@ -69,9 +69,14 @@ std::vector<double> rope_frequencies(const Config& config, bool compressed) {
 }
 
 Sequence::Sequence(const Config& config, const Value& input_ids, const Value& position_ids) : config_(config) {
-  const Value shape = std::make_shared<op::ShapeOf>(input_ids, ov::element::i32);
-  batch_ = gather(shape, i32(0), 0);
-  length_ = gather(shape, i32(1), 0);
+  if (const ov::PartialShape fixed = input_ids.get_partial_shape(); fixed.is_static()) {
+    batch_ = i32(static_cast<int32_t>(fixed[0].get_length()));
+    length_ = i32(static_cast<int32_t>(fixed[1].get_length()));
+  } else {
+    const Value shape = std::make_shared<op::ShapeOf>(input_ids, ov::element::i32);
+    batch_ = gather(shape, i32(0), 0);
+    length_ = gather(shape, i32(1), 0);
+  }
   tokens_ = mul(batch_, length_);
   ids_ = reshape(to_i32(input_ids), {-1, 1});  // [B,S] -> [T,1]
 
@@ -157,7 +162,7 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
   BlockPositions b;
 
   // Blocks touched by S tokens that may begin anywhere in a block: ceil((m-1+S)/m), the same for every start.
-  b.count = div(add(length_, i32(2 * mi - 2)), i32(mi));
+  b.count = whole_div(add(length_, i32(2 * mi - 2)), i32(mi));
   const Value first = floor_div(start_, m);                          // i32 [B,1]
   const Value block = add(first, reshape(range(b.count), {1, -1}));  // i32 [B,count]
 
@@ -165,8 +170,8 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
   const Value last_first = std::make_shared<op::ReduceMax>(first, i32(std::vector<int32_t>{0, 1}), false);
   const Value needed = add(add(last_first, b.count), i32(1));
   const int32_t unit = static_cast<int32_t>(overlap ? kEntryPadding : std::max<int64_t>(kEntryPadding * 4 / m, 8));
-  const Value rounded = mul(div(add(needed, i32(unit - 1)), i32(unit)), i32(unit));
-  const Value before = gather(std::make_shared<op::ShapeOf>(entries, ov::element::i32), i32(2), 0);
+  const Value rounded = mul(whole_div(add(needed, i32(unit - 1)), i32(unit)), i32(unit));
+  const Value before = entries.get_node() ? gather(std::make_shared<op::ShapeOf>(entries, ov::element::i32), i32(2), 0) : i32(0);
   b.capacity = maximum(before, rounded);
   const int32_t width = static_cast<int32_t>(overlap ? config_.head_dim + config_.index_head_dim : config_.head_dim);
   b.growth_rows = broadcast_f32(0.0f, {batch_, i32(1), sub(b.capacity, before), i32(width)});

@@ -63,7 +63,7 @@ class Sequence {
   /// For entries [B,count,1,sum(widths)] at first_position; each width rotates its own last rd.
   RopeTable entry_rope(const BlockPositions& blocks, const std::vector<int64_t>& widths);
 
-  /// `entries` is the entry list of any layer with this ratio, before the call: [B,1,capacity before,*].
+  /// `entries` is the entry list of any layer with this ratio, before the call: [B,1,capacity before,*]; no value: there is none.
   const BlockPositions& blocks(const LayerConfig& layer, const Value& entries);
   /// Key columns of a layer; blocks(layer) was called before if it has a compressor.
   const KeyPositions& keys(const LayerConfig& layer);

@@ -17,7 +17,7 @@ class State {
   Value read_fixed(const std::string& name, int64_t rows, int64_t width);
   /// The same as [B,1,rows,width]. `rank3`: the state itself is [B,rows,width], which OpenVINO GenAI needs of at least one.
   Value read_fixed_keys(const std::string& name, int64_t rows, int64_t width, bool rank3);
-  /// A list of rows that starts empty: [B,1,n,width].
+  /// A list of rows that starts empty: [B,1,n,width]; no value in the prefill-only form, where it has no rows.
   Value read_growing(const std::string& name, int64_t width);
   /// What the next call reads, in the state's own shape.
   void write(const std::string& name, const Value& value);
