@@ -44,7 +44,7 @@ test: openvino venv
 	cmake --preset release
 	cmake --build --preset release -j $(JOBS)
 	cmake --preset asan
-	cmake --build --preset asan -j $(JOBS) --target test_checkpoint test_reference
+	cmake --build --preset asan -j $(JOBS) --target test_checkpoint test_quantize test_reference
 	@tools/run-tests.py
 
 test-full: openvino venv
@@ -61,6 +61,7 @@ demo: build
 	@tools/demo.sh
 
 bench: build
+	cmake --build --preset release -j $(JOBS) --target bench_quantize
 	@test -x benchmarks/run.sh || { echo 'make bench: there is no benchmarks/run.sh yet' >&2; exit 1; }
 	@benchmarks/run.sh
 

@@ -1,6 +1,7 @@
 // How fast checkpoint bytes are decoded and compressed, a number format and an instruction set at a time, beside the speed at which memory is read.
 // JSON on standard output, for benchmarks/quantize.py. Usage: bench_quantize [THREADS [REPEATS [MEGABYTES]]]
 #include <hwy/highway.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -57,22 +58,40 @@ struct Scratch {
   std::vector<uint16_t> halves = std::vector<uint16_t>(kRowsAtOnce * kColumns);
 };
 
-void work_on(const std::byte* source, int64_t rows, const Source& from, const Target& to, const float* scales, Scratch& scratch) {
+void work_on(const std::byte* source, const Source& from, const Target& to, const float* scales, Scratch& scratch) {
   const auto row_bytes = static_cast<int64_t>(kColumns * from.bytes_per_weight);
-  for (int64_t r = 0; r < rows; ++r) from.decode(source + r * row_bytes, scales, scratch.weights.data() + r * kColumns);
+  for (int64_t r = 0; r < kRowsAtOnce; ++r) from.decode(source + r * row_bytes, scales, scratch.weights.data() + r * kColumns);
   if (!to.compressed) return;
-  dsv4::compress_rows(scratch.weights.data(), rows, kColumns, to.how,
+  dsv4::compress_rows(scratch.weights.data(), kRowsAtOnce, kColumns, to.how,
                       {scratch.codes.data(), scratch.halves.data(), scratch.zero_points.data()});
-  if (dsv4::bits_of(to.how.mode) == 4) dsv4::pack_nibbles(scratch.codes.data(), rows * kColumns, scratch.packed.data());
+  if (dsv4::bits_of(to.how.mode) == 4) dsv4::pack_nibbles(scratch.codes.data(), kRowsAtOnce * kColumns, scratch.packed.data());
 }
 
-double seconds_of(int threads, const std::function<void(int thread)>& part) {
+/// Of one pass over some bytes: wall time, and the processor time of all threads, which other users of the machine do not lengthen.
+struct Pass {
+  double gb, wall, processor;
+};
+
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+Pass run(int threads, double gb, const std::function<void(int thread)>& part) {
+  std::vector<double> processor(static_cast<size_t>(threads));
+  const auto timed = [&](int thread) {
+    const double begin = processor_seconds();
+    part(thread);
+    processor[static_cast<size_t>(thread)] = processor_seconds() - begin;
+  };
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::thread> workers;
-  for (int t = 1; t < threads; ++t) workers.emplace_back(part, t);
-  part(0);
+  for (int t = 1; t < threads; ++t) workers.emplace_back(timed, t);
+  timed(0);
   for (std::thread& worker : workers) worker.join();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return {gb, wall, std::accumulate(processor.begin(), processor.end(), 0.0)};
 }
 
 double median(std::vector<double> values) {
@@ -80,11 +99,11 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-double read_bandwidth(const std::vector<std::byte>& bytes, int threads) {
+Pass read_memory(const std::vector<std::byte>& bytes, int threads) {
   const size_t part = bytes.size() / 8 / static_cast<size_t>(threads) / 8 * 8;
   const auto* words = reinterpret_cast<const uint64_t*>(bytes.data());
-  std::atomic<uint64_t> sink = 0;
-  const double seconds = seconds_of(threads, [&](int thread) {
+  static std::atomic<uint64_t> sink = 0;
+  return run(threads, static_cast<double>(part * 8 * static_cast<size_t>(threads)) / 1e9, [&](int thread) {
     const uint64_t* begin = words + part * static_cast<size_t>(thread);
     uint64_t sums[8] = {};
     for (size_t i = 0; i < part; i += 8) {
@@ -92,26 +111,34 @@ double read_bandwidth(const std::vector<std::byte>& bytes, int threads) {
     }
     for (const uint64_t sum : sums) sink ^= sum;
   });
-  return static_cast<double>(part * 8 * static_cast<size_t>(threads)) / 1e9 / seconds;
 }
 
-double speed(const std::vector<std::byte>& bytes, int threads, const Source& from, const Target& to, std::vector<Scratch>& scratch) {
+Pass convert(const std::vector<std::byte>& bytes, int threads, const Source& from, const Target& to, std::vector<Scratch>& scratch) {
   static const std::vector<float> scales(kColumns, 0x1p-7f);
   const auto batch_bytes = static_cast<int64_t>(kRowsAtOnce * kColumns * from.bytes_per_weight);
   const int64_t batches = static_cast<int64_t>(bytes.size()) / batch_bytes / threads;
-  const double seconds = seconds_of(threads, [&](int thread) {
+  return run(threads, static_cast<double>(batches * batch_bytes * threads) / 1e9, [&](int thread) {
     const std::byte* begin = bytes.data() + thread * batches * batch_bytes;
-    for (int64_t b = 0; b < batches; ++b)
-      work_on(begin + b * batch_bytes, kRowsAtOnce, from, to, scales.data(), scratch[static_cast<size_t>(thread)]);
+    for (int64_t b = 0; b < batches; ++b) work_on(begin + b * batch_bytes, from, to, scales.data(), scratch[static_cast<size_t>(thread)]);
   });
-  return static_cast<double>(batches * batch_bytes * threads) / 1e9 / seconds;
 }
 
-void print(const char* isa, const char* from, const char* to, int threads, const std::vector<double>& speeds) {
+/// Medians and the range of some passes.
+template <class Once>
+void measure(const char* isa, const char* from, const char* to, int threads, int repeats, const Once& once) {
   static bool first = true;
-  std::printf("%s\n  {\"isa\": \"%s\", \"from\": \"%s\", \"to\": \"%s\", \"threads\": %d, \"gb_s\": %.3f, \"least\": %.3f, \"most\": %.3f}",
-              first ? "" : ",", isa, from, to, threads, median(speeds), *std::min_element(speeds.begin(), speeds.end()),
-              *std::max_element(speeds.begin(), speeds.end()));
+  std::vector<double> wall, processor;
+  for (int i = 0; i < repeats; ++i) {
+    const Pass pass = once();
+    wall.push_back(pass.gb / pass.wall);
+    processor.push_back(pass.gb / (pass.processor / threads));
+  }
+  std::printf(
+      "%s\n  {\"isa\": \"%s\", \"from\": \"%s\", \"to\": \"%s\", \"threads\": %d, \"wall\": %.3f, \"least\": %.3f, \"most\": %.3f, "
+      "\"processor\": %.3f}",
+      first ? "" : ",", isa, from, to, threads, median(wall), *std::min_element(wall.begin(), wall.end()),
+      *std::max_element(wall.begin(), wall.end()), median(processor));
+  std::fflush(stdout);
   first = false;
 }
 
@@ -147,17 +174,13 @@ int main(int argc, char** argv) {
   if (all_threads > 1) thread_counts.push_back(all_threads);
 
   std::printf("[");
-  const auto measure = [&](const char* isa, int threads, const Source& from, const Target& to) {
-    std::vector<double> speeds;
-    for (int i = 0; i < repeats; ++i) speeds.push_back(speed(bytes, threads, from, to, scratch));
-    print(isa, from.name, to.name.c_str(), threads, speeds);
+  const auto measure_conversion = [&](const char* isa, int threads, const Source& from, const Target& to) {
+    measure(isa, from.name, to.name.c_str(), threads, repeats, [&] { return convert(bytes, threads, from, to, scratch); });
   };
   for (const int threads : thread_counts) {
-    std::vector<double> speeds;
-    for (int i = 0; i < repeats; ++i) speeds.push_back(read_bandwidth(bytes, threads));
-    print("best", "memory", "read", threads, speeds);
+    measure("best", "memory", "read", threads, repeats, [&] { return read_memory(bytes, threads); });
     for (const Source& from : sources) {
-      for (const Target& to : targets) measure("best", threads, from, to);
+      for (const Target& to : targets) measure_conversion("best", threads, from, to);
     }
   }
   // One thread for each instruction set that this processor has, the best first.
@@ -165,7 +188,7 @@ int main(int argc, char** argv) {
     hwy::SetSupportedTargetsForTest(isa);
     hwy::GetChosenTarget().DeInit();
     for (const Source& from : sources) {
-      for (const Target& to : {targets[0], targets[1], targets[5]}) measure(hwy::TargetName(isa), 1, from, to);
+      for (const Target& to : {targets[0], targets[1], targets[5]}) measure_conversion(hwy::TargetName(isa), 1, from, to);
     }
     hwy::SetSupportedTargetsForTest(0);
     hwy::GetChosenTarget().DeInit();

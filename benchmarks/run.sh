@@ -13,6 +13,9 @@ failed=0
 echo "### The portable program on the CPU"
 echo
 build/venv/bin/python benchmarks/portable_graph.py || failed=1
+echo "### Decoding and compressing weights"
+echo
+build/venv/bin/python benchmarks/quantize.py || failed=1
 echo "### Memory and speed of a conversion"
 echo
 build/venv/bin/python benchmarks/convert_memory.py "$@" || failed=1

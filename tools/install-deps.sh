@@ -34,7 +34,7 @@ compiles() {
 has_header() { echo "#include <$1>" | g++ -std=c++20 -x c++ -E - >/dev/null 2>&1; }
 has_fuzzer() { echo '#include <string>
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, std::size_t n) { return std::string(n, 0).size() == 1; }' | compiles clang++ -std=c++20 -fsanitize=fuzzer,address,undefined; }
-has_static_library() { echo 'int main() {}' | compiles g++ "-l$1" -pthread; }
+has_library() { echo 'int main() {}' | compiles g++ "-l$1" -pthread; }
 
 # The sanitizer runtime is a package of its own on some releases and part of another one on others.
 clang_runtime_package() {
@@ -55,8 +55,9 @@ missing_packages() {
   have cmake || echo cmake
   has_header nlohmann/json.hpp || echo nlohmann-json3-dev
   has_header CLI/CLI.hpp || echo libcli11-dev
-  { has_header gtest/gtest.h && has_static_library gtest; } || echo libgtest-dev
-  { has_header gmock/gmock.h && has_static_library gmock; } || echo libgmock-dev
+  { has_header hwy/highway.h && has_library hwy; } || echo libhwy-dev
+  { has_header gtest/gtest.h && has_library gtest; } || echo libgtest-dev
+  { has_header gmock/gmock.h && has_library gmock; } || echo libgmock-dev
   have python3 || echo python3
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || echo python3-venv
   if $want_fuzz && ! has_fuzzer; then
