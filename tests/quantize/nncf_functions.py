@@ -22,8 +22,8 @@ for case in cases:
         continue
     config = WeightCompressionConfig(CompressWeightsMode(case["mode"]), case["group_size"])
     compressed = do_integer_quantization(Tensor(weight), config, (last_axis,))
-    results[f"{key}/codes"] = np.asarray(compressed.tensor.data)
-    results[f"{key}/scales"] = create_ov_const_from_tensor(compressed.scale, openvino.Type.f16).data  # as NNCF stores them
+    results[f"{key}/codes"] = np.array(compressed.tensor.data)  # a copy: NNCF's OpenVINO models use the memory again
+    results[f"{key}/scales"] = create_ov_const_from_tensor(compressed.scale, openvino.Type.f16).data.copy()  # as NNCF stores them
     if compressed.zero_point is not None:
-        results[f"{key}/zero_points"] = np.asarray(compressed.zero_point.data)
+        results[f"{key}/zero_points"] = np.array(compressed.zero_point.data)
 np.savez(sys.argv[3], **results)

@@ -130,9 +130,9 @@ def test_row_errors_are_nncfs_sensitivity(nncf_results, optimized):
 
 
 def linear_model(folder, constants):
-    """An IR whose MatMuls have these constants [N,K] and [E,N,K] as weights, in this order, and a last MatMul, which NNCF treats differently."""
+    """An IR whose MatMuls have these constants [N,K] and [E,N,K] as weights."""
     results, parameters = [], []
-    for name, weights in {**constants, "last": np.ones((128, 128), np.float32)}.items():
+    for name, weights in constants.items():
         node = opset.constant(weights, dtype=np.float32)
         node.set_friendly_name(name)
         parameter = opset.parameter([*([weights.shape[0]] if weights.ndim == 3 else []), -1, weights.shape[-1]], np.float32)
@@ -151,7 +151,8 @@ def test_models_compressed_by_nncf_hold_our_bytes(tmp_path, optimized):
     constants = {name: np.asarray(weights, np.float32) for name, weights in constants.items()}
     source = linear_model(tmp_path / "source", constants)
     settings = [("int8_asym", None), ("int8_sym", None), ("int4_asym", 32), ("int4_asym", 128), ("int4_sym", 64), ("int4_sym", -1)]
-    jobs = [nncf_model.Job(source, tmp_path / f"{mode}{group}", mode, group_size=group, optimized=optimized) for mode, group in settings]
+    jobs = [nncf_model.Job(source, tmp_path / f"{mode}{group}", mode, group_size=group, all_layers=True if "4" in mode else None, optimized=optimized)
+            for mode, group in settings]  # all layers: the last MatMul stays INT8 otherwise
     assert nncf_model.compress(jobs) == [None] * len(jobs)
     for job in jobs:
         stored = nncf_model.stored(Ir(job.output))
