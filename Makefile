@@ -24,7 +24,7 @@ help:
 	@echo 'make asan          build everything with AddressSanitizer and UBSan in build/asan'
 	@echo 'make tidy          clang-tidy over src/'
 	@echo 'make format        clang-format all sources; make format-check only compares'
-	@echo 'make clean         delete build results; downloads below build/deps and build/venv stay'
+	@echo 'make clean         delete build results; downloads below build/deps and build/venv* stay'
 	@echo 'JOBS=N             parallel compiler jobs (now $(JOBS))'
 
 deps:
@@ -35,6 +35,7 @@ openvino: deps
 
 venv: deps
 	@tools/test-venv.sh
+	@tools/old-openvino-venvs.sh
 
 build: openvino
 	cmake --preset release

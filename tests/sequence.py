@@ -2,8 +2,9 @@
 import numpy as np
 import openvino
 
-# float32 whatever the CPU prefers; two threads, because OpenVINO drops exceptions of a request that runs on one.
-PROPERTIES = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2, "PERFORMANCE_HINT": "LATENCY"}
+# float32 whatever the CPU prefers, for activations beside compressed weights too; two threads, because OpenVINO drops exceptions of a request that
+# runs on one.
+PROPERTIES = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2, "PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
 
 
 def compile_model(folder):
