@@ -124,8 +124,7 @@ Pass convert(const std::vector<std::byte>& bytes, int threads, const Source& fro
 }
 
 /// Medians and the range of some passes.
-template <class Once>
-void measure(const char* isa, const char* from, const char* to, int threads, int repeats, const Once& once) {
+void measure(const char* isa, const char* from, const char* to, int threads, int repeats, const std::function<Pass()>& once) {
   static bool first = true;
   std::vector<double> wall, processor;
   for (int i = 0; i < repeats; ++i) {

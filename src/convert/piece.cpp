@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "checkpoint/numbers.h"
+#include "checkpoint/dequantize.h"
 #include "dsv4/error.h"
 #include "quantize/compress.h"
 
@@ -123,7 +123,7 @@ void convert_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffer
     case Kind::kF16:
       read_piece(checkpoint, piece, b);
       b.halves.resize(b.values.size());
-      std::transform(b.values.begin(), b.values.end(), b.halves.begin(), f32_to_f16);
+      f32_to_f16_row(b.values.data(), static_cast<int64_t>(b.values.size()), b.halves.data());
       sink.write_at(w.values.offset + 2 * first, b.halves.data(), 2 * b.halves.size());
       return;
     case Kind::kInteger:
