@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Makes the shared libraries that a CUDA build of torch is linked against and a CPU does not need, so that `import torch` works without 2.5 GB of them.
+# Makes the shared libraries that a CUDA build of torch is linked against and a CPU does not need, so that `import torch` works without them.
 """usage: tools/cuda-stand-ins.py TORCH_LIB_FOLDER
 
 PyPI's torch for x86-64 Linux is the CUDA build. Its libraries name libcublas, libcudnn and others, which come as separate packages; the loader wants
@@ -72,7 +72,6 @@ def main():
     for soname, symbols in wanted_symbols(sorted(folder.glob("*.so*"))).items():
         if not (folder / soname).exists():
             make_library(folder / soname, symbols)
-            print(f"cuda-stand-ins: {soname}, {len(symbols)} symbols")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ namespace {
 constexpr const char* kCarriedFiles[] = {"tokenizer.json", "special_tokens_map.json", "chat_template.jinja", "LICENSE", "LICENSE.md",
                                          "LICENSE.txt"};
 
-std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string json_text(const Json& json) { return json.dump(2) + "\n"; }
 
 // optimum-intel's transformers does not know deepseek_v4 and finds the class by auto_map.
 std::string config_json(const ConvertOptions& options) {

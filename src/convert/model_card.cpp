@@ -65,9 +65,13 @@ std::string model_section(const ConvertOptions& options, const Checkpoint& check
 }
 
 std::string weights_section(const ConvertOptions& options, const ConvertReport& report) {
-  std::string text = concat("## How\n\nConverted by dsv4 ", DSV4_VERSION, ": `--weight-format` ", describe(options.compression),
-                            options.stateful ? "" : ", `--disable-stateful`", ". Multi-token-prediction blocks are not part of it.\n\n",
-                            "| published in | stored as | tensors | bytes read | bytes written |\n|---|---|---:|---:|---:|\n");
+  std::string made = concat("`--weight-format` ", describe(options.compression));
+  if (options.experts == ExpertForm::kGather) made += ", `--experts gather`";
+  if (!options.stateful) made += ", `--disable-stateful`";
+  if (options.static_shape) made += concat(", `--static-shape ", options.static_shape->batch, ",", options.static_shape->length, "`");
+  std::string text =
+      concat("## How\n\nConverted by dsv4 ", DSV4_VERSION, ": ", made, ". Multi-token-prediction blocks are not part of it.\n\n",
+             "| published in | stored as | tensors | bytes read | bytes written |\n|---|---|---:|---:|---:|\n");
   uint64_t tensors = 0, written = 0;
   for (const FormSummary& form : report.forms) {
     text +=
@@ -90,22 +94,31 @@ std::string files_section(const fs::path& directory) {
   return text + "\n";
 }
 
-std::string running_section(const ConvertOptions& options, bool tokenizer) {
-  std::string text =
-      "## Running it\n\nEach of these takes the folder's path as `MODEL`.\n\n```sh\ndsv4 run MODEL --tokens 0,1,2 -n 16\n```\n\n";
-  if (options.stateful && tokenizer) {
+std::string running_section(const ConvertOptions& options, const fs::path& directory) {
+  const bool tokenizer_models = fs::exists(directory / "openvino_tokenizer.xml"), tokenizer = fs::exists(directory / "tokenizer.json");
+  std::string text = concat("## Running it\n\nEach of these takes the folder's path as `MODEL`.\n\n```sh\ndsv4 run MODEL ",
+                            tokenizer_models ? "-p 'In the beginning'" : "--tokens 0,1,2", " -n 16\n```\n\n");
+  if (options.static_shape) {
+    return text + concat("Its shapes are fixed: OpenVINO takes exactly ", options.static_shape->batch, " x ", options.static_shape->length,
+                         " ids at a time; OpenVINO GenAI and optimum-intel cannot generate with it.\n\n");
+  }
+  if (options.stateful && tokenizer_models) {
     text +=
-        "OpenVINO GenAI (2026.4 or later):\n\n```python\nimport openvino_genai\n\npipeline = openvino_genai.LLMPipeline(\"MODEL\", "
-        "\"CPU\")\n"
+        "OpenVINO GenAI (tested with 2026.4.1):\n\n```python\nimport openvino_genai\n\n"
+        "pipeline = openvino_genai.LLMPipeline(\"MODEL\", \"CPU\")\n"
         "print(pipeline.generate(\"In the beginning\", max_new_tokens=32, do_sample=False))\n```\n\n";
   }
-  text += concat(
-      "optimum-intel (2.2):\n\n```python\nfrom optimum.intel import OVModelForCausalLM\nfrom transformers import AutoTokenizer\n\n"
-      "model = OVModelForCausalLM.from_pretrained(\"MODEL\", trust_remote_code=True",
-      options.stateful ? "" : ", use_cache=False",
-      ")\ntokenizer = AutoTokenizer.from_pretrained(\"MODEL\", trust_remote_code=True)\n"
-      "inputs = tokenizer(\"In the beginning\", return_tensors=\"pt\")\nprint(tokenizer.decode(model.generate(**inputs, "
-      "max_new_tokens=32)[0]))\n```\n\n");
+  const std::string load = concat("model = OVModelForCausalLM.from_pretrained(\"MODEL\", trust_remote_code=True",
+                                  options.stateful ? "" : ", use_cache=False", ")\n");
+  text += "optimum-intel (tested with 2.2.0):\n\n```python\nfrom optimum.intel import OVModelForCausalLM\n";
+  if (tokenizer) {
+    text += concat("from transformers import AutoTokenizer\n\n", load,
+                   "tokenizer = AutoTokenizer.from_pretrained(\"MODEL\", trust_remote_code=True)\n"
+                   "inputs = tokenizer(\"In the beginning\", return_tensors=\"pt\")\n"
+                   "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=32)[0]))\n```\n\n");
+  } else {
+    text += concat("import torch\n\n", load, "print(model.generate(torch.tensor([[0, 1, 2]]), max_new_tokens=32))\n```\n\n");
+  }
   if (!options.stateful) {
     text +=
         "This is the prefill-only form: its single input is `input_ids`, each call computes the whole sequence, and OpenVINO GenAI cannot "
@@ -127,11 +140,10 @@ constexpr std::string_view kPrecision =
 void write_model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
                       const fs::path& directory) {
   const std::string name = name_text(fs::absolute(checkpoint.directory()).lexically_normal());
-  const bool tokenizer = fs::exists(directory / "openvino_tokenizer.xml");
   write_text(directory / "README.md",
              concat(front_matter(), "# ", name, " for OpenVINO, ", weight_format_name(options.compression.format), "\n\n",
                     model_section(options, checkpoint, config), weights_section(options, report), files_section(directory),
-                    running_section(options, tokenizer), kPrecision, "## Verification\n\n", kVerifyBegin,
+                    running_section(options, directory), kPrecision, "## Verification\n\n", kVerifyBegin,
                     "Not measured. `dsv4 verify CHECKPOINT MODEL --card` compares the logits with a plain forward pass of the checkpoint "
                     "and writes the numbers here.\n",
                     kVerifyEnd));

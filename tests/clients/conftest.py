@@ -1,4 +1,4 @@
-# Fixtures of the client tests. They run in build/venv-clients (tools/client-venv.sh); where its packages are missing nothing here is collected.
+# Fixtures of the client tests. They run in build/venv-clients (tools/test-venv.sh); where its packages are missing nothing here is collected.
 import importlib.util
 import os
 import tempfile
