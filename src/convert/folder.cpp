@@ -103,9 +103,12 @@ void write_folder_files(const ConvertOptions& options, const Checkpoint& checkpo
   write_text(directory / "config.json", config_json(options));
   write_text(directory / "configuration_deepseek_v4.py", configuration_script());
   write_text(directory / "openvino_config.json", openvino_config_json(options.compression));
-  const fs::path generation = source / "generation_config.json";
-  write_text(directory / "generation_config.json",
-             fs::exists(generation) ? json_text(read_json_object(generation)) : generation_config_json(config));
+  if (const fs::path generation = source / "generation_config.json"; fs::exists(generation)) {
+    read_json_object(generation);  // damaged, it would stop every client
+    fs::copy_file(generation, directory / "generation_config.json", fs::copy_options::overwrite_existing);
+  } else {
+    write_text(directory / "generation_config.json", generation_config_json(config));
+  }
   if (const fs::path tokenizer = source / "tokenizer_config.json"; fs::exists(tokenizer)) {
     write_text(directory / "tokenizer_config.json", tokenizer_config_json(tokenizer));
   }
