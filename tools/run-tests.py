@@ -2,7 +2,7 @@
 # Runs the built test suites, reads their JUnit reports and ends with one line "N passed, N failed"; exit code 0 only if some passed and none failed.
 """usage: tools/run-tests.py [--full] [--fuzz-seconds N]
 
-Default: C++ tests (build/release), Python tests, and the checkpoint, quantize and reference tests under AddressSanitizer and UBSan (build/asan).
+Default: C++ tests (build/release), Python tests, the tests of OpenVINO GenAI and optimum-intel on our folders, and the checkpoint, quantize and reference tests under AddressSanitizer and UBSan (build/asan).
 --full:  also the tests named Full_* and marked `full`, all C++ tests under the sanitizers, and every fuzz target (build/fuzz).
 """
 
@@ -101,6 +101,16 @@ def python_tests(full):
     return result
 
 
+def client_tests(full):
+    """OpenVINO GenAI and optimum-intel bring hundreds of megabytes, so they have an environment of their own."""
+    result = Result("Clients: OpenVINO GenAI, optimum-intel")
+    report = RESULTS / "clients.xml"
+    command = [ROOT / "build" / "venv-clients" / "bin" / "python", "-m", "pytest", "tests/clients", "-q", f"--junitxml={report}",
+               *(["-m", ""] if full else [])]
+    run_reported(result, command, report, dict(os.environ, DSV4_BIN=str(ROOT / "build" / "release" / "dsv4")))
+    return result
+
+
 def sanitized_tests(full):
     """Whole programs: with the sanitizers a process takes longer to start than most tests to run."""
     result = Result("C++ tests, ASan and UBSan")
@@ -166,7 +176,7 @@ def main():
     options = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
 
-    results = [cpp_tests(options.full), python_tests(options.full), sanitized_tests(options.full)]
+    results = [cpp_tests(options.full), python_tests(options.full), client_tests(options.full), sanitized_tests(options.full)]
     if options.full:
         results.append(fuzz(options.fuzz_seconds))
 

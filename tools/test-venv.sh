@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Makes the Python environments of the tests from their pinned requirements; does nothing for one that is up to date.
 #
-#   tools/test-venv.sh [tests] [nncf]     which; without arguments all
+#   tools/test-venv.sh [tests] [nncf] [clients]     which; without arguments all
 #     tests  build/venv, tests/requirements.txt: what runs the tests
 #     nncf   build/venv-nncf, tests/requirements-nncf.txt: NNCF, which some tests call as a program
+#     clients  build/venv-clients, tests/requirements-clients.txt: OpenVINO GenAI and optimum-intel, what runs the tests in tests/clients
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# environment VENV REQUIREMENTS MODULES: the venv with all of the requirements, probed by importing the modules.
+# environment VENV REQUIREMENTS MODULES [PIP OPTIONS]: the venv with all of the requirements, probed by importing the modules.
 environment() {
   local venv=$1 requirements=$2 modules=$3
+  shift 3
   local stamp=$venv/requirements.installed
   if [ -x "$venv/bin/python" ] && cmp -s "$requirements" "$stamp" && "$venv/bin/python" -c "import $modules" 2>/dev/null; then
     return
@@ -18,17 +20,23 @@ environment() {
   mkdir -p build
   rm -rf "$venv"
   python3 -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r "$requirements"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$@" -r "$requirements"
+  # PyPI's torch is linked against CUDA libraries, which are not installed.
+  local torch
+  for torch in "$venv"/lib/python*/site-packages/torch/lib; do
+    if [ -d "$torch" ]; then "$venv/bin/python" tools/cuda-stand-ins.py "$torch"; fi
+  done
   cp "$requirements" "$stamp"
 }
 
 if [ $# -eq 0 ]; then
-  set -- tests nncf
+  set -- tests nncf clients
 fi
 for name in "$@"; do
   case "$name" in
     tests) environment build/venv tests/requirements.txt numpy,openvino,pytest ;;
     nncf) environment build/venv-nncf tests/requirements-nncf.txt nncf,openvino ;;
-    *) echo "test-venv: unknown environment '$name' (known: tests nncf)" >&2; exit 2 ;;
+    clients) environment build/venv-clients tests/requirements-clients.txt openvino_genai,torch,transformers --no-deps --no-cache-dir --no-compile ;;
+    *) echo "test-venv: unknown environment '$name' (known: tests nncf clients)" >&2; exit 2 ;;
   esac
 done

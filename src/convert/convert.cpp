@@ -3,18 +3,20 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/cut.h"
 #include "checkpoint/tensor_match.h"
+#include "convert/folder.h"
 #include "convert/ir.h"
+#include "convert/model_card.h"
 #include "convert/partial_folder.h"
 #include "convert/piece_queue.h"
 #include "convert/placeholders.h"
+#include "convert/rt_info.h"
 #include "convert/sensitivity.h"
+#include "convert/text_file.h"
 #include "dsv4/error.h"
 #include "graph/model.h"
 
@@ -23,9 +25,6 @@ namespace dsv4 {
 namespace fs = std::filesystem;
 
 namespace {
-
-// Files of a checkpoint that the model folder carries on as they are.
-constexpr const char* kCarriedFiles[] = {"generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"};
 
 struct Conversion {
   Checkpoint checkpoint;
@@ -82,6 +81,7 @@ Conversion prepare(const ConvertOptions& options) {
   if (const std::vector<std::string> unused = weights.unused(); !unused.empty()) {
     fail("the graph leaves ", unused.size(), " weights unused, first ", unused.front(), "; this is a mistake in dsv4");
   }
+  add_rt_info(*model, options.compression, transformers_version(options.checkpoint));
   const uint64_t small_offset = (plan.bytes + 63) / 64 * 64;
   IrText ir = serialize_ir(model, small_offset);
   return {std::move(checkpoint), std::move(config), std::move(plan), small_offset, std::move(ir)};
@@ -161,20 +161,6 @@ nlohmann::ordered_json identity(const Conversion& c, const CompressionOptions& c
   return json;
 }
 
-void write_text(const fs::path& path, std::string_view text) {
-  std::ofstream out(path, std::ios::binary);
-  out.write(text.data(), static_cast<std::streamsize>(text.size()));
-  out.close();
-  if (!out) fail("cannot write ", path.string(), ": is the disk full?");
-}
-
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (!in.is_open()) fail("cannot read ", path.string());
-  return text;
-}
-
 // Blocks that an earlier run reserved count as free.
 void check_disk(const fs::path& directory, uint64_t needed) {
   std::error_code error;
@@ -234,13 +220,8 @@ ConvertReport convert(const ConvertOptions& options) {
   }
   for (const auto& file : conversion.checkpoint.files()) file->check_unchanged();
   write_text(folder.path() / "openvino_model.xml", conversion.ir.xml);
-  const std::string config_json = read_text(options.checkpoint / "config.json");
-  write_text(folder.path() / "config.json", options.layers < 0 ? config_json : first_layers(config_json, options.layers));
-  for (const char* name : kCarriedFiles) {
-    if (fs::exists(options.checkpoint / name)) {
-      fs::copy_file(options.checkpoint / name, folder.path() / name, fs::copy_options::overwrite_existing);
-    }
-  }
+  write_folder_files(options, conversion.checkpoint, conversion.config, folder.path());
+  write_model_card(options, conversion.checkpoint, conversion.config, report, folder.path());
   folder.finish();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

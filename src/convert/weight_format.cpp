@@ -50,6 +50,9 @@ GroupSizeFallback parse_group_size_fallback(const std::string& text) { return pa
 BackupPrecision parse_backup_precision(const std::string& text) { return parse("--backup-precision", kBackups, text); }
 
 std::string weight_format_name(WeightFormat format) { return name_of(kFormats, format); }
+std::string selection_name(Selection selection) { return name_of(kSelections, selection); }
+std::string group_size_fallback_name(GroupSizeFallback fallback) { return name_of(kFallbacks, fallback); }
+std::string backup_precision_name(BackupPrecision backup) { return name_of(kBackups, backup); }
 
 bool is_compressed(WeightFormat format) { return format != WeightFormat::kFp32 && format != WeightFormat::kFp16; }
 
@@ -59,11 +62,11 @@ std::string describe(const CompressionOptions& o) {
   text += o.symmetric ? ", symmetric" : ", asymmetric";
   if (o.format == WeightFormat::kInt4) {
     text += o.group_size > 0 ? concat(", groups of ", o.group_size) : ", a scale a row";
-    if (o.fallback != GroupSizeFallback::kError) text += concat(" (fallback ", name_of(kFallbacks, o.fallback), ")");
-    text += concat(", ratio ", o.ratio, ", backup ", name_of(kBackups, o.backup));
+    if (o.fallback != GroupSizeFallback::kError) text += concat(" (fallback ", group_size_fallback_name(o.fallback), ")");
+    text += concat(", ratio ", o.ratio, ", backup ", backup_precision_name(o.backup));
     if (o.all_layers) text += ", all layers";
   }
-  return text + concat(", ", name_of(kSelections, o.selection), " selection");
+  return text + concat(", ", selection_name(o.selection), " selection");
 }
 
 }  // namespace dsv4

@@ -48,6 +48,9 @@ GroupSizeFallback parse_group_size_fallback(const std::string& text);
 BackupPrecision parse_backup_precision(const std::string& text);
 
 std::string weight_format_name(WeightFormat format);
+std::string selection_name(Selection selection);
+std::string group_size_fallback_name(GroupSizeFallback fallback);
+std::string backup_precision_name(BackupPrecision backup);
 
 /// Whether matrices are stored in fewer bits than float16.
 bool is_compressed(WeightFormat format);

@@ -107,14 +107,18 @@ def test_conversion_gives_the_same_bytes_again(library, tmp_path, flags):
     same_model(tmp_path / "model", library.folder("hash", *flags))
 
 
-def test_model_folder_carries_the_checkpoints_other_files(library, tmp_path):
-    source = goldens.CHECKPOINTS["mini"]
-    program.convert(source, tmp_path / "model", "--disable-convert-tokenizer")
-    carried = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
-    for folder in (tmp_path / "model", library.folder("mini")):
-        assert sorted(path.name for path in folder.iterdir()) == sorted(carried + ["openvino_model.bin", "openvino_model.xml"])
-        for name in carried:
-            assert (folder / name).read_bytes() == (source / name).read_bytes()
+def test_model_folder_carries_the_checkpoints_other_files(tmp_path):
+    source, folder = goldens.CHECKPOINTS["mini"], tmp_path / "model"
+    program.convert(source, folder, "--disable-convert-tokenizer")
+    carried = {"generation_config.json", "tokenizer.json", "LICENSE.md"}
+    changed = {"config.json", "tokenizer_config.json"}
+    made = {"README.md", "chat_template.jinja", "configuration_deepseek_v4.py", "openvino_config.json", "openvino_model.bin", "openvino_model.xml"}
+    assert {path.name for path in folder.iterdir()} == carried | changed | made
+    for name in carried:
+        assert (folder / name).read_bytes() == (source / name).read_bytes()
+    tokenizer = json.loads((source / "tokenizer_config.json").read_text())
+    tokenizer.update({name: tokenizer[name]["content"] for name in ("bos_token", "eos_token", "pad_token")})
+    assert json.loads((folder / "tokenizer_config.json").read_text()) == tokenizer
 
 
 def test_layers_cut_runs_and_passes_verify(tmp_path):

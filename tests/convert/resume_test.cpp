@@ -100,7 +100,7 @@ TEST_F(Stopped, ByRequestGoesOnWhereItWas) {
     EXPECT_GT(begins_at(o), 0u) << "it began anew";
     EXPECT_THAT(notices_, HasSubstr("going on"));
     EXPECT_THAT(names_in(directory_.path()), ElementsAre("model"));
-    EXPECT_THAT(names_in(output()), ElementsAre("config.json", "openvino_model.bin", "openvino_model.xml")) << "records were left";
+    for (const std::string& name : names_in(output())) EXPECT_NE(name[0], '.') << name << ": a record was left";
     EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(o));
     fs::remove_all(output());
     notices_.clear();

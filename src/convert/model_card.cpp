@@ -1,0 +1,168 @@
+// The model card.
+#include "convert/model_card.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/inspect.h"
+#include "checkpoint/quote.h"
+#include "convert/text_file.h"
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kVerifyBegin = "<!-- dsv4 verify: begin -->\n", kVerifyEnd = "<!-- dsv4 verify: end -->\n";
+
+std::string decimal(double value, const char* unit) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%.2f %s", value, unit);
+  return text;
+}
+
+std::string size_text(uint64_t bytes) {
+  const double b = static_cast<double>(bytes);
+  if (bytes >= 1'000'000'000) return decimal(b / 1e9, "GB");
+  if (bytes >= 1'000'000) return decimal(b / 1e6, "MB");
+  if (bytes >= 1'000) return decimal(b / 1e3, "kB");
+  return concat(bytes, " bytes");
+}
+
+std::string count_text(int64_t count) {
+  const double c = static_cast<double>(count);
+  return count >= 1'000'000'000 ? decimal(c / 1e9, "billion") : decimal(c / 1e6, "million");
+}
+
+std::string name_text(const fs::path& path) { return path_text((path.has_filename() ? path : path.parent_path()).filename()); }
+
+std::string front_matter() {
+  return "---\nlibrary_name: openvino\npipeline_tag: text-generation\ntags:\n- openvino\n- deepseek_v4\n- dsv4\n---\n\n";
+}
+
+std::string model_section(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config) {
+  const InspectReport source = inspect_checkpoint(checkpoint);
+  std::string experts;
+  for (const std::string& encoding : source.expert_encodings) experts += (experts.empty() ? "" : ", ") + encoding;
+  std::string text = "## What was converted\n\n| | |\n|---|---|\n";
+  const auto row = [&](const std::string& key, const std::string& value) { text += concat("| ", key, " | ", value, " |\n"); };
+  row("checkpoint", concat("`", name_text(fs::absolute(checkpoint.directory()).lexically_normal()), "`"));
+  row("architecture", concat("`deepseek_v4`, dimensions of ", source.model == "custom" ? "its own" : source.model));
+  row("layers", options.layers < 0 ? concat(config.num_hidden_layers)
+                                   : concat("the first ", config.num_hidden_layers, " of ", checkpoint.config().num_hidden_layers,
+                                            " (`--layers`): output for tests of speed and memory, not language"));
+  row("parameters of the checkpoint",
+      concat(count_text(source.parameters), ", ", count_text(source.active_parameters), " used for a token"));
+  row("routed experts", concat(config.n_routed_experts, " a layer, ", config.num_experts_per_tok, " for a token; published in ", experts));
+  row("vocabulary", concat(config.vocab_size));
+  row("longest context", concat(config.max_position_embeddings));
+  row("published size", concat(size_text(source.bytes), " in ", source.files.size(), source.files.size() == 1 ? " file" : " files"));
+  return text + "\n";
+}
+
+std::string weights_section(const ConvertOptions& options, const ConvertReport& report) {
+  std::string made = concat("`--weight-format` ", describe(options.compression));
+  if (options.experts == ExpertForm::kGather) made += ", `--experts gather`";
+  if (!options.stateful) made += ", `--disable-stateful`";
+  if (options.static_shape) made += concat(", `--static-shape ", options.static_shape->batch, ",", options.static_shape->length, "`");
+  std::string text =
+      concat("## How\n\nConverted by dsv4 ", DSV4_VERSION, ": ", made, ". Multi-token-prediction blocks are not part of it.\n\n",
+             "| published in | stored as | tensors | bytes read | bytes written |\n|---|---|---:|---:|---:|\n");
+  uint64_t tensors = 0, written = 0;
+  for (const FormSummary& form : report.forms) {
+    text +=
+        concat("| ", form.published, " | ", form.stored, " | ", form.tensors, " | ", form.bytes_read, " | ", form.bytes_written, " |\n");
+    tensors += form.tensors;
+    written += form.bytes_written;
+  }
+  return text + concat("| all | | ", tensors, " | ", report.checkpoint_bytes, " | ", written, " |\n\n");
+}
+
+std::string files_section(const fs::path& directory) {
+  std::vector<std::pair<std::string, uint64_t>> files;
+  for (const auto& item : fs::directory_iterator(directory)) {
+    const std::string name = item.path().filename().string();
+    if (name != "README.md" && name.starts_with('.') == false && item.is_regular_file()) files.emplace_back(name, item.file_size());
+  }
+  std::sort(files.begin(), files.end());
+  std::string text = "## Files\n\n| file | size |\n|---|---:|\n";
+  for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", size_text(bytes), " |\n");
+  return text + "\n";
+}
+
+std::string running_section(const ConvertOptions& options, const fs::path& directory) {
+  const bool tokenizer_models = fs::exists(directory / "openvino_tokenizer.xml"), tokenizer = fs::exists(directory / "tokenizer.json");
+  std::string text = concat("## Running it\n\nEach of these takes the folder's path as `MODEL`.\n\n```sh\ndsv4 run MODEL ",
+                            tokenizer_models ? "-p 'In the beginning'" : "--tokens 0,1,2", " -n 16\n```\n\n");
+  if (options.static_shape) {
+    return text + concat("Its shapes are fixed: OpenVINO takes exactly ", options.static_shape->batch, " x ", options.static_shape->length,
+                         " ids at a time; OpenVINO GenAI and optimum-intel cannot generate with it.\n\n");
+  }
+  if (options.stateful && tokenizer_models) {
+    text +=
+        "OpenVINO GenAI (tested with 2026.4.1):\n\n```python\nimport openvino_genai\n\n"
+        "pipeline = openvino_genai.LLMPipeline(\"MODEL\", \"CPU\")\n"
+        "print(pipeline.generate(\"In the beginning\", max_new_tokens=32, do_sample=False))\n```\n\n";
+  }
+  const std::string load = concat("model = OVModelForCausalLM.from_pretrained(\"MODEL\", trust_remote_code=True",
+                                  options.stateful ? "" : ", use_cache=False", ")\n");
+  text += "optimum-intel (tested with 2.2.0):\n\n```python\nfrom optimum.intel import OVModelForCausalLM\n";
+  if (tokenizer) {
+    text += concat("from transformers import AutoTokenizer\n\n", load,
+                   "tokenizer = AutoTokenizer.from_pretrained(\"MODEL\", trust_remote_code=True)\n"
+                   "inputs = tokenizer(\"In the beginning\", return_tensors=\"pt\")\n"
+                   "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=32)[0]))\n```\n\n");
+  } else {
+    text += concat("import torch\n\n", load, "print(model.generate(torch.tensor([[0, 1, 2]]), max_new_tokens=32))\n```\n\n");
+  }
+  if (!options.stateful) {
+    text +=
+        "This is the prefill-only form: its single input is `input_ids`, each call computes the whole sequence, and OpenVINO GenAI cannot "
+        "run it.\n\n";
+  }
+  return text;
+}
+
+constexpr std::string_view kPrecision =
+    "## Exactness\n\n"
+    "On CPUs with bfloat16 units (AVX512_BF16, AMX) OpenVINO computes in bfloat16 unless told otherwise, and next tokens may differ. For "
+    "the arithmetic\n"
+    "that `dsv4 verify` measures pass `INFERENCE_PRECISION_HINT=f32`: `LLMPipeline(\"MODEL\", \"CPU\", "
+    "INFERENCE_PRECISION_HINT=\"f32\")`,\n"
+    "`OVModelForCausalLM.from_pretrained(..., ov_config={\"INFERENCE_PRECISION_HINT\": \"f32\"})`. An IR cannot ask for that itself.\n\n";
+
+}  // namespace
+
+void write_model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
+                      const fs::path& directory) {
+  const std::string name = name_text(fs::absolute(checkpoint.directory()).lexically_normal());
+  write_text(directory / "README.md",
+             concat(front_matter(), "# ", name, " for OpenVINO, ", weight_format_name(options.compression.format), "\n\n",
+                    model_section(options, checkpoint, config), weights_section(options, report), files_section(directory),
+                    running_section(options, directory), kPrecision, "## Verification\n\n", kVerifyBegin,
+                    "Not measured. `dsv4 verify CHECKPOINT MODEL --card` compares the logits with a plain forward pass of the checkpoint "
+                    "and writes the numbers here.\n",
+                    kVerifyEnd));
+}
+
+void set_card_verification(const fs::path& folder, const std::string& text) {
+  const fs::path path = folder / "README.md";
+  if (!fs::exists(path)) fail(path_text(path), ": no such file; only folders that dsv4 convert made have a model card");
+  std::string card = read_text(path);
+  const size_t begin = card.find(kVerifyBegin), end = begin == std::string::npos ? begin : card.find(kVerifyEnd, begin);
+  if (end == std::string::npos) {
+    fail(path_text(path),
+         ": the marks \"dsv4 verify: begin\" and \"dsv4 verify: end\" of the section Verification are gone; put them back");
+  }
+  const size_t first = begin + kVerifyBegin.size();
+  card.replace(first, end - first, text.ends_with('\n') ? text : text + "\n");
+  const fs::path fresh = folder / ".README.md.new";
+  write_text(fresh, card);
+  fs::rename(fresh, path);
+}
+
+}  // namespace dsv4

@@ -1,0 +1,157 @@
+// The small files of a model folder, and what damaged ones of a checkpoint lead to.
+#include "convert/folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/files.h"
+
+namespace dsv4 {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using namespace testing_support;
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+const fs::path kToy = fs::path(DSV4_TEST_DATA) / "goldens/toy";
+
+class Folder : public testing::Test {
+ protected:
+  Folder() {
+    fs::copy(kToy, checkpoint());
+    fs::create_directory(folder());
+  }
+
+  fs::path checkpoint() const { return directory_.path() / "checkpoint"; }
+  fs::path folder() const { return directory_.path() / "model"; }
+
+  void write(CompressionOptions compression = {}, int64_t layers = -1) {
+    ConvertOptions options;
+    options.checkpoint = checkpoint();
+    options.compression = compression;
+    options.layers = layers;
+    const Checkpoint open = Checkpoint::open(checkpoint());
+    write_folder_files(options, open, open.config(), folder());
+  }
+  Json written(const char* name) const { return Json::parse(read_file(folder() / name)); }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(Folder, ConfigIsTheCheckpointsWithAutoMap) {
+  write();
+  Json config = written("config.json");
+  EXPECT_EQ(config.at("auto_map"), Json::parse(R"({"AutoConfig": "configuration_deepseek_v4.DeepseekV4Config"})"));
+  config.erase("auto_map");
+  EXPECT_EQ(config.dump(), Json::parse(read_file(checkpoint() / "config.json")).dump()) << "fields and their order stay";
+  EXPECT_THAT(read_file(folder() / "configuration_deepseek_v4.py"), HasSubstr("class DeepseekV4Config(PretrainedConfig)"));
+}
+
+TEST_F(Folder, ConfigOfTheFirstLayers) {
+  write({}, 2);
+  EXPECT_EQ(written("config.json").at("num_hidden_layers"), 2);
+  EXPECT_EQ(written("config.json").at("compress_ratios"), Json({0, 0}));
+}
+
+TEST_F(Folder, GenerationConfigIsCarriedOnOrMade) {
+  write();
+  EXPECT_EQ(written("generation_config.json"),
+            Json::parse(R"({"_from_model_config": true, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "do_sample": true,
+                            "temperature": 1.0, "top_p": 1.0})"));
+  write_file(checkpoint() / "generation_config.json", R"({"temperature": 0.25, "eos_token_id": [1, 7]})");
+  write();
+  EXPECT_EQ(written("generation_config.json"), Json::parse(R"({"temperature": 0.25, "eos_token_id": [1, 7]})"));
+}
+
+TEST_F(Folder, SpecialTokensOfTheTokenizerConfigBecomeText) {
+  write_file(checkpoint() / "tokenizer_config.json",
+             R"({"add_bos_token": false, "bos_token": {"__type": "AddedToken", "content": "<｜begin▁of▁sentence｜>", "lstrip": false},
+                 "eos_token": "</s>", "unk_token": null, "added_tokens_decoder": {"0": {"content": "<a>", "special": true}}})");
+  write();
+  EXPECT_EQ(written("tokenizer_config.json").dump(),
+            Json::parse(R"({"add_bos_token": false, "bos_token": "<｜begin▁of▁sentence｜>", "eos_token": "</s>", "unk_token": null,
+                            "added_tokens_decoder": {"0": {"content": "<a>", "special": true}}})")
+                .dump());
+}
+
+TEST_F(Folder, ATemplateOfTheCheckpointIsKept) {
+  write();
+  EXPECT_THAT(read_file(folder() / "chat_template.jinja"), HasSubstr("<｜DSML｜invoke name="));
+  write_file(checkpoint() / "chat_template.jinja", "{{ messages }}");
+  write();
+  EXPECT_EQ(read_file(folder() / "chat_template.jinja"), "{{ messages }}");
+}
+
+TEST_F(Folder, ATemplateInsideTheTokenizerConfigIsKeptThere) {
+  write_file(checkpoint() / "tokenizer_config.json", R"({"chat_template": "{{ messages }}"})");
+  write();
+  EXPECT_FALSE(fs::exists(folder() / "chat_template.jinja")) << "the file would come before it";
+  EXPECT_EQ(written("tokenizer_config.json").at("chat_template"), "{{ messages }}");
+}
+
+TEST_F(Folder, TokenizerFilesAndLicenceAreCarriedOnUnchanged) {
+  const std::vector<std::string> names = {"LICENSE", "special_tokens_map.json", "tokenizer.json"};
+  for (const std::string& name : names) write_file(checkpoint() / name, "of " + name);
+  write();
+  for (const std::string& name : names) EXPECT_EQ(read_file(folder() / name), "of " + name);
+}
+
+TEST_F(Folder, OpenVinoConfigSaysHowTheWeightsWereMade) {
+  write({.format = WeightFormat::kFp16});
+  EXPECT_EQ(written("openvino_config.json").at("dtype"), "fp16");
+  EXPECT_TRUE(written("openvino_config.json").at("quantization_config").is_null());
+
+  write({.format = WeightFormat::kInt4,
+         .symmetric = true,
+         .group_size = 64,
+         .ratio = 0.8,
+         .fallback = GroupSizeFallback::kAdjust,
+         .backup = BackupPrecision::kInt8Sym});
+  const Json int4 = written("openvino_config.json").at("quantization_config");
+  EXPECT_EQ(int4,
+            Json::parse(R"({"bits": 4, "sym": true, "group_size": 64, "ratio": 0.8, "all_layers": null, "backup_precision": "int8_sym",
+      "group_size_fallback": "adjust", "dq_group_size": 0, "quant_method": "default", "dtype": "int4", "dataset": null})"));
+
+  write({.format = WeightFormat::kInt8});
+  const Json int8 = written("openvino_config.json").at("quantization_config");
+  EXPECT_EQ(int8.at("bits"), 8);
+  EXPECT_EQ(int8.at("group_size"), -1);
+  EXPECT_TRUE(int8.at("backup_precision").is_null()) << "optimum-intel refuses one for 8 bits";
+  EXPECT_EQ(int8.at("ratio"), 1.0);
+}
+
+TEST_F(Folder, DamagedFilesOfTheCheckpointAreNamed) {
+  for (const char* name : {"generation_config.json", "tokenizer_config.json"}) {
+    const fs::path file = checkpoint() / name;
+    for (const std::string& damaged : {std::string("{\"a\": "), std::string(), std::string("[1]"), std::string("{\"a\": 1e999}"),
+                                       std::string("{\"a\": ") + std::string(100000, '['), std::string("\xff\xfe")}) {
+      write_file(file, damaged);
+      EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), Not(IsEmpty()))) << name << ": " << damaged.substr(0, 20);
+    }
+    write_file(file, "{}");
+    fs::resize_file(file, (16u << 20) + 1);
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("16777217 bytes")));
+    fs::remove(file);
+  }
+}
+
+TEST_F(Folder, TextThatIsNoUtf8IsRefused) {
+  write_file(checkpoint() / "generation_config.json", "{\"note\": \"caf\xe9\"}");
+  EXPECT_THAT(error_of([&] { write(); }), HasSubstr("generation_config.json"));
+}
+
+TEST_F(Folder, VersionOfTransformers) {
+  EXPECT_EQ(transformers_version(checkpoint()), Json::parse(read_file(kToy / "config.json")).value("transformers_version", ""));
+  write_file(checkpoint() / "config.json", R"({"transformers_version": "4.46.3"})");
+  EXPECT_EQ(transformers_version(checkpoint()), "4.46.3");
+  write_file(checkpoint() / "config.json", R"({"transformers_version": 4})");
+  EXPECT_EQ(transformers_version(checkpoint()), "");
+}
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,108 @@
+// README.md of a model folder: its facts against the folder and the checkpoint, and the section that verify fills.
+#include "convert/model_card.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/files.h"
+
+namespace dsv4 {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using namespace testing_support;
+namespace fs = std::filesystem;
+
+const fs::path kToy = fs::path(DSV4_TEST_DATA) / "goldens/toy";
+
+class Card : public testing::Test {
+ protected:
+  fs::path folder() const { return directory_.path() / "model"; }
+  std::string card() const { return read_file(folder() / "README.md"); }
+
+  ConvertReport made(WeightFormat format = WeightFormat::kFp32, bool stateful = true, int64_t layers = -1) {
+    ConvertOptions options;
+    options.checkpoint = kToy;
+    options.output = folder();
+    options.compression = {.format = format, .group_size = 32};
+    options.stateful = stateful;
+    options.layers = layers;
+    return convert(options);
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(Card, TellsWhatWasConvertedAndHow) {
+  const ConvertReport report = made(WeightFormat::kInt4);
+  EXPECT_THAT(card(), AllOf(HasSubstr("# toy for OpenVINO, int4"), HasSubstr("| checkpoint | `toy` |"), HasSubstr("| layers | 4 |"),
+                            HasSubstr("`--weight-format` int4, asymmetric, groups of 32"), HasSubstr("published in FP4")));
+  uint64_t written = 0;
+  for (const FormSummary& form : report.forms) {
+    EXPECT_THAT(card(), HasSubstr(concat("| ", form.published, " | ", form.stored, " | ", form.tensors, " | ", form.bytes_read, " | ",
+                                         form.bytes_written, " |")));
+    written += form.bytes_written;
+  }
+  EXPECT_THAT(card(), HasSubstr(concat("| ", report.checkpoint_bytes, " | ", written, " |")));
+  EXPECT_THAT(card(), Not(HasSubstr(kToy.parent_path().string()))) << "paths of the machine are nobody's business";
+}
+
+TEST_F(Card, ListsEveryOtherFile) {
+  made();
+  for (const std::string& name : names_in(folder())) {
+    EXPECT_EQ(card().find("| `" + name + "` |") != std::string::npos, name != "README.md") << name;
+  }
+  char size[32];
+  std::snprintf(size, sizeof size, "%.2f MB", static_cast<double>(fs::file_size(folder() / "openvino_model.bin")) / 1e6);
+  EXPECT_THAT(card(), HasSubstr(concat("| `openvino_model.bin` | ", size, " |")));
+}
+
+TEST_F(Card, ShowsClientsThatCanRunTheForm) {
+  made(WeightFormat::kFp32, false);
+  EXPECT_THAT(card(), AllOf(HasSubstr("use_cache=False"), HasSubstr("prefill-only"), Not(HasSubstr("import openvino_genai"))));
+}
+
+TEST_F(Card, NamesTheOtherOptions) {
+  ConvertOptions options;
+  options.checkpoint = kToy;
+  options.output = folder();
+  options.stateful = false;
+  options.experts = ExpertForm::kGather;
+  options.static_shape = StaticShape{.batch = 2, .length = 16};
+  convert(options);
+  EXPECT_THAT(card(), AllOf(HasSubstr("`--weight-format` fp32, `--experts gather`, `--disable-stateful`, `--static-shape 2,16`"),
+                            HasSubstr("exactly 2 x 16 ids"), Not(HasSubstr("optimum.intel"))));
+}
+
+TEST_F(Card, SaysThatLayersAreMissing) {
+  made(WeightFormat::kFp32, true, 2);
+  EXPECT_THAT(card(), HasSubstr("| layers | the first 2 of 4"));
+}
+
+TEST_F(Card, VerificationIsFilledAndFilledAgain) {
+  made();
+  const std::string before = card();
+  EXPECT_THAT(before, HasSubstr("Not measured."));
+  set_card_verification(folder(), "largest difference 1e-5");
+  EXPECT_THAT(card(), AllOf(HasSubstr("largest difference 1e-5\n<!-- dsv4 verify: end -->"), Not(HasSubstr("Not measured."))));
+  set_card_verification(folder(), "largest difference 2e-5\n");
+  EXPECT_THAT(card(), AllOf(HasSubstr("largest difference 2e-5\n<!--"), Not(HasSubstr("1e-5"))));
+  EXPECT_EQ(card().substr(0, before.find("Not measured.")), before.substr(0, before.find("Not measured."))) << "the rest stays";
+  EXPECT_THAT(names_in(folder()), Not(testing::Contains(".README.md.new")));
+}
+
+TEST_F(Card, ACardWithoutItsMarksIsLeftAlone) {
+  EXPECT_THAT(error_of([&] { set_card_verification(folder(), "x"); }), HasSubstr("README.md: no such file"));
+  fs::create_directory(folder());
+  for (const char* text :
+       {"", "my own card", "<!-- dsv4 verify: begin -->\n", "<!-- dsv4 verify: end -->\n<!-- dsv4 verify: begin -->\n"}) {
+    write_file(folder() / "README.md", text);
+    EXPECT_THAT(error_of([&] { set_card_verification(folder(), "x"); }), HasSubstr("dsv4 verify: begin"));
+    EXPECT_EQ(card(), text);
+  }
+}
+
+}  // namespace
+}  // namespace dsv4
