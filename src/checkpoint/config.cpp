@@ -2,10 +2,9 @@
 #include "checkpoint/config.h"
 
 #include <algorithm>
-#include <fstream>
-#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
@@ -16,8 +15,6 @@ using nlohmann::json;
 
 // Bounds far above every release (V4-Pro: D 7168, 61 layers, 384 experts) and low enough that no product of dimensions leaves 63 bits
 // and that the tensor table of a hostile config stays small.
-constexpr size_t kMaxTextBytes = 16u << 20;
-constexpr int kMaxNesting = 64;
 constexpr int64_t kMaxDim = 1 << 20;
 constexpr int64_t kMaxVocab = 1 << 24;
 constexpr int64_t kMaxHeads = 1 << 14;
@@ -26,138 +23,7 @@ constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxExperts = 1 << 14;
 constexpr int64_t kMaxLayersTimesExperts = 1 << 18;
 constexpr int64_t kMaxPositions = int64_t{1} << 40;
-
-/// The value as one short line of ASCII.
-std::string shown(const json& value) {
-  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
-}
-
-/// One JSON object with typed, range-checked access; `path_` is what messages call it ("rope_scaling.").
-class Fields {
- public:
-  Fields(const json& object, std::string where, std::string path = "")
-      : object_(object), where_(std::move(where)), path_(std::move(path)) {}
-
-  template <class... Parts>
-  [[noreturn]] void refuse(const std::string& key, const Parts&... parts) const {
-    fail(where_, ": ", path_, key, ": ", parts...);
-  }
-
-  /// The value; nullptr when absent or null.
-  const json* find(const std::string& key) const {
-    const auto it = object_.find(key);
-    return it == object_.end() || it->is_null() ? nullptr : &*it;
-  }
-
-  bool is_null(const std::string& key) const { return object_.contains(key) && object_.at(key).is_null(); }
-
-  const json& need(const std::string& key) const {
-    const json* value = find(key);
-    if (value == nullptr) refuse(key, is_null(key) ? "found null" : "missing", ", a DeepSeek-V4 config states it");
-    return *value;
-  }
-
-  int64_t as_integer(const std::string& key, const json& value, int64_t low, int64_t high) const {
-    const bool fits = value.is_number_integer() &&
-                      (!value.is_number_unsigned() || value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
-    if (!fits || value.get<int64_t>() < low || value.get<int64_t>() > high) {
-      refuse(key, "found ", shown(value), ", expected an integer in ", low, "..", high);
-    }
-    return value.get<int64_t>();
-  }
-
-  int64_t integer(const std::string& key, int64_t low, int64_t high) const { return as_integer(key, need(key), low, high); }
-
-  int64_t integer_or(const std::string& key, int64_t low, int64_t high, int64_t fallback) const {
-    const json* value = find(key);
-    return value == nullptr ? fallback : as_integer(key, *value, low, high);
-  }
-
-  double as_number(const std::string& key, const json& value, double low, double high) const {
-    if (!value.is_number() || !(value.get<double>() >= low && value.get<double>() <= high)) {
-      refuse(key, "found ", shown(value), ", expected a number in ", low, "..", high);
-    }
-    return value.get<double>();
-  }
-
-  double number(const std::string& key, double low, double high) const { return as_number(key, need(key), low, high); }
-
-  double number_or(const std::string& key, double low, double high, double fallback) const {
-    const json* value = find(key);
-    return value == nullptr ? fallback : as_number(key, *value, low, high);
-  }
-
-  std::string as_text(const std::string& key, const json& value) const {
-    if (!value.is_string()) refuse(key, "found ", shown(value), ", expected a string");
-    return value.get<std::string>();
-  }
-
-  const json& as_list(const std::string& key, const json& value) const {
-    if (!value.is_array()) refuse(key, "found ", shown(value), ", expected a list");
-    return value;
-  }
-
-  Fields as_object(const std::string& key, const json& value) const {
-    if (!value.is_object()) refuse(key, "found ", shown(value), ", expected an object");
-    return {value, where_, path_ + key + "."};
-  }
-
-  /// Absent, null or exactly `only`; anything else is named and refused with `reason`.
-  void text_must_be(const std::string& key, const std::string& only, const std::string& reason) const {
-    const json* value = find(key);
-    if (value != nullptr && *value != only) refuse(key, "found ", shown(*value), ", expected \"", only, "\": ", reason);
-  }
-
-  void flag_must_be(const std::string& key, bool only, const std::string& reason) const {
-    const json* value = find(key);
-    if (value == nullptr) return;
-    if (!value->is_boolean()) refuse(key, "found ", shown(*value), ", expected true or false");
-    if (value->get<bool>() != only) refuse(key, "found ", shown(*value), ", expected ", only ? "true" : "false", ": ", reason);
-  }
-
- private:
-  const json& object_;
-  std::string where_;
-  std::string path_;
-};
-
-/// The parser itself is safe at any depth; values nested this deep are no config, and nothing downstream should have to walk them.
-void check_nesting(std::string_view text, const std::string& where) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kMaxNesting) {
-        fail(where, ": nested deeper than ", kMaxNesting, " levels at byte ", i, ", expected a DeepSeek-V4 config");
-      }
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-}
-
-json parse_object(std::string_view text, const std::string& where) {
-  if (text.size() > kMaxTextBytes) fail(where, ": ", text.size(), " bytes, expected a config of at most ", kMaxTextBytes);
-  check_nesting(text, where);
-  json document;
-  try {
-    document = json::parse(text.begin(), text.end());
-  } catch (const json::parse_error& error) {
-    fail(where, ": not valid JSON at byte ", error.byte, ", expected the config.json of a DeepSeek-V4 checkpoint");
-  } catch (const json::exception&) {
-    fail(where, ": holds a number that no double can hold, expected the config.json of a DeepSeek-V4 checkpoint");
-  }
-  if (!document.is_object()) fail(where, ": found ", shown(document), ", expected a JSON object");
-  return document;
-}
+constexpr JsonFile kConfigFile = {"config", "the config.json of a DeepSeek-V4 checkpoint", 16u << 20};
 
 void check_model_type(const Fields& fields) {
   const std::string type = fields.as_text("model_type", fields.need("model_type"));
@@ -482,7 +348,7 @@ void read_number_formats(const Fields& fields, Config& config) {
 }  // namespace
 
 Config parse_config(std::string_view json_text, const std::string& where) {
-  const json document = parse_object(json_text, where);
+  const json document = parse_json_object(json_text, where, kConfigFile);
   const Fields fields(document, where);
   Config config;
   check_model_type(fields);
@@ -498,19 +364,7 @@ Config parse_config(std::string_view json_text, const std::string& where) {
   return config;
 }
 
-std::string read_config_text(const std::filesystem::path& file) {
-  std::error_code ec;
-  if (!std::filesystem::is_regular_file(file, ec)) {
-    fail(path_text(file), ": no such file, expected the config.json of a DeepSeek-V4 checkpoint");
-  }
-  const uintmax_t size = std::filesystem::file_size(file, ec);
-  if (ec) fail(path_text(file), ": cannot be read: ", ec.message());
-  if (size > kMaxTextBytes) fail(path_text(file), ": ", size, " bytes, expected a config of at most ", kMaxTextBytes);
-  std::string text(static_cast<size_t>(size), '\0');
-  std::ifstream in(file, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(text.size()))) fail(path_text(file), ": cannot be read, check its permissions");
-  return text;
-}
+std::string read_config_text(const std::filesystem::path& file) { return read_json_text(file, kConfigFile); }
 
 Config read_config(const std::filesystem::path& directory) {
   std::error_code ec;
