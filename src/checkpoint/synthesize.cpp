@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/byte_tokenizer.h"
 #include "checkpoint/cut.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/random_weights.h"
@@ -276,10 +277,19 @@ void synthesize(const SynthesizeOptions& options) {
     headers += shard_header(shard).size();
   }
 
+  const std::optional<TokenizerFiles> tokenizer = byte_tokenizer(config);
+  if (!tokenizer && options.notice) {
+    options.notice(concat("vocab_size ", config.vocab_size, " is too small for the 256 bytes, BOS and EOS: no tokenizer is written"));
+  }
+
   PartialDirectory directory(options.output);
-  directory.check_space(total + headers + index.size() + kSmallFiles);
+  directory.check_space(total + headers + index.size() + (tokenizer ? tokenizer->tokenizer_json.size() : 0) + kSmallFiles);
   write_file(directory.path() / "config.json", document.dump(2) + "\n");
   write_file(directory.path() / "generation_config.json", generation_config(config));
+  if (tokenizer) {
+    write_file(directory.path() / "tokenizer.json", tokenizer->tokenizer_json);
+    write_file(directory.path() / "tokenizer_config.json", tokenizer->tokenizer_config_json);
+  }
   TensorWriter writer(config, options, total);
   for (size_t i = 0; i < shards.size(); ++i) {
     OutputFile file(directory.path() / shard_name(i, shards.size()));

@@ -1,6 +1,7 @@
 // dsv4 synth: writes a synthetic checkpoint in DeepSeek's published format.
 #include <CLI/CLI.hpp>
 
+#include <iostream>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,7 @@ namespace {
 void run_synth(SynthesizeOptions& options) {
   Progress progress("synth");
   options.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
+  options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
   synthesize(options);
   progress.finish();
 }

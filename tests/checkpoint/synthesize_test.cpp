@@ -207,8 +207,8 @@ TEST_F(Synthesize, PresetsAreTheOfficialConfigs) {
 TEST_F(Synthesize, SameSeedGivesTheSameBytes) {
   synthesize({.preset_or_config = "toy", .output = root_ / "a", .seed = 7});
   synthesize({.preset_or_config = "toy", .output = root_ / "b", .seed = 7});
-  EXPECT_THAT(names_in(root_ / "a"),
-              testing::ElementsAre("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json"));
+  EXPECT_THAT(names_in(root_ / "a"), testing::ElementsAre("config.json", "generation_config.json", "model.safetensors",
+                                                          "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"));
   for (const std::string& name : names_in(root_ / "a")) EXPECT_EQ(bytes_of(root_ / "a" / name), bytes_of(root_ / "b" / name)) << name;
 }
 
