@@ -1,0 +1,26 @@
+// UTF-8: what is whole, what is valid, and the replacement of what is not.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace dsv4 {
+
+/// Offset of the first byte that is not part of a valid character; nothing when all of `text` is valid UTF-8.
+std::optional<size_t> invalid_utf8(std::string_view text);
+
+/// Every maximal invalid part (Unicode 3.9, "U+FFFD Substitution of Maximal Subparts") becomes U+FFFD, as Rust's and Python's decoders do.
+std::string replace_invalid_utf8(std::string_view bytes);
+
+/// Bytes at the end that begin a character which further bytes could complete: 0 to 3.
+size_t unfinished_utf8(std::string_view bytes);
+
+/// The code points of valid UTF-8.
+std::u32string code_points(std::string_view valid);
+
+/// One code point in UTF-8.
+std::string to_utf8(char32_t c);
+
+}  // namespace dsv4
