@@ -111,6 +111,7 @@ void run_convert(const CLI::App& command, ConvertArguments& arguments) {
     options.static_shape = parse_static_shape(arguments.static_shape);
     if (options.stateful) throw UsageError("--static-shape: only the prefill-only form can be static; add --disable-stateful");
   }
+  options.tokenizer = !arguments.disable_tokenizer;
   options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
@@ -172,7 +173,7 @@ void add_convert_command(CLI::App& app) {
   command->add_option("--static-shape", arguments->static_shape,
                       "B,S: the prefill-only form for B rows of S tokens and nothing else, without dynamic dimensions");
   command->add_flag("--disable-convert-tokenizer", arguments->disable_tokenizer,
-                    "Accepted for habit: tokenizer models are not written in this version, the checkpoint's tokenizer files are copied");
+                    "Copy the checkpoint's tokenizer files, but make no openvino_tokenizer and openvino_detokenizer models of them");
   command->add_flag("--dry-run", arguments->dry_run, "Check the checkpoint and print the plan: forms, bytes, memory, time; write nothing");
   command->callback([command, arguments] { run_convert(*command, *arguments); });
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "checkpoint/cut.h"
 #include "checkpoint/tensor_match.h"
@@ -19,6 +20,7 @@
 #include "convert/text_file.h"
 #include "dsv4/error.h"
 #include "graph/model.h"
+#include "text/tokenizer_models.h"
 
 namespace dsv4 {
 
@@ -161,6 +163,14 @@ nlohmann::ordered_json identity(const Conversion& c, const CompressionOptions& c
   return json;
 }
 
+/// Before the weights, so that a tokenizer that cannot be converted is known at once.
+std::optional<TokenizerModels> tokenizer_models(const ConvertOptions& options, const Config& config) {
+  if (!options.tokenizer) return std::nullopt;
+  std::optional<TokenizerModels> models = make_tokenizer_models(options.checkpoint, config.vocab_size);
+  if (!models && options.notice) options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
+  return models;
+}
+
 // Blocks that an earlier run reserved count as free.
 void check_disk(const fs::path& directory, uint64_t needed) {
   std::error_code error;
@@ -177,6 +187,7 @@ void check_disk(const fs::path& directory, uint64_t needed) {
 
 ConvertReport plan_conversion(const ConvertOptions& options) {
   const Conversion conversion = prepare(options);
+  tokenizer_models(options, conversion.config);  // refuses what convert would refuse
   ConvertReport report = report_of(conversion);
   // The largest weight of each form says how fast that form is made.
   std::map<const FormSummary*, const PlannedWeight*> largest;
@@ -199,6 +210,7 @@ ConvertReport convert(const ConvertOptions& options) {
     fail("the output ", output.string(), " exists; remove it or choose another name");
   }
   const Conversion conversion = prepare(options);
+  const std::optional<TokenizerModels> tokenizer = tokenizer_models(options, conversion.config);
   ConvertReport report = report_of(conversion);
 
   PartialFolder folder(output, identity(conversion, options.compression), options.notice);
@@ -222,6 +234,7 @@ ConvertReport convert(const ConvertOptions& options) {
   write_text(folder.path() / "openvino_model.xml", conversion.ir.xml);
   write_folder_files(options, conversion.checkpoint, conversion.config, folder.path());
   write_model_card(options, conversion.checkpoint, conversion.config, report, folder.path());
+  if (tokenizer) tokenizer->write(folder.path());
   folder.finish();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

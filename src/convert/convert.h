@@ -21,6 +21,7 @@ struct ConvertOptions {
   std::filesystem::path output;  ///< directory to create; appears under this name only when complete
   CompressionOptions compression;
   bool stateful = true;
+  bool tokenizer = true;  ///< openvino_tokenizer and openvino_detokenizer, where there is a tokenizer.json
   ExpertForm experts = ExpertForm::kGrouped;
   std::optional<StaticShape> static_shape;                      ///< of the prefill-only form
   int64_t layers = -1;                                          ///< only the first N layers; -1: all
@@ -49,7 +50,8 @@ struct ConvertReport {
   double seconds = 0.0;  ///< of convert; of plan_conversion: expected, without the writing
 };
 
-/// Writes openvino_model.xml, openvino_model.bin, config.json and, where the checkpoint has them, generation_config.json and the tokenizer's files.
+/// Writes openvino_model.xml, openvino_model.bin, config.json and, where the checkpoint has them, generation_config.json, the tokenizer's files and the
+/// tokenizer models that are made from them.
 /// Holds a few megabytes a thread whatever the model's size. Error when the output exists, the disk is too small (checked before the first byte), a
 /// value does not fit its form, or the checkpoint is not what its config says or changes meanwhile; nothing stays then. Interrupted and WriteError leave
 /// OUTPUT.partial, where the next call with the same options goes on.

@@ -269,12 +269,29 @@ TEST_F(Converted, Mxfp4NeedsExpertsPublishedInFp4) {
 TEST_F(Converted, HasTheFilesOfAModelFolder) {
   const fs::path checkpoint = toy_copy();
   write_file(checkpoint / "tokenizer.json", "{\"a tokenizer\": 1}");
-  convert(options(checkpoint));
+  ConvertOptions without_tokenizer = options(checkpoint);
+  without_tokenizer.tokenizer = false;
+  convert(without_tokenizer);
   EXPECT_THAT(names_in(output()),
               ElementsAre("README.md", "chat_template.jinja", "config.json", "configuration_deepseek_v4.py", "generation_config.json",
                           "openvino_config.json", "openvino_model.bin", "openvino_model.xml", "tokenizer.json"));
   EXPECT_EQ(read_file(output() / "tokenizer.json"), read_file(checkpoint / "tokenizer.json"));
   EXPECT_THAT(names_in(directory_.path()), ElementsAre("checkpoint", "model"));
+}
+
+TEST_F(Converted, MakesTokenizerModelsUnlessAskedNotTo) {
+  convert(options(fs::path(DSV4_TEST_DATA) / "../../models/mini"));
+  for (const char* name : {"openvino_tokenizer.xml", "openvino_tokenizer.bin", "openvino_detokenizer.xml", "openvino_detokenizer.bin"}) {
+    EXPECT_TRUE(fs::exists(output() / name)) << name;
+  }
+}
+
+TEST_F(Converted, RefusesATokenizerThatItCannotConvertBeforeAnythingIsWritten) {
+  const fs::path checkpoint = toy_copy();
+  write_file(checkpoint / "tokenizer.json", "{\"model\": {\"type\": \"Unigram\"}}");
+  EXPECT_THAT(error_of([&] { convert(options(checkpoint)); }), AllOf(HasSubstr("tokenizer.json"), HasSubstr("decoder")));
+  EXPECT_THAT(error_of([&] { plan_conversion(options(checkpoint)); }), HasSubstr("tokenizer.json"));
+  EXPECT_THAT(names_in(directory_.path()), ElementsAre("checkpoint"));
 }
 
 TEST_F(Converted, ReportsWhatItDid) {
