@@ -1,9 +1,10 @@
-// dsv4 run: one prompt of token ids, greedy or sampled.
+// dsv4 run: one prompt, text or token ids, greedy or sampled.
 #include <CLI/CLI.hpp>
 
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/option_checks.h"
@@ -11,6 +12,7 @@
 #include "dsv4/error.h"
 #include "runtime/generate.h"
 #include "runtime/npy.h"
+#include "text/tokenizer.h"
 
 namespace dsv4 {
 
@@ -18,36 +20,76 @@ namespace {
 
 struct RunArguments {
   std::filesystem::path model;
-  std::string prompt, tokens, program = "portable";
+  std::optional<std::string> prompt;
+  std::string tokens, program = "portable";
   std::filesystem::path tokens_file, logits;
   EngineOptions engine;
   GenerateOptions generate;
+  bool no_bos = false;
   bool json = false;
 };
 
-std::vector<int64_t> prompt_tokens(const RunArguments& arguments) {
-  if (!arguments.prompt.empty())
-    throw UsageError("-p: text prompts need a tokenizer, which is not in this version; give token ids with --tokens");
-  if (arguments.tokens.empty() == arguments.tokens_file.empty()) throw UsageError("give the prompt with one of --tokens and --tokens-file");
+/// The ids of a text prompt. Models are trained on documents that begin with BOS, which the tokenizer does not add by itself.
+std::vector<int64_t> text_prompt(const RunArguments& arguments, const Tokenizer& tokenizer) {
+  std::vector<int64_t> tokens = tokenizer.encode(*arguments.prompt);
+  const bool begins = !tokens.empty() && tokens.front() == tokenizer.bos();
+  if (!arguments.no_bos && !begins && tokenizer.bos() >= 0) tokens.insert(tokens.begin(), tokenizer.bos());
+  if (tokens.empty()) fail("-p: the prompt has no token; expected some text, or leave out --no-bos");
+  return tokens;
+}
+
+std::vector<int64_t> prompt_tokens(const RunArguments& arguments, const std::optional<Tokenizer>& tokenizer) {
+  if (tokenizer) return text_prompt(arguments, *tokenizer);
   return arguments.tokens.empty() ? read_tokens_file(arguments.tokens_file) : parse_tokens(arguments.tokens, "--tokens");
 }
+
+void check_prompt_options(const RunArguments& arguments) {
+  const int given = (arguments.prompt ? 1 : 0) + (arguments.tokens.empty() ? 0 : 1) + (arguments.tokens_file.empty() ? 0 : 1);
+  if (given != 1) throw UsageError("give the prompt with one of -p, --tokens and --tokens-file");
+  if (arguments.no_bos && !arguments.prompt) throw UsageError("--no-bos: is for text prompts (-p)");
+}
+
+/// Prints what is generated as it comes: text, or ids where the prompt was ids.
+class Output {
+ public:
+  explicit Output(const std::optional<Tokenizer>& tokenizer) {
+    if (tokenizer) stream_.emplace(*tokenizer);
+  }
+
+  void token(int64_t token) {
+    if (stream_) {
+      std::cout << stream_->push(token) << std::flush;
+    } else {
+      std::cout << (first_ ? "" : ",") << token << std::flush;
+    }
+    first_ = false;
+  }
+
+  void finish() {
+    if (stream_) std::cout << stream_->finish();
+    if (!first_) std::cout << '\n';
+  }
+
+ private:
+  std::optional<TextStream> stream_;
+  bool first_ = true;
+};
 
 void run_run(RunArguments& arguments) {
   if (arguments.program != "portable") {
     throw UsageError(concat("--program ", arguments.program, ": only the portable program is in this version"));
   }
-  const std::vector<int64_t> prompt = prompt_tokens(arguments);
+  check_prompt_options(arguments);
+  std::optional<Tokenizer> tokenizer;
+  if (arguments.prompt) tokenizer.emplace(arguments.model);
+  const std::vector<int64_t> prompt = prompt_tokens(arguments, tokenizer);
   arguments.engine.all_logits = !arguments.logits.empty();
   check_tokens(prompt, read_config(arguments.model).vocab_size, "prompt");
 
   const Engine engine(arguments.model, arguments.engine);
   Session session(engine);
-  if (!arguments.json) {
-    arguments.generate.on_token = [first = true](int64_t token) mutable {
-      std::cout << (first ? "" : ",") << token << std::flush;
-      first = false;
-    };
-  }
+  Output output(tokenizer);
+  if (!arguments.json) arguments.generate.on_token = [&output](int64_t token) { output.token(token); };
   const Generated out = generate(session, engine.config(), prompt, arguments.generate);
   if (!arguments.logits.empty()) {
     write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.config().vocab_size);
@@ -56,6 +98,7 @@ void run_run(RunArguments& arguments) {
   if (arguments.json) {
     nlohmann::ordered_json json;
     json["tokens"] = out.tokens;
+    if (tokenizer) json["text"] = tokenizer->decode(out.tokens);
     json["prompt_tokens"] = prompt.size();
     json["finish_reason"] = out.stopped_at_eos ? "stop" : "length";
     json["compile_seconds"] = engine.compile_seconds();
@@ -64,7 +107,7 @@ void run_run(RunArguments& arguments) {
     std::cout << json.dump() << '\n';
     return;
   }
-  if (!out.tokens.empty()) std::cout << '\n';
+  output.finish();
   std::cerr << concat("dsv4: opened in ", engine.compile_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds,
                       " s, ", decode_rate, " tokens/s after that\n");
 }
@@ -72,11 +115,12 @@ void run_run(RunArguments& arguments) {
 }  // namespace
 
 void add_run_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("run", "Run a prompt of token ids through a model folder");
+  CLI::App* command = app.add_subcommand("run", "Run a prompt, text or token ids, through a model folder");
   const auto arguments = std::make_shared<RunArguments>();
   GenerateOptions& generate = arguments->generate;
   command->add_option("model", arguments->model, "Model folder that `dsv4 convert` wrote")->required();
-  command->add_option("-p,--prompt", arguments->prompt, "Text prompt (needs a tokenizer: not in this version)");
+  command->add_option("-p,--prompt", arguments->prompt, "Text prompt, a plain continuation without a chat format; prints text");
+  command->add_flag("--no-bos", arguments->no_bos, "No beginning-of-sequence token in front of a text prompt that has none");
   command->add_option("--tokens", arguments->tokens, "Prompt as token ids: 1,2,3");
   command->add_option("--tokens-file", arguments->tokens_file,
                       "Prompt as token ids in a file, separated by commas or white space, or a JSON array");

@@ -121,6 +121,11 @@ def test_model_folder_carries_the_checkpoints_other_files(tmp_path):
     assert json.loads((folder / "tokenizer_config.json").read_text()) == tokenizer
 
 
+def test_model_folder_has_tokenizer_models(library):
+    made = ["openvino_tokenizer.bin", "openvino_tokenizer.xml", "openvino_detokenizer.bin", "openvino_detokenizer.xml"]
+    assert set(made) <= {path.name for path in library.folder("mini").iterdir()}
+
+
 def test_layers_cut_runs_and_passes_verify(tmp_path):
     program.convert(goldens.CHECKPOINTS["hash"], tmp_path / "model", "--layers", 3)
     assert json.loads((tmp_path / "model/config.json").read_text())["num_hidden_layers"] == 3

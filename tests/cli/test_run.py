@@ -121,3 +121,40 @@ def test_sampled_tokens_lie_in_the_nucleus(library):
     assert 1 < len(nucleus) < golden.vocabulary
     drawn = {sample(library, "--temperature", 1, "--top-p", 0.6, "--seed", seed, count=1)[0] for seed in range(6)}
     assert drawn <= nucleus and len(drawn) > 1
+
+
+GENESIS = "Genesis 1\n\nIn the beginning"
+
+
+@pytest.mark.parametrize("name", ["p1", "p2", "p3"])
+def test_text_continues_as_transformers_continues_it(library, name):
+    """Prompts as text, against transformers' tokens: of the prompt (with BOS) and of its greedy continuation."""
+    golden = json.loads((goldens.TESTS / "data/goldens/mini/tokens.json").read_text())["greedy"][name]
+    found = json.loads(program.succeed("run", library.folder("mini"), "-p", golden["text"], "-n", len(golden["greedy"]), "--ignore-eos", "--json").out)
+    assert found["tokens"] == golden["greedy"]
+    assert found["prompt_tokens"] == len(golden["prompt"])
+    assert list(found)[:3] == ["tokens", "text", "prompt_tokens"]
+
+
+def test_text_is_printed_as_it_is_generated(library):
+    outcome = program.succeed("run", library.folder("mini"), "-p", GENESIS, "-n", 40)
+    found = json.loads(program.succeed("run", library.folder("mini"), "-p", GENESIS, "-n", 40, "--json").out)
+    assert outcome.out == found["text"] + "\n"
+    # models/mini/README.md has the continuation as text.
+    assert outcome.out.startswith(" of the LORD, and the LORD commanded Moses, and the Levites, and the Levites")
+
+
+def test_a_text_prompt_begins_with_bos_unless_asked_not_to(library):
+    def prompt_tokens(*arguments):
+        return json.loads(program.succeed("run", library.folder("mini"), *arguments, "-n", 2, "--json").out)
+
+    with_bos, without = prompt_tokens("-p", GENESIS), prompt_tokens("-p", GENESIS, "--no-bos")
+    assert with_bos["prompt_tokens"] == without["prompt_tokens"] + 1
+    assert prompt_tokens("-p", "<｜begin▁of▁sentence｜>" + GENESIS)["tokens"] == with_bos["tokens"]
+    assert prompt_tokens("-p", "<｜begin▁of▁sentence｜>" + GENESIS)["prompt_tokens"] == with_bos["prompt_tokens"]
+    assert prompt_tokens("-p", "")["prompt_tokens"] == 1
+    program.refuse("run", library.folder("mini"), "-p", "", "--no-bos", naming=["-p", "--no-bos"])
+
+
+def test_a_text_prompt_that_is_not_utf8_is_refused(library):
+    program.refuse("run", library.folder("mini"), "-p", b"caf\xe9".decode("utf-8", "surrogateescape"), naming=["byte 3", "UTF-8"])

@@ -66,14 +66,16 @@ def test_a_group_size_that_fits_no_row_is_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_text_prompt_names_the_tokenizer(library):
-    program.refuse("run", library.folder("toy"), "-p", "In the beginning", code=2, naming=["tokenizer", "--tokens"])
+def test_a_text_prompt_needs_a_tokenizer_in_the_folder(library):
+    program.refuse("run", library.folder("toy"), "-p", "In the beginning", naming=["openvino_tokenizer.xml", "--tokens"])
 
 
 def test_a_prompt_is_given_once(library, tmp_path):
     (tmp_path / "tokens").write_text("1,2")
     program.refuse("run", library.folder("toy"), code=2, naming=["--tokens"])
     program.refuse("run", library.folder("toy"), "--tokens", "1", "--tokens-file", tmp_path / "tokens", code=2, naming=["--tokens"])
+    program.refuse("run", library.folder("toy"), "--tokens", "1", "-p", "text", code=2, naming=["-p", "--tokens"])
+    program.refuse("run", library.folder("toy"), "--tokens", "1", "--no-bos", code=2, naming=["--no-bos"])
 
 
 def test_the_cpu_program_is_refused_by_name(library):
