@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes the Python environments of the tests from their pinned requirements; does nothing for one that is up to date.
 #
-#   tools/test-venv.sh [tests] [nncf] [clients]     which; without arguments all
+#   tools/test-venv.sh [tests] [nncf] [clients] [text]     which; without arguments all
 #     tests  build/venv, tests/requirements.txt: what runs the tests
 #     nncf   build/venv-nncf, tests/requirements-nncf.txt: NNCF, which some tests call as a program
 #     clients  build/venv-clients, tests/requirements-clients.txt: OpenVINO GenAI and optimum-intel, what runs the tests in tests/clients
+#     text   build/venv-text, the same as tests and tests/requirements-text.txt: what runs the tests of the tokenizer
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,14 +30,29 @@ environment() {
   cp "$requirements" "$stamp"
 }
 
+# add_to VENV REQUIREMENTS: the requirements, hashes checked where they state some, without what they depend on: the tests do not need that.
+add_to() {
+  local venv=$1 requirements=$2
+  local stamp=$venv/$(basename "$requirements").installed
+  if ! cmp -s "$requirements" "$stamp"; then
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps -r "$requirements"
+    cp "$requirements" "$stamp"
+  fi
+}
+
 if [ $# -eq 0 ]; then
-  set -- tests nncf clients
+  set -- tests nncf clients text
 fi
 for name in "$@"; do
   case "$name" in
     tests) environment build/venv tests/requirements.txt numpy,openvino,pytest ;;
     nncf) environment build/venv-nncf tests/requirements-nncf.txt nncf,openvino ;;
     clients) environment build/venv-clients tests/requirements-clients.txt openvino_genai,torch,transformers --no-deps --no-cache-dir --no-compile ;;
-    *) echo "test-venv: unknown environment '$name' (known: tests nncf clients)" >&2; exit 2 ;;
+    text)
+      environment build/venv-text tests/requirements.txt numpy,openvino,pytest
+      add_to build/venv-text tests/requirements-text.txt
+      add_to build/venv-text tests/requirements-deepseek.txt
+      ;;
+    *) echo "test-venv: unknown environment '$name' (known: tests nncf clients text)" >&2; exit 2 ;;
   esac
 done
