@@ -325,19 +325,6 @@ SpecialIds special_ids(std::string_view text, const std::string& where, const To
   return {id_of(fields, "bos_token", tokenizer), id_of(fields, "eos_token", tokenizer), id_of(fields, "pad_token", tokenizer)};
 }
 
-std::string with_plain_tokens(std::string_view text, const std::string& where) {
-  parse_json_object(text, where, kTokenizerConfigFile);  // with its checks; the copy below keeps the order of the fields
-  auto document = nlohmann::ordered_json::parse(text.begin(), text.end());
-  for (auto& [key, value] : document.items()) {
-    if (!key.ends_with("_token") || !value.is_object()) continue;
-    const auto content = value.find("content");
-    if (content == value.end() || !content->is_string()) fail(where, ": ", excerpt(key), ": no text in content, expected a token");
-    const auto token = content->get<std::string>();
-    value = token;
-  }
-  return document.dump(2) + "\n";
-}
-
 std::string chat_template(std::string_view text, const std::string& where) {
   const json document = parse_json_object(text, where, kTokenizerConfigFile);
   const Fields fields(document, where);

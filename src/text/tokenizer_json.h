@@ -45,9 +45,6 @@ struct SpecialIds {
 /// `text` is that of tokenizer_config.json.
 SpecialIds special_ids(std::string_view text, const std::string& where, const TokenizerJson& tokenizer);
 
-/// tokenizer_config.json with its special tokens as strings. DeepSeek publishes them as objects, which transformers reads and OpenVINO GenAI does not.
-std::string with_plain_tokens(std::string_view text, const std::string& where);
-
 /// The chat template in the text of a tokenizer_config.json: a string, or the entry "default" of a list; empty when there is none.
 std::string chat_template(std::string_view text, const std::string& where);
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <limits>
 
 #include "checkpoint/json_fields.h"
@@ -202,17 +201,11 @@ void check_added_tokens(const TokenizerJson& tokenizer, const std::shared_ptr<ov
 void TokenizerModels::write(const fs::path& folder) const {
   ov::serialize(tokenizer, (folder / "openvino_tokenizer.xml").string(), (folder / "openvino_tokenizer.bin").string());
   ov::serialize(detokenizer, (folder / "openvino_detokenizer.xml").string(), (folder / "openvino_detokenizer.bin").string());
-  if (tokenizer_config.empty()) return;
-  const fs::path file = folder / "tokenizer_config.json";
-  std::ofstream out(file, std::ios::binary);
-  out << tokenizer_config;
-  out.close();
-  if (!out) fail("cannot write ", path_text(file), ": is the disk full?");
 }
 
 TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const SpecialIds& ids, const std::string& chat_template) {
   try {
-    const TokenizerModels models = {tokenizer_graph(tokenizer, ids), detokenizer_graph(tokenizer), ""};
+    const TokenizerModels models = {tokenizer_graph(tokenizer, ids), detokenizer_graph(tokenizer)};
     check_added_tokens(tokenizer, models.tokenizer);
     for (const auto& model : {models.tokenizer, models.detokenizer}) state_facts(*model, ids, chat_template);
     return models;
@@ -229,17 +222,14 @@ std::optional<TokenizerModels> make_tokenizer_models(const fs::path& checkpoint,
          ", the vocab_size of config.json; is it of another model?");
   }
   SpecialIds ids;
-  std::string jinja, plain_config;
+  std::string jinja;
   if (const fs::path file = checkpoint / "tokenizer_config.json"; fs::exists(file)) {
     const std::string config = read_json_text(file, {"tokenizer_config.json", "the tokenizer_config.json of a checkpoint", 4u << 20});
     ids = special_ids(config, path_text(file), tokenizer);
     jinja = chat_template(config, path_text(file));
-    plain_config = with_plain_tokens(config, path_text(file));
   }
   if (const fs::path file = checkpoint / "chat_template.jinja"; fs::exists(file)) jinja = read_json_text(file, kTemplateFile);
-  TokenizerModels models = make_tokenizer_models(tokenizer, ids, jinja);
-  models.tokenizer_config = std::move(plain_config);
-  return models;
+  return make_tokenizer_models(tokenizer, ids, jinja);
 }
 
 }  // namespace dsv4

@@ -16,9 +16,7 @@ struct TokenizerModels {
   std::shared_ptr<ov::Model> tokenizer;    ///< string [B] -> input_ids i64 [B,S], attention_mask i64 [B,S], padded on the left
   std::shared_ptr<ov::Model> detokenizer;  ///< i64 [B,S] -> string_output string [B]
 
-  std::string tokenizer_config;  ///< tokenizer_config.json as GenAI can read it; empty: none
-
-  /// Writes both pairs of files, and tokenizer_config.json in place of one that is there.
+  /// Writes both pairs of files.
   void write(const std::filesystem::path& folder) const;
 };
 
