@@ -233,8 +233,8 @@ ConvertReport convert(const ConvertOptions& options) {
   for (const auto& file : conversion.checkpoint.files()) file->check_unchanged();
   write_text(folder.path() / "openvino_model.xml", conversion.ir.xml);
   write_folder_files(options, conversion.checkpoint, conversion.config, folder.path());
-  write_model_card(options, conversion.checkpoint, conversion.config, report, folder.path());
   if (tokenizer) tokenizer->write(folder.path());
+  write_model_card(options, conversion.checkpoint, conversion.config, report, folder.path());
   folder.finish();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

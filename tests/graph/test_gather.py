@@ -57,7 +57,7 @@ def test_logits_equal_the_grouped_form(library, name, flags):
     assert max_difference(gathered, grouped) <= ROUNDING * golden.max_logit
 
 
-@pytest.mark.parametrize("name", goldens.NAMES)
+@pytest.mark.parametrize("name", [pytest.param("toy", marks=pytest.mark.full), pytest.param("hash", marks=pytest.mark.full), "mini"])
 @pytest.mark.parametrize("weights", FORMATS)
 def test_compressed_experts_equal_the_grouped_form(library, name, weights):
     golden = library.golden(name)
@@ -94,8 +94,8 @@ def test_every_kind_of_config(variant, tmp_path):
     assert program.verify(tmp_path / "checkpoint", tmp_path / "model", "--length", 100)["passed"]
 
 
-@pytest.mark.parametrize("name", goldens.NAMES)
-@pytest.mark.parametrize("flags", [(), PREFILL, *FORMATS.values()], ids=["stateful", "prefill-only", *FORMATS])
+@pytest.mark.parametrize("name", ["hash", "mini"])
+@pytest.mark.parametrize("flags", [(), PREFILL, FORMATS["int8"], FORMATS["int4"], FORMATS["mxfp4"]], ids=["stateful", "prefill-only", "int8", "int4", "mxfp4"])
 def test_operations_are_those_of_opset_15_and_before(library, name, flags):
     for kind, version in Ir(library.folder(name, *GATHER, *flags)).all_types():
         assert re.fullmatch(r"opset([1-9]|1[0-5])", version), (kind, version)
