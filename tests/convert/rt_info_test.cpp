@@ -43,8 +43,7 @@ TEST(RtInfo, CompressedWeightsAreDescribedAsNncfDoes) {
   for (const auto& [key, value] : expected) EXPECT_EQ(model->get_rt_info<std::string>("nncf", "weight_compression", key), value) << key;
   EXPECT_EQ(model->get_rt_info<std::string>("nncf", "version"), "3.4.0");
   EXPECT_EQ(model->get_rt_info<std::string>("runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"), "0");
-  EXPECT_EQ(model->get_rt_info<std::string>("dsv4", "weight_format"),
-            describe({.format = WeightFormat::kInt4, .group_size = 32}));
+  EXPECT_EQ(model->get_rt_info<std::string>("dsv4", "weight_format"), describe({.format = WeightFormat::kInt4, .group_size = 32}));
 }
 
 TEST(RtInfo, TheCpuPluginTakesTheRuntimeOptionUnlessToldOtherwise) {
