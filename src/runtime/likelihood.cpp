@@ -16,7 +16,7 @@ double negative_log_probability(std::span<const float> logits, int64_t token) {
   const double top = *std::max_element(logits.begin(), logits.end());
   double sum = 0.0;
   for (const float value : logits) sum += std::exp(value - top);
-  return top + std::log(sum) - logits[static_cast<size_t>(token)];
+  return std::log(sum) + (top - logits[static_cast<size_t>(token)]);
 }
 
 Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, const LikelihoodOptions& options) {
@@ -29,6 +29,10 @@ Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, con
   const auto vocab = static_cast<size_t>(engine.config().vocab_size);
   const size_t last = tokens.size() - 1;  // the last token is predicted, never fed
   const size_t context = options.context == 0 ? last : static_cast<size_t>(options.context);
+  const int64_t limit = engine.config().max_position_embeddings;
+  if (limit > 0 && std::min(context, last) > static_cast<size_t>(limit)) {
+    fail("likelihood: windows of ", std::min(context, last), " tokens; the model was made for ", limit, "; give a smaller context");
+  }
   Session session(engine);
   Likelihood result;
   for (size_t begin = 0; begin < last; begin += context) {
