@@ -84,7 +84,7 @@ TEST_F(StoredFormatsOfToy, Float16IsReadOffTheConstants) {
   ConvertOptions options;
   options.checkpoint = dsv4_test::golden_checkpoint("toy");
   options.output = directory_.path() / "fp16";
-  options.format = WeightFormat::kFp16;
+  options.compression.format = WeightFormat::kFp16;
   convert(options);
   const StoredFormats all = stored_formats(*read_ir(options.output), config_);
   for (const char* name :
@@ -123,6 +123,29 @@ TEST_F(StoredFormatsOfToy, AStackGivesEachOfItsExpertsItsFormat) {
     EXPECT_EQ(all.at(concat("layers.3.ffn.experts.", e, ".w1.weight")), StoredFormat{});
   }
   EXPECT_EQ(all.at("layers.2.ffn.shared_experts.w2.weight"), StoredFormat{});
+}
+
+// `--experts gather` declares 4-bit stacks as bytes; what they hold follows from the constants beside them.
+TEST_F(StoredFormatsOfToy, AStackOfBytesIsTheFourBitTypeThatItsScalesTell) {
+  const std::string down = "layers.1.ffn.experts.w2.weight", gate_up = "layers.1.ffn.experts.w1w3.weight";  // [8,128,64], [8,128,128]
+  const auto declare = [&](const std::string& name, const ov::Shape& shape, const ov::Shape& scale, ov::element::Type scale_type,
+                           const ov::Shape& zero_point) {
+    constant(name)->set_friendly_name("old");
+    model_->add_results({std::make_shared<op::Result>(named(name, ov::element::u8, shape)),
+                         std::make_shared<op::Result>(named(name + "/scale", scale_type, scale))});
+    if (!zero_point.empty()) model_->add_results({std::make_shared<op::Result>(named(name + "/zero_point", ov::element::u8, zero_point))});
+  };
+  declare(down, {8, 128 * 64 / 2}, {8, 128, 2, 1}, ov::element::f16, {8, 128});
+  declare(gate_up, {8, 128 * 128 / 2}, {8, 128, 1}, ov::element::f16, {});
+  declare("layers.2.ffn.experts.w2.weight", {8, 128 * 64 / 2}, {8, 128 * 2}, ov::element::u8, {});
+  const StoredFormats all = formats();
+  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w2.weight"), (StoredFormat{StoredType::kU4, 32}));
+  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w1.weight"), (StoredFormat{StoredType::kI4, -1}));
+  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w3.weight"), (StoredFormat{StoredType::kI4, -1}));
+  EXPECT_EQ(all.at("layers.2.ffn.experts.0.w2.weight").type, StoredType::kF4E2M1);
+
+  declare("layers.3.ffn.experts.w2.weight", {8, 128 * 64}, {8, 128, 2, 1}, ov::element::f16, {});
+  EXPECT_THAT(error(), AllOf(HasSubstr("layers.3.ffn.experts.w2.weight"), HasSubstr("half a byte")));
 }
 
 TEST_F(StoredFormatsOfToy, RowGroupsOfOneTensorHaveOneFormat) {
