@@ -11,6 +11,7 @@ import math
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bench
@@ -36,6 +37,10 @@ FORMATS = [
     ("mxfp4", ("--weight-format", "mxfp4")),
     ("mxfp4, nncf", ("--weight-format", "mxfp4", "--selection", "nncf")),
 ]
+
+# float32 products of float32 inputs, whatever the weights; without the second, inputs of compressed products are rounded to 8 bits.
+EXACT = {**PROPERTIES, "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+ACTIVATION_FORMATS = [FORMATS[2], FORMATS[5], FORMATS[11]]
 
 # Tensors by how they are published, as the ends of their names.
 CLASSES = [
@@ -156,14 +161,24 @@ def compress(model, ends):
     return count
 
 
+def held_out(compiled, golden):
+    """Nats a token of the golden's held-out text, as one sequence."""
+    import numpy as np
+
+    tokens, sequence, nats = golden.nll["tokens"], Sequence(compiled), 0.0
+    for begin in range(0, len(tokens) - 1, 512):
+        part = tokens[begin:begin + 513]
+        logits = log_softmax(sequence.feed(part[:-1])[0].astype(np.float64))
+        nats -= logits[np.arange(len(part) - 1), part[1:]].sum()
+    return nats / (len(tokens) - 1)
+
+
 def classes_table(program, golden, work):
     """INT8 on one class of tensors and float32 on all others."""
-    import numpy as np
     import openvino as ov
 
     folder = work / "fp32"
     bench.run_measured(program, "convert", "-m", golden.checkpoint, folder)
-    tokens = golden.nll["tokens"] if golden.nll else None
     rows = []
     for name, ends in [("none", ())] + CLASSES:
         model = ov.Core().read_model(folder / "openvino_model.xml")
@@ -171,19 +186,62 @@ def classes_table(program, golden, work):
         if ends and not count:
             continue
         bench.say(f"{golden.name}: INT8 on {name}, {count} constants")
-        compiled = ov.Core().compile_model(model, "CPU", {**PROPERTIES, "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"})
+        compiled = ov.Core().compile_model(model, "CPU", EXACT)
         row = [name, count, *differences(golden.references["logits_transformers"], Sequence(compiled).feed(golden.tokens)[0])]
-        if tokens is not None:
-            sequence, nats = Sequence(compiled), 0.0
-            for begin in range(0, len(tokens) - 1, 512):
-                part = tokens[begin:begin + 513]
-                logits = log_softmax(sequence.feed(part[:-1])[0].astype(np.float64))
-                nats -= logits[np.arange(len(part) - 1), part[1:]].sum()
-            per_token = nats / (len(tokens) - 1)
+        if golden.nll:
+            per_token = held_out(compiled, golden)
             row += [f"{per_token:.4f}", f"{math.exp(per_token):.3f}"]
         rows.append(row)
-    header = ["INT8 on", "constants", "max", "mean", "KL", "arg-max equal"] + (["nats a token", "perplexity"] if tokens is not None else [])
+    header = ["INT8 on", "constants", "max", "mean", "KL", "arg-max equal"] + (["nats a token", "perplexity"] if golden.nll else [])
     return bench.table(f"`{golden.name}`, INT8_ASYM a row on one class of tensors, all others in float32:", header, rows)
+
+
+def activations_table(program, golden, work):
+    """What OpenVINO's rounding of activations to 8 bits adds to the rounding of the weights."""
+    import openvino as ov
+
+    rows = []
+    for name, flags in ACTIVATION_FORMATS:
+        folder = work / "model"
+        bench.run_measured(program, "convert", "-m", golden.checkpoint, folder, *flags)
+        logits = {}
+        for group, properties in (("0", EXACT), ("default", PROPERTIES)):
+            compiled = ov.Core().compile_model(ov.Core().read_model(folder / "openvino_model.xml"), "CPU", properties)
+            logits[group] = Sequence(compiled).feed(golden.tokens)[0]
+            default = compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE")
+            likelihood = held_out(compiled, golden)
+            rows.append([name, group if group == "0" else f"default ({default})", *differences(golden.references["logits_transformers"], logits[group]),
+                         *differences(logits["0"], logits[group])[:2], f"{likelihood:.4f}", f"{math.exp(likelihood):.3f}"])
+        shutil.rmtree(folder)
+    return bench.table(f"`{golden.name}` with `DYNAMIC_QUANTIZATION_GROUP_SIZE` 0 and without it:",
+                       ["format", "group", "max", "mean", "KL", "arg-max equal", "max, to 0", "mean, to 0", "nats a token", "perplexity"], rows)
+
+
+def product_milliseconds(rounds=12, calls=4):
+    """One product with a random u4 matrix of 4096 x 4096 in groups of 64: {(tokens, property): least time}."""
+    import numpy as np
+    import openvino as ov
+    from openvino import opset13 as op
+
+    random, size, group = np.random.default_rng(0), 4096, 64
+    codes = ov.Tensor(ov.Type.u4, ov.Shape([size, size // group, group]))
+    codes.data[...] = random.integers(0, 256, codes.data.shape, np.uint8)
+    scale = (random.random((size, size // group, 1)) * 0.01).astype(np.float16)
+    zero = op.constant(np.full((size, size // group, 1), 7, np.uint8))
+    values = op.subtract(op.convert(ov.op.Constant(codes), ov.Type.f16), op.convert(zero, ov.Type.f16))
+    weight = op.reshape(op.multiply(values, op.constant(scale)), op.constant(np.array([size, size])), False)
+    x = op.parameter([-1, 1, size], np.float32)
+    model = ov.Model([op.matmul(x, op.convert(weight, ov.Type.f32), False, True)], [x])
+    requests = {group: ov.Core().compile_model(model, "CPU", properties).create_infer_request() for group, properties in (("0", EXACT), ("default", PROPERTIES))}
+    best = {}
+    for tokens in (1, 16, 128):
+        rows = random.standard_normal((tokens, 1, size)).astype(np.float32)
+        for _ in range(rounds * calls):
+            for name, request in requests.items():
+                start = time.perf_counter()
+                request.infer([rows])
+                best[tokens, name] = min(best.get((tokens, name), math.inf), time.perf_counter() - start)
+    return {key: seconds * 1e3 for key, seconds in best.items()}
 
 
 def main():
@@ -207,6 +265,11 @@ def main():
             passed &= formats.passed
             if not arguments.skip_classes:
                 print(classes_table(arguments.dsv4, golden, Path(directory)), flush=True)
+            if golden.nll:
+                print(activations_table(arguments.dsv4, golden, Path(directory)), flush=True)
+    times = product_milliseconds()
+    print(bench.table("A product with a u4 matrix of 4096 x 4096 in groups of 64, two threads, least of 48 calls in turn, ms:",
+                      ["tokens", "group 0", "default"], [[tokens, f"{times[tokens, '0']:.2f}", f"{times[tokens, 'default']:.2f}"] for tokens in (1, 16, 128)]))
     if not passed:
         bench.say("FAILED: a folder's logits are not what its weights predict")
     return int(not passed)

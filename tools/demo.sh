@@ -46,7 +46,7 @@ try_model() {
   "$dsv4" run "$model" --tokens "$prompt" -n 48 --ignore-eos --json > "$model.run.json"
   local tokens match line
   tokens=$(field "$model.run.json" '",".join(map(str, d["tokens"]))')
-  match=$(field "$model.verify.json" 'str(d["greedy_match"]) + " of " + str(d["tokens"])')
+  match=$(field "$model.verify.json" 'str(d["against_checkpoint"]["greedy_match"]) + " of " + str(d["tokens"])')
   echo "prompt:  $prompt"
   echo "greedy:  $tokens"
   if [ -f "$checkpoint/tokenizer.json" ]; then
@@ -58,7 +58,7 @@ try_model() {
     fi
   fi
   line=$(printf '%-5s %-4s  %10d  %14.2e  %14.2e  %12s  %8.1f' "$name" "$format" "$(stat -c %s "$model/openvino_model.bin")" \
-    "$(field "$model.verify.json" 'd["max_difference"]')" "$(field "$model.verify.json" 'd["mean_difference"]')" "$match" \
+    "$(field "$model.verify.json" 'd["against_checkpoint"]["max_difference"]')" "$(field "$model.verify.json" 'd["against_checkpoint"]["mean_difference"]')" "$match" \
     "$(field "$model.run.json" 'd["decode_tokens_per_second"]')")
   table+=$'\n'$line
 }

@@ -29,6 +29,7 @@ void run_perplexity(PerplexityArguments& arguments) {
   check_tokens(tokens, read_config(arguments.model).vocab_size, arguments.tokens_file.string());
   arguments.engine.all_logits = true;
   const Engine engine(arguments.model, arguments.engine);
+  if (arguments.likelihood.context == 0) arguments.likelihood.context = engine.static_length();
   if (!engine.stateful() && arguments.likelihood.context == 0) {
     throw UsageError("--context: needed with a prefill-only model, which runs each window in one piece");
   }
@@ -60,7 +61,8 @@ void add_perplexity_command(CLI::App& app) {
       ->required();
   command
       ->add_option("--context", arguments->likelihood.context,
-                   "Feed windows of this many tokens, each from an empty state; 0: all tokens as one sequence, its state kept")
+                   "Feed windows of this many tokens, each from an empty state; 0: all tokens as one sequence, its state kept, or what "
+                   "--static-shape fixed")
       ->capture_default_str()
       ->check(at_least(0));
   command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();

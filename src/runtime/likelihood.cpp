@@ -33,6 +33,11 @@ Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, con
   if (limit > 0 && std::min(context, last) > static_cast<size_t>(limit)) {
     fail("likelihood: windows of ", std::min(context, last), " tokens; the model was made for ", limit, "; give a smaller context");
   }
+  const int64_t fixed = engine.static_length();
+  if (fixed > 0 && context != static_cast<size_t>(fixed)) {
+    fail("likelihood: windows of ", context, " tokens; the model was made for exactly ", fixed,
+         " (--static-shape); give that as the context");
+  }
   Session session(engine);
   Likelihood result;
   for (size_t begin = 0; begin < last; begin += context) {
@@ -42,7 +47,10 @@ Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, con
     const size_t chunk = engine.stateful() ? static_cast<size_t>(options.chunk) : context;
     for (size_t first = begin; first < end; first += chunk) {
       const size_t count = std::min(chunk, end - first);
-      const std::vector<float> logits = session.feed(tokens.subspan(first, count), static_cast<int64_t>(count));
+      std::vector<int64_t> fed(tokens.begin() + static_cast<std::ptrdiff_t>(first),
+                               tokens.begin() + static_cast<std::ptrdiff_t>(first + count));
+      if (fixed > 0) fed.resize(static_cast<size_t>(fixed), fed.back());  // no position sees what follows it
+      const std::vector<float> logits = session.feed(fed, static_cast<int64_t>(fed.size()));
       for (size_t i = 0; i < count; ++i) {
         const double nats = negative_log_probability(std::span(logits).subspan(i * vocab, vocab), tokens[first + i + 1]);
         if (!std::isfinite(nats)) fail("likelihood: the logits after token ", first + i, " are not finite");

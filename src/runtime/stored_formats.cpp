@@ -10,6 +10,7 @@
 #include "checkpoint/tensor_table.h"
 #include "dsv4/error.h"
 #include "openvino/op/constant.hpp"
+#include "openvino/op/util/multi_subgraph_base.hpp"
 
 namespace dsv4 {
 
@@ -17,14 +18,10 @@ namespace {
 
 using ov::op::v0::Constant;
 
-/// The constants of a model by friendly name.
+/// The constants of a model, those in bodies of loops too (`--experts gather`), by friendly name.
 class Constants {
  public:
-  explicit Constants(const ov::Model& model) {
-    for (const std::shared_ptr<ov::Node>& node : model.get_ops()) {
-      if (const auto constant = ov::as_type_ptr<Constant>(node)) by_name_.emplace(constant->get_friendly_name(), constant);
-    }
-  }
+  explicit Constants(const ov::Model& model) { add(model); }
 
   const Constant* find(const std::string& name) const {
     const auto found = by_name_.find(name);
@@ -32,6 +29,15 @@ class Constants {
   }
 
  private:
+  void add(const ov::Model& model) {
+    for (const std::shared_ptr<ov::Node>& node : model.get_ops()) {
+      if (const auto constant = ov::as_type_ptr<Constant>(node)) by_name_.emplace(constant->get_friendly_name(), constant);
+      if (const auto bodies = ov::as_type_ptr<ov::op::util::MultiSubGraphOp>(node)) {
+        for (const std::shared_ptr<ov::Model>& body : bodies->get_functions()) add(*body);
+      }
+    }
+  }
+
   std::map<std::string, std::shared_ptr<Constant>> by_name_;
 };
 

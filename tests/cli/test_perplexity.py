@@ -31,17 +31,23 @@ def by_definition(logits, targets):
     return -np.log(probabilities[np.arange(len(targets)), targets]).sum()
 
 
-@pytest.mark.parametrize("flags", [(), ("--disable-stateful",)], ids=["stateful", "prefill-only"])
+@pytest.mark.parametrize("flags", [(), ("--disable-stateful",), ("--disable-stateful", "--static-shape", "1,50")], ids=["stateful", "prefill-only", "static"])
 def test_is_what_the_logits_of_run_say(library, tmp_path, flags):
     tokens = library.golden("toy").tokens[:121]
     folder = library.folder("toy", *flags)
     expected = 0.0
     for begin in range(0, 120, 50):  # windows of 50, 50 and 20 tokens
-        logits = program.logits(folder, tokens[begin:min(begin + 50, 120)], tmp_path / "logits.npy")
+        logits = program.logits(library.folder("toy"), tokens[begin:min(begin + 50, 120)], tmp_path / "logits.npy")
         expected += by_definition(logits, tokens[begin + 1:min(begin + 50, 120) + 1])
     result = perplexity(folder, tokens, tmp_path / "tokens.json", "--context", 50)
     assert (result["tokens"], result["windows"]) == (120, 3)
     assert result["negative_log_likelihood"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_windows_of_a_static_shape_are_its_length(library, tmp_path):
+    tokens, folder = library.golden("toy").tokens[:61], library.folder("toy", "--disable-stateful", "--static-shape", "1,50")
+    assert perplexity(folder, tokens, tmp_path / "tokens.json") == perplexity(folder, tokens, tmp_path / "tokens.json", "--context", 50)
+    program.refuse("perplexity", folder, "--tokens-file", tmp_path / "tokens.json", "--context", 40, naming=[40, 50, "--static-shape"])
 
 
 def test_prints_lines_for_people(library, tmp_path):
