@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/option_checks.h"
 #include "cli/token_arguments.h"
+#include "convert/model_card.h"
 #include "dsv4/error.h"
 #include "reference/compare.h"
 #include "reference/reference.h"
@@ -28,6 +29,7 @@ struct VerifyArguments {
   EngineOptions engine;
   double tolerance = 1e-4;
   bool json = false;
+  bool card = false;
 };
 
 /// The model's logits against two forwards of the reference.
@@ -103,6 +105,23 @@ void print_table(const Verification& v, const StoredFormats& formats, size_t tok
               concat(v.ir.greedy_match, " of ", tokens).c_str());
 }
 
+/// The comparisons as Markdown for the model card.
+std::string card_text(const Verification& v, size_t tokens) {
+  char row[160];
+  std::string text =
+      concat("`dsv4 verify`, ", tokens, " tokens, logits against a plain forward pass of the checkpoint:\n\n",
+             "| logits against | weights as published (error of the format) | weights as stored (error of the IR) |\n|---|---|---|\n");
+  const auto add = [&](const char* what, double format, double ir) {
+    std::snprintf(row, sizeof row, "| %s | %.3g | %.3g |\n", what, format, ir);
+    text += row;
+  };
+  add("largest logit", v.format.max_logit, v.ir.max_logit);
+  add("largest difference", v.format.max, v.ir.max);
+  add("mean difference", v.format.mean, v.ir.mean);
+  add("KL divergence, nats", v.format.kl, v.ir.kl);
+  return text + concat("| same greedy token | ", v.format.greedy_match, " of ", tokens, " | ", v.ir.greedy_match, " of ", tokens, " |\n");
+}
+
 void run_verify(VerifyArguments& arguments) {
   if (!arguments.tokens.empty() && !arguments.tokens_file.empty()) throw UsageError("give one of --tokens and --tokens-file");
   const Checkpoint checkpoint = Checkpoint::open(arguments.checkpoint);
@@ -129,6 +148,7 @@ void run_verify(VerifyArguments& arguments) {
     print_table(v, formats, tokens.size());
   }
   std::fflush(stdout);
+  if (arguments.card) set_card_verification(arguments.model, card_text(v, tokens.size()));
   if (!passed) {
     fail(arguments.model.string(), ": logits differ by ", v.ir.max,
          " from those of the reference with the weights that the folder stores; allowed ", arguments.tolerance, " x ", v.ir.max_logit,
@@ -156,6 +176,7 @@ void add_verify_command(CLI::App& app) {
   command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();
   command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(at_least(0));
   command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->add_flag("--card", arguments->card, "Write the numbers into the folder's README.md too");
   command->callback([arguments] { run_verify(*arguments); });
 }
 

@@ -141,3 +141,14 @@ def test_a_weight_that_the_model_keeps_in_an_unknown_way_is_named(library, tmp_p
     assert 'name="layers.1.attn.wq_b.weight/scale"' in xml
     (folder / "openvino_model.xml").write_text(xml.replace('name="layers.1.attn.wq_b.weight/scale"', 'name="elsewhere"'))
     program.refuse("verify", goldens.CHECKPOINTS["toy"], folder, naming=["layers.1.attn.wq_b.weight/scale"])
+
+
+def test_writes_its_numbers_into_the_model_card(library, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(library.folder("toy", *FORMATS["int4-32"]), folder)
+    numbers = program.verify(goldens.CHECKPOINTS["toy"], folder, "--length", 30, "--card")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (folder / "README.md").read_text().splitlines() if line.startswith("|")]
+    difference = next(row for row in rows if row[0] == "largest difference")
+    assert float(difference[1]) == pytest.approx(numbers["against_checkpoint"]["max_difference"], rel=6e-3)
+    assert float(difference[2]) == pytest.approx(numbers["against_prediction"]["max_difference"], rel=6e-3)
+    assert ["same greedy token", f"{numbers['against_checkpoint']['greedy_match']} of 30", "30 of 30"] in rows
