@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   dsv4::add_convert_command(app);
   dsv4::add_verify_command(app);
   dsv4::add_run_command(app);
+  dsv4::add_perplexity_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {

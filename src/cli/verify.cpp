@@ -1,17 +1,21 @@
-// dsv4 verify: a model folder against the plain reference forward of its checkpoint.
+// dsv4 verify: a model folder against the plain reference forward of its checkpoint, with the published weights and with those that the folder stores.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/option_checks.h"
 #include "cli/token_arguments.h"
+#include "convert/model_card.h"
 #include "dsv4/error.h"
 #include "reference/compare.h"
 #include "reference/reference.h"
 #include "runtime/session.h"
+#include "runtime/stored_formats.h"
 
 namespace dsv4 {
 
@@ -25,6 +29,13 @@ struct VerifyArguments {
   EngineOptions engine;
   double tolerance = 1e-4;
   bool json = false;
+  bool card = false;
+};
+
+/// The model's logits against two forwards of the reference.
+struct Verification {
+  LogitDifference format;  ///< against the weights as published: what the formats cost
+  LogitDifference ir;      ///< against the weights rounded as the folder stores them: what the IR adds
 };
 
 // Ids that visit the whole vocabulary: a full-period step through it, the same for every run.
@@ -32,6 +43,83 @@ std::vector<int64_t> spread_tokens(int64_t count, int64_t vocab_size) {
   std::vector<int64_t> tokens;
   for (int64_t i = 0; i < count; ++i) tokens.push_back((i * 7919 + 17) % vocab_size);
   return tokens;
+}
+
+bool keeps_every_value(const StoredFormats& formats) {
+  return std::all_of(formats.begin(), formats.end(), [](const auto& tensor) {
+    return tensor.second.type == StoredType::kF32 || tensor.second.type == StoredType::kF4E2M1;
+  });
+}
+
+Verification compare_both(const Checkpoint& checkpoint, const StoredFormats& formats, int64_t layers, std::span<const int64_t> tokens,
+                          std::span<const float> actual) {
+  const int64_t vocab = checkpoint.config().vocab_size;
+  Verification v;
+  v.format = compare_logits(Reference(checkpoint, {.layers = layers}).logits(tokens), actual, vocab);
+  v.ir = keeps_every_value(formats)
+             ? v.format
+             : compare_logits(Reference(checkpoint, {.layers = layers, .formats = formats}).logits(tokens), actual, vocab);
+  return v;
+}
+
+/// How many tensors each format has.
+std::map<std::string, int64_t> count_formats(const StoredFormats& formats) {
+  std::map<std::string, int64_t> counts;
+  for (const auto& [name, format] : formats) ++counts[stored_format_name(format)];
+  return counts;
+}
+
+nlohmann::ordered_json to_json(const LogitDifference& d) {
+  return {{"max_logit", d.max_logit},
+          {"max_difference", d.max},
+          {"mean_difference", d.mean},
+          {"kl_divergence", d.kl},
+          {"greedy_match", d.greedy_match}};
+}
+
+void print_json(const Verification& v, const StoredFormats& formats, size_t tokens, bool passed) {
+  nlohmann::ordered_json json;
+  json["tokens"] = tokens;
+  json["tensors"] = count_formats(formats);
+  json["against_checkpoint"] = to_json(v.format);
+  json["against_prediction"] = to_json(v.ir);
+  json["passed"] = passed;
+  std::printf("%s\n", json.dump().c_str());
+}
+
+void print_table(const Verification& v, const StoredFormats& formats, size_t tokens) {
+  std::printf("tokens            %zu\n", tokens);
+  const char* label = "tensors";
+  for (const auto& [name, count] : count_formats(formats)) {
+    std::printf("%-18s%lld %s\n", label, static_cast<long long>(count), name.c_str());
+    label = "";
+  }
+  std::printf("\n%-18s%-24s%s\n%-18s%-24s%s\n", "logits against", "weights as published", "weights as stored", "", "(error of the format)",
+              "(error of the IR)");
+  const auto row = [](const char* what, double format, double ir) { std::printf("%-18s%-24.3g%.3g\n", what, format, ir); };
+  row("max |logit|", v.format.max_logit, v.ir.max_logit);
+  row("max difference", v.format.max, v.ir.max);
+  row("mean difference", v.format.mean, v.ir.mean);
+  row("KL divergence", v.format.kl, v.ir.kl);
+  std::printf("%-18s%-24s%s\n", "greedy match", concat(v.format.greedy_match, " of ", tokens).c_str(),
+              concat(v.ir.greedy_match, " of ", tokens).c_str());
+}
+
+/// The comparisons as Markdown for the model card.
+std::string card_text(const Verification& v, size_t tokens) {
+  char row[160];
+  std::string text =
+      concat("`dsv4 verify`, ", tokens, " tokens, logits against a plain forward pass of the checkpoint:\n\n",
+             "| logits against | weights as published (error of the format) | weights as stored (error of the IR) |\n|---|---|---|\n");
+  const auto add = [&](const char* what, double format, double ir) {
+    std::snprintf(row, sizeof row, "| %s | %.3g | %.3g |\n", what, format, ir);
+    text += row;
+  };
+  add("largest logit", v.format.max_logit, v.ir.max_logit);
+  add("largest difference", v.format.max, v.ir.max);
+  add("mean difference", v.format.mean, v.ir.mean);
+  add("KL divergence, nats", v.format.kl, v.ir.kl);
+  return text + concat("| same greedy token | ", v.format.greedy_match, " of ", tokens, " | ", v.ir.greedy_match, " of ", tokens, " |\n");
 }
 
 void run_verify(VerifyArguments& arguments) {
@@ -48,32 +136,23 @@ void run_verify(VerifyArguments& arguments) {
                                       : !arguments.tokens_file.empty() ? read_tokens_file(arguments.tokens_file)
                                                                        : spread_tokens(arguments.length, vocab);
   check_tokens(tokens, vocab, "tokens");
+  const StoredFormats formats = stored_formats(*read_ir(arguments.model), engine.config());
 
   Session session(engine);
   const std::vector<float> actual = session.feed(tokens);
-  const std::vector<float> expected = Reference(checkpoint, {.layers = layers}).logits(tokens);
-  const LogitDifference d = compare_logits(expected, actual, vocab);
-  const bool passed = d.max <= arguments.tolerance * d.max_logit;
+  const Verification v = compare_both(checkpoint, formats, layers, tokens, actual);
+  const bool passed = v.ir.max <= arguments.tolerance * v.ir.max_logit;
   if (arguments.json) {
-    nlohmann::ordered_json json;
-    json["tokens"] = tokens.size();
-    json["max_logit"] = d.max_logit;
-    json["max_difference"] = d.max;
-    json["mean_difference"] = d.mean;
-    json["kl_divergence"] = d.kl;
-    json["greedy_match"] = d.greedy_match;
-    json["passed"] = passed;
-    std::printf("%s\n", json.dump().c_str());
+    print_json(v, formats, tokens.size(), passed);
   } else {
-    std::printf(
-        "tokens            %zu\nmax |logit|       %.4g\nmax difference    %.3g\nmean difference   %.3g\nKL divergence     %.3g\ngreedy "
-        "match      %lld of %zu\n",
-        tokens.size(), d.max_logit, d.max, d.mean, d.kl, static_cast<long long>(d.greedy_match), tokens.size());
+    print_table(v, formats, tokens.size());
   }
   std::fflush(stdout);
+  if (arguments.card) set_card_verification(arguments.model, card_text(v, tokens.size()));
   if (!passed) {
-    fail(arguments.model.string(), ": logits differ from the reference by ", d.max, "; allowed ", arguments.tolerance, " x ", d.max_logit,
-         " (--tolerance); expected for weights in fewer bits than the checkpoint's");
+    fail(arguments.model.string(), ": logits differ by ", v.ir.max,
+         " from those of the reference with the weights that the folder stores; allowed ", arguments.tolerance, " x ", v.ir.max_logit,
+         " (--tolerance)");
   }
 }
 
@@ -90,11 +169,14 @@ void add_verify_command(CLI::App& app) {
       ->capture_default_str()
       ->check(at_least(1));
   command
-      ->add_option("--tolerance", arguments->tolerance, "Largest difference allowed, in units of the largest |logit|; more is exit code 1")
+      ->add_option(
+          "--tolerance", arguments->tolerance,
+          "Largest difference allowed from the reference with the weights as stored, in units of its largest |logit|; more is exit code 1")
       ->capture_default_str();
   command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();
   command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(at_least(0));
   command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->add_flag("--card", arguments->card, "Write the numbers into the folder's README.md too");
   command->callback([arguments] { run_verify(*arguments); });
 }
 

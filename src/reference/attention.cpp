@@ -27,12 +27,12 @@ void quantise_nope_dims(const Config& config, Matrix& rows) {
 }
 
 Keys make_keys(const LayerContext& context, const Matrix& x, const Matrix& qr, const RotaryTable& rope) {
-  const Checkpoint& checkpoint = context.checkpoint;
-  const Config& config = checkpoint.config();
+  const StoredWeights& weights = context.weights;
+  const Config& config = weights.config();
   const std::string prefix = context.prefix + "attn.";
   Keys keys;
-  keys.window = rms_norm(linear(x, read_matrix(checkpoint, prefix + "wkv.weight"), context.threads),
-                         read_vector(checkpoint, prefix + "kv_norm.weight"), config.rms_norm_eps);
+  keys.window = rms_norm(linear(x, weights.matrix(prefix + "wkv.weight"), context.threads), weights.vector(prefix + "kv_norm.weight"),
+                         config.rms_norm_eps);
   for (int64_t t = 0; t < x.rows; ++t) rope.rotate(keys.window.row(t), config.head_dim, t);
   if (context.layer.kind != LayerKind::kSliding) keys.compressed = compressed_entries(context, prefix + "compressor.", x, rope);
   if (context.layer.kind == LayerKind::kCsa) keys.selection = select_entries(context, x, qr, rope);
@@ -45,7 +45,7 @@ Keys make_keys(const LayerContext& context, const Matrix& x, const Matrix& qr, c
 
 /// The rows that the query at position t sees, as float64 (spec 2.6).
 Matrix64 visible_rows(const LayerContext& context, const Keys& keys, int64_t t) {
-  const int64_t window_begin = std::max(int64_t{0}, t - context.checkpoint.config().sliding_window + 1);
+  const int64_t window_begin = std::max(int64_t{0}, t - context.weights.config().sliding_window + 1);
   std::vector<int32_t> every;
   const std::vector<int32_t>* entries = &every;
   if (context.layer.kind == LayerKind::kCsa) {
@@ -86,7 +86,7 @@ void attend(const double* q, const Matrix64& rows, double sink, std::vector<doub
 /// Queries [n, H*hd] of the positions from `first` on are replaced by the attention's outputs, rotated back.
 void attend_block(const LayerContext& context, const Keys& keys, const RotaryTable& rope, const std::vector<float>& sinks, int64_t first,
                   Matrix& queries) {
-  const Config& config = context.checkpoint.config();
+  const Config& config = context.weights.config();
   const int64_t dims = config.head_dim;
   parallel_for(context.threads, queries.rows, [&](int64_t begin, int64_t end) {
     std::vector<double> query(static_cast<size_t>(dims));
@@ -124,8 +124,8 @@ Matrix grouped_projection(const std::vector<Matrix>& wo_a, const Matrix& heads, 
 }
 
 std::vector<Matrix> read_groups(const LayerContext& context) {
-  const Config& config = context.checkpoint.config();
-  const Matrix all = read_matrix(context.checkpoint, context.prefix + "attn.wo_a.weight");
+  const Config& config = context.weights.config();
+  const Matrix all = context.weights.matrix(context.prefix + "attn.wo_a.weight");
   std::vector<Matrix> groups;
   for (int64_t g = 0; g < config.o_groups; ++g) groups.push_back(row_range(all, g * config.o_lora_rank, (g + 1) * config.o_lora_rank));
   return groups;
@@ -134,18 +134,18 @@ std::vector<Matrix> read_groups(const LayerContext& context) {
 }  // namespace
 
 Matrix attention(const LayerContext& context, const Matrix& x, std::vector<std::vector<int32_t>>* index_selection) {
-  const Checkpoint& checkpoint = context.checkpoint;
-  const Config& config = checkpoint.config();
+  const StoredWeights& weights = context.weights;
+  const Config& config = weights.config();
   const std::string prefix = context.prefix + "attn.";
   const RotaryTable rope(config, context.layer.kind, x.rows);
-  const Matrix qr = rms_norm(linear(x, read_matrix(checkpoint, prefix + "wq_a.weight"), context.threads),
-                             read_vector(checkpoint, prefix + "q_norm.weight"), config.rms_norm_eps);
+  const Matrix qr = rms_norm(linear(x, weights.matrix(prefix + "wq_a.weight"), context.threads), weights.vector(prefix + "q_norm.weight"),
+                             config.rms_norm_eps);
   Keys keys = make_keys(context, x, qr, rope);
 
-  const std::vector<float> sinks = read_vector(checkpoint, prefix + "attn_sink");
-  const Matrix wq_b = read_matrix(checkpoint, prefix + "wq_b.weight");
+  const std::vector<float> sinks = weights.vector(prefix + "attn_sink");
+  const Matrix wq_b = weights.matrix(prefix + "wq_b.weight");
   const std::vector<Matrix> wo_a = read_groups(context);
-  const Matrix wo_b = read_matrix(checkpoint, prefix + "wo_b.weight");
+  const Matrix wo_b = weights.matrix(prefix + "wo_b.weight");
   Matrix out(x.rows, config.hidden_size);
   for (int64_t first = 0; first < x.rows; first += kQueryBlock) {
     const int64_t end = std::min(x.rows, first + kQueryBlock);

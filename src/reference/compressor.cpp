@@ -85,28 +85,28 @@ void index_scores(const double* q, const double* head_weights, int64_t heads, co
 }  // namespace
 
 Matrix compressed_entries(const LayerContext& context, const std::string& prefix, const Matrix& x, const RotaryTable& rope) {
-  const Checkpoint& checkpoint = context.checkpoint;
+  const StoredWeights& weights = context.weights;
   const int64_t ratio = context.layer.compress_ratio;
-  const std::vector<float> norm = read_vector(checkpoint, prefix + "norm.weight");
+  const std::vector<float> norm = weights.vector(prefix + "norm.weight");
   const auto width = static_cast<int64_t>(norm.size());
   Matrix entries(x.rows / ratio, width);
   if (entries.rows == 0) return entries;
   const Matrix covered = row_range(x, 0, entries.rows * ratio);
-  const Matrix k = linear(covered, read_matrix(checkpoint, prefix + "wkv.weight"), context.threads);
-  const Matrix z = linear(covered, read_matrix(checkpoint, prefix + "wgate.weight"), context.threads);
-  const Matrix ape = read_matrix(checkpoint, prefix + "ape");
+  const Matrix k = linear(covered, weights.matrix(prefix + "wkv.weight"), context.threads);
+  const Matrix z = linear(covered, weights.matrix(prefix + "wgate.weight"), context.threads);
+  const Matrix ape = weights.matrix(prefix + "ape");
   const bool overlap = context.layer.kind == LayerKind::kCsa;
   parallel_for(context.threads, entries.rows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) pool(pooled_rows(i, ratio, width, overlap), k, z, ape, width, entries.row(i));
   });
-  entries = rms_norm(entries, norm, checkpoint.config().rms_norm_eps);
+  entries = rms_norm(entries, norm, weights.config().rms_norm_eps);
   for (int64_t i = 0; i < entries.rows; ++i) rope.rotate(entries.row(i), width, i * ratio);
   return entries;
 }
 
 std::vector<std::vector<int32_t>> select_entries(const LayerContext& context, const Matrix& x, const Matrix& qr, const RotaryTable& rope) {
-  const Checkpoint& checkpoint = context.checkpoint;
-  const Config& config = checkpoint.config();
+  const StoredWeights& weights = context.weights;
+  const Config& config = weights.config();
   const int64_t ratio = context.layer.compress_ratio;
   const int64_t heads = config.index_n_heads;
   const int64_t dims = config.index_head_dim;
@@ -128,10 +128,10 @@ std::vector<std::vector<int32_t>> select_entries(const LayerContext& context, co
   Matrix64 keys(entries.rows, dims);
   std::copy(entries.values.begin(), entries.values.end(), keys.values.begin());
 
-  Matrix q = linear(row_range(qr, first, x.rows), read_matrix(checkpoint, prefix + "wq_b.weight"), context.threads);
-  Matrix64 weights = linear64(row_range(x, first, x.rows), read_matrix(checkpoint, prefix + "weights_proj.weight"), context.threads);
+  Matrix q = linear(row_range(qr, first, x.rows), weights.matrix(prefix + "wq_b.weight"), context.threads);
+  Matrix64 head_weights = linear64(row_range(x, first, x.rows), weights.matrix(prefix + "weights_proj.weight"), context.threads);
   const double scale = 1.0 / std::sqrt(static_cast<double>(dims) * static_cast<double>(heads));
-  for (double& w : weights.values) w *= scale;
+  for (double& w : head_weights.values) w *= scale;
 
   parallel_for(context.threads, q.rows, [&](int64_t begin, int64_t end) {
     std::vector<double> query(static_cast<size_t>(q.cols));
@@ -145,7 +145,7 @@ std::vector<std::vector<int32_t>> select_entries(const LayerContext& context, co
       }
       std::copy_n(q.row(row), q.cols, query.begin());
       scores.assign(static_cast<size_t>((t + 1) / ratio), 0.0);
-      index_scores(query.data(), weights.row(row), heads, keys, scores);
+      index_scores(query.data(), head_weights.row(row), heads, keys, scores);
       selection[static_cast<size_t>(t)] = best_entries(scores, top);
     }
   });

@@ -5,15 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/checkpoint.h"
 #include "reference/linear_algebra.h"
 #include "reference/rope.h"
+#include "reference/stored_weights.h"
 
 namespace dsv4::reference {
 
 /// One layer's place in the model and how it is computed.
 struct LayerContext {
-  const Checkpoint& checkpoint;
+  const StoredWeights& weights;
   const LayerConfig& layer;
   std::string prefix;  ///< "layers.0."
   bool simulate_cache_quantization;

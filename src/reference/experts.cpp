@@ -39,10 +39,10 @@ void select_experts(const double* scores, const std::vector<float>& bias, int64_
 
 /// The rows of gate.tid2eid that the tokens name.
 std::vector<int32_t> hashed_experts(const LayerContext& context, std::span<const int64_t> tokens) {
-  const Config& config = context.checkpoint.config();
+  const Config& config = context.weights.config();
   const std::string name = context.prefix + "ffn.gate.tid2eid";
-  const std::vector<int64_t> table = context.checkpoint.read_i64(name);
-  context.checkpoint.release(name);
+  const std::vector<int64_t> table = context.weights.checkpoint().read_i64(name);
+  context.weights.release(name);
   const int64_t k = config.num_experts_per_tok;
   std::vector<int32_t> ids;
   ids.reserve(tokens.size() * static_cast<size_t>(k));
@@ -59,15 +59,15 @@ std::vector<int32_t> hashed_experts(const LayerContext& context, std::span<const
 }
 
 Routing route(const LayerContext& context, const Matrix& x, std::span<const int64_t> tokens) {
-  const Config& config = context.checkpoint.config();
+  const Config& config = context.weights.config();
   const int64_t k = config.num_experts_per_tok;
-  Matrix64 scores = linear64(x, read_matrix(context.checkpoint, context.prefix + "ffn.gate.weight"), context.threads);
+  Matrix64 scores = linear64(x, context.weights.matrix(context.prefix + "ffn.gate.weight"), context.threads);
   for (double& s : scores.values) s = router_score(s);
   Routing routing;
   if (context.layer.hash_routed) {
     routing.ids = hashed_experts(context, tokens);
   } else {
-    const std::vector<float> bias = read_vector(context.checkpoint, context.prefix + "ffn.gate.bias");
+    const std::vector<float> bias = context.weights.vector(context.prefix + "ffn.gate.bias");
     routing.ids.resize(static_cast<size_t>(x.rows * k));
     for (int64_t t = 0; t < x.rows; ++t) select_experts(scores.row(t), bias, k, routing.ids.data() + t * k);
   }
@@ -85,9 +85,9 @@ Routing route(const LayerContext& context, const Matrix& x, std::span<const int6
 
 /// w2 (weight_t * SiLU(min(w1 x, limit)) * clamp(w3 x, ±limit)) for every row of x.
 Matrix64 swiglu(const LayerContext& context, const std::string& prefix, const Matrix& x, const std::vector<double>& weights) {
-  const double limit = context.checkpoint.config().swiglu_limit;
-  const Matrix gate = linear(x, read_matrix(context.checkpoint, prefix + "w1.weight"), context.threads);
-  Matrix hidden = linear(x, read_matrix(context.checkpoint, prefix + "w3.weight"), context.threads);
+  const double limit = context.weights.config().swiglu_limit;
+  const Matrix gate = linear(x, context.weights.matrix(prefix + "w1.weight"), context.threads);
+  Matrix hidden = linear(x, context.weights.matrix(prefix + "w3.weight"), context.threads);
   for (int64_t t = 0; t < hidden.rows; ++t) {
     for (int64_t i = 0; i < hidden.cols; ++i) {
       double g = gate.row(t)[i];
@@ -99,13 +99,13 @@ Matrix64 swiglu(const LayerContext& context, const std::string& prefix, const Ma
       hidden.row(t)[i] = static_cast<float>(g * sigmoid(g) * u * weights[static_cast<size_t>(t)]);
     }
   }
-  return linear64(hidden, read_matrix(context.checkpoint, prefix + "w2.weight"), context.threads);
+  return linear64(hidden, context.weights.matrix(prefix + "w2.weight"), context.threads);
 }
 
 }  // namespace
 
 Matrix mixture_of_experts(const LayerContext& context, const Matrix& x, std::span<const int64_t> tokens, std::vector<int32_t>* expert_ids) {
-  const Config& config = context.checkpoint.config();
+  const Config& config = context.weights.config();
   const int64_t k = config.num_experts_per_tok;
   Routing routing = route(context, x, tokens);
 

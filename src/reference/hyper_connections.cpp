@@ -63,12 +63,12 @@ void weighted_sum(const double* weights, const float* streams, int64_t hc, int64
 
 }  // namespace
 
-HyperInput hyper_pre(const Checkpoint& checkpoint, const std::string& site, const Matrix& streams, int threads) {
-  const Config& config = checkpoint.config();
+HyperInput hyper_pre(const StoredWeights& weights, const std::string& site, const Matrix& streams, int threads) {
+  const Config& config = weights.config();
   const int64_t hc = config.hc_mult;
-  const Matrix fn = read_matrix(checkpoint, site + "fn");
-  const std::vector<float> base = read_vector(checkpoint, site + "base");
-  const std::vector<float> scale = read_vector(checkpoint, site + "scale");
+  const Matrix fn = weights.matrix(site + "fn");
+  const std::vector<float> base = weights.vector(site + "base");
+  const std::vector<float> scale = weights.vector(site + "scale");
   const Matrix64 u = mixing_inputs(config, fn, streams, threads);
   HyperInput out = {Matrix(streams.rows, config.hidden_size), Matrix64(streams.rows, hc), Matrix64(streams.rows, hc * hc)};
   parallel_for(threads, streams.rows, [&](int64_t begin, int64_t end) {
@@ -109,12 +109,12 @@ void hyper_post(const HyperInput& site, const Matrix& output, Matrix& streams, i
   });
 }
 
-Matrix hyper_head(const Checkpoint& checkpoint, const Matrix& streams, int threads) {
-  const Config& config = checkpoint.config();
+Matrix hyper_head(const StoredWeights& weights, const Matrix& streams, int threads) {
+  const Config& config = weights.config();
   const int64_t hc = config.hc_mult;
-  const Matrix fn = read_matrix(checkpoint, "hc_head_fn");
-  const std::vector<float> base = read_vector(checkpoint, "hc_head_base");
-  const double scale = read_vector(checkpoint, "hc_head_scale").front();
+  const Matrix fn = weights.matrix("hc_head_fn");
+  const std::vector<float> base = weights.vector("hc_head_base");
+  const double scale = weights.vector("hc_head_scale").front();
   const Matrix64 u = mixing_inputs(config, fn, streams, threads);
   Matrix y(streams.rows, config.hidden_size);
   parallel_for(threads, streams.rows, [&](int64_t begin, int64_t end) {

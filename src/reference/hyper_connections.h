@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "checkpoint/checkpoint.h"
 #include "reference/linear_algebra.h"
+#include "reference/stored_weights.h"
 
 namespace dsv4::reference {
 
@@ -17,12 +17,12 @@ struct HyperInput {
 };
 
 /// `site` is the tensor prefix: "layers.0.hc_attn_".
-HyperInput hyper_pre(const Checkpoint& checkpoint, const std::string& site, const Matrix& streams, int threads);
+HyperInput hyper_pre(const StoredWeights& weights, const std::string& site, const Matrix& streams, int threads);
 
 /// X'_k = post_k * output + Σ_j C_jk X_j, in place.
 void hyper_post(const HyperInput& site, const Matrix& output, Matrix& streams, int threads);
 
 /// The streams joined into one [T, D] after the last block, with the tensors hc_head_*.
-Matrix hyper_head(const Checkpoint& checkpoint, const Matrix& streams, int threads);
+Matrix hyper_head(const StoredWeights& weights, const Matrix& streams, int threads);
 
 }  // namespace dsv4::reference

@@ -127,16 +127,4 @@ Matrix row_range(const Matrix& x, int64_t begin, int64_t end) {
   return y;
 }
 
-Matrix read_matrix(const Checkpoint& checkpoint, const std::string& name) {
-  const Shape shape = checkpoint.shape(name);
-  Matrix m;
-  m.rows = shape.size() < 2 ? 1 : shape[0];
-  m.cols = shape.back();
-  m.values = checkpoint.read(name);
-  checkpoint.release(name);
-  return m;
-}
-
-std::vector<float> read_vector(const Checkpoint& checkpoint, const std::string& name) { return read_matrix(checkpoint, name).values; }
-
 }  // namespace dsv4::reference

@@ -3,10 +3,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <vector>
-
-#include "checkpoint/checkpoint.h"
 
 namespace dsv4::reference {
 
@@ -50,9 +47,5 @@ double sigmoid(double z);
 
 /// Rows [begin, end) as a matrix of their own.
 Matrix row_range(const Matrix& x, int64_t begin, int64_t end);
-
-/// A tensor of the checkpoint as float32, its pages given back. Rank 1 makes one row.
-Matrix read_matrix(const Checkpoint& checkpoint, const std::string& name);
-std::vector<float> read_vector(const Checkpoint& checkpoint, const std::string& name);
 
 }  // namespace dsv4::reference

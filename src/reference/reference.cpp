@@ -8,6 +8,7 @@
 #include "reference/experts.h"
 #include "reference/hyper_connections.h"
 #include "reference/linear_algebra.h"
+#include "reference/stored_weights.h"
 
 namespace dsv4 {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 using reference::HyperInput;
 using reference::LayerContext;
 using reference::Matrix;
-using reference::read_vector;
+using reference::StoredWeights;
 
 constexpr int64_t kHeadRows = 4096;  // rows of head.weight held as float32 at once
 
@@ -29,15 +30,15 @@ void check_tokens(std::span<const int64_t> tokens, int64_t vocab) {
 }
 
 /// Every stream begins as the token's embedding: [T, hc*D].
-Matrix embed(const Checkpoint& checkpoint, std::span<const int64_t> tokens) {
-  const Config& config = checkpoint.config();
+Matrix embed(const StoredWeights& weights, std::span<const int64_t> tokens) {
+  const Config& config = weights.config();
   Matrix streams(static_cast<int64_t>(tokens.size()), config.hc_mult * config.hidden_size);
   for (size_t t = 0; t < tokens.size(); ++t) {
     float* row = streams.row(static_cast<int64_t>(t));
-    checkpoint.read_rows("embed.weight", tokens[t], tokens[t] + 1, row);
+    weights.rows("embed.weight", tokens[t], tokens[t] + 1, row);
     for (int64_t j = 1; j < config.hc_mult; ++j) std::copy_n(row, config.hidden_size, row + j * config.hidden_size);
   }
-  checkpoint.release("embed.weight");
+  weights.release("embed.weight");
   return streams;
 }
 
@@ -48,51 +49,52 @@ struct LayerTrace {
 };
 
 void run_layer(const LayerContext& context, std::span<const int64_t> tokens, Matrix& streams, LayerTrace& trace) {
-  const Checkpoint& checkpoint = context.checkpoint;
-  const double eps = checkpoint.config().rms_norm_eps;
+  const StoredWeights& weights = context.weights;
+  const double eps = weights.config().rms_norm_eps;
   {
-    const HyperInput site = hyper_pre(checkpoint, context.prefix + "hc_attn_", streams, context.threads);
-    const Matrix x = rms_norm(site.y, read_vector(checkpoint, context.prefix + "attn_norm.weight"), eps);
+    const HyperInput site = hyper_pre(weights, context.prefix + "hc_attn_", streams, context.threads);
+    const Matrix x = rms_norm(site.y, weights.vector(context.prefix + "attn_norm.weight"), eps);
     hyper_post(site, attention(context, x, &trace.index_selection), streams, context.threads);
   }
-  const HyperInput site = hyper_pre(checkpoint, context.prefix + "hc_ffn_", streams, context.threads);
-  const Matrix x = rms_norm(site.y, read_vector(checkpoint, context.prefix + "ffn_norm.weight"), eps);
+  const HyperInput site = hyper_pre(weights, context.prefix + "hc_ffn_", streams, context.threads);
+  const Matrix x = rms_norm(site.y, weights.vector(context.prefix + "ffn_norm.weight"), eps);
   hyper_post(site, mixture_of_experts(context, x, tokens, &trace.expert_ids), streams, context.threads);
 }
 
 /// logits [T, V] of the normed hidden states h [T, D].
-std::vector<float> head(const Checkpoint& checkpoint, const Matrix& h, int threads) {
-  const int64_t vocab = checkpoint.config().vocab_size;
+std::vector<float> head(const StoredWeights& weights, const Matrix& h, int threads) {
+  const int64_t vocab = weights.config().vocab_size;
   std::vector<float> logits(static_cast<size_t>(h.rows * vocab));
   for (int64_t begin = 0; begin < vocab; begin += kHeadRows) {
     const int64_t end = std::min(vocab, begin + kHeadRows);
     Matrix w(end - begin, h.cols);
-    checkpoint.read_rows("head.weight", begin, end, w.values.data());
+    weights.rows("head.weight", begin, end, w.values.data());
     const Matrix part = linear(h, w, threads);
     for (int64_t t = 0; t < h.rows; ++t) std::copy_n(part.row(t), part.cols, logits.begin() + t * vocab + begin);
   }
-  checkpoint.release("head.weight");
+  weights.release("head.weight");
   return logits;
 }
 
 }  // namespace
 
-Reference::Reference(const Checkpoint& checkpoint, ReferenceOptions options) : checkpoint_(checkpoint), options_(options) {
+Reference::Reference(const Checkpoint& checkpoint, ReferenceOptions options) : checkpoint_(checkpoint), options_(std::move(options)) {
   const int64_t layers = checkpoint.config().num_hidden_layers;
-  if (options.layers < -1 || options.layers > layers) {
-    fail("reference: ", options.layers, " layers asked for, expected 0..", layers, " or -1 for all");
+  if (options_.layers < -1 || options_.layers > layers) {
+    fail("reference: ", options_.layers, " layers asked for, expected 0..", layers, " or -1 for all");
   }
-  if (options.layers == -1) options_.layers = layers;
-  if (options.threads < 0) fail("reference: ", options.threads, " threads asked for, expected 0 (all cores) or more");
+  if (options_.layers == -1) options_.layers = layers;
+  if (options_.threads < 0) fail("reference: ", options_.threads, " threads asked for, expected 0 (all cores) or more");
 }
 
 std::vector<float> Reference::logits(std::span<const int64_t> tokens, ReferenceTrace* trace) const {
   const Config& config = checkpoint_.config();
   check_tokens(tokens, config.vocab_size);
   if (trace != nullptr) *trace = {};
-  Matrix streams = embed(checkpoint_, tokens);
+  const StoredWeights weights(checkpoint_, options_.formats);
+  Matrix streams = embed(weights, tokens);
   for (int64_t l = 0; l < options_.layers; ++l) {
-    const LayerContext context = {checkpoint_, config.layers[static_cast<size_t>(l)], concat("layers.", l, "."),
+    const LayerContext context = {weights, config.layers[static_cast<size_t>(l)], concat("layers.", l, "."),
                                   options_.simulate_cache_quantization, options_.threads};
     LayerTrace layer;
     run_layer(context, tokens, streams, layer);
@@ -102,8 +104,8 @@ std::vector<float> Reference::logits(std::span<const int64_t> tokens, ReferenceT
       trace->index_selection.push_back(std::move(layer.index_selection));
     }
   }
-  const Matrix joined = hyper_head(checkpoint_, streams, options_.threads);
-  return head(checkpoint_, rms_norm(joined, read_vector(checkpoint_, "norm.weight"), config.rms_norm_eps), options_.threads);
+  const Matrix joined = hyper_head(weights, streams, options_.threads);
+  return head(weights, rms_norm(joined, weights.vector("norm.weight"), config.rms_norm_eps), options_.threads);
 }
 
 std::vector<int64_t> Reference::greedy(std::span<const int64_t> tokens, int64_t n) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/stored_format.h"
 
 namespace dsv4 {
 
@@ -13,6 +14,7 @@ struct ReferenceOptions {
   bool simulate_cache_quantization = false;  ///< spec 2.9 (ii): FP8 window/compressed kv, FP4 indexer q and keys after Hadamard
   int64_t layers = -1;                       ///< only the first N layers; -1: all
   int threads = 0;                           ///< 0: all cores
+  StoredFormats formats = {};                ///< weights as a model keeps them; empty: exactly as published
 };
 
 /// Intermediate results, filled when a trace is passed. L layers, T tokens.

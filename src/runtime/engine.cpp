@@ -17,18 +17,6 @@ namespace op = ov::opset15;
 
 namespace {
 
-std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
-  const fs::path xml = folder / "openvino_model.xml", bin = folder / "openvino_model.bin";
-  for (const fs::path& file : {xml, bin}) {
-    if (!fs::is_regular_file(file)) fail(file.string(), ": not found; expected a folder that `dsv4 convert` wrote");
-  }
-  try {
-    return ov::Core().read_model(xml, bin);
-  } catch (const ov::Exception& e) {
-    fail(xml.string(), ": OpenVINO cannot read it: ", first_line(e.what()));
-  }
-}
-
 std::set<std::string> input_names(const ov::Model& model) {
   std::set<std::string> names;
   for (const auto& input : model.inputs()) {
@@ -65,6 +53,15 @@ int64_t fixed_length(const ov::Model& model, const fs::path& folder) {
   return shape[1].get_length();
 }
 
+bool supports(ov::Core& core, const std::string& device, const std::string& property) {
+  try {
+    const auto supported = core.get_property(device, ov::supported_properties);
+    return std::find(supported.begin(), supported.end(), property) != supported.end();
+  } catch (const ov::Exception&) {  // no such device: compile_model says so better
+    return false;
+  }
+}
+
 // The head on the last position only: Gather in front of the last MatMul, whose input is [B,S,D].
 void keep_last_position(ov::Model& model) {
   const auto result = model.get_results().front();
@@ -77,6 +74,18 @@ void keep_last_position(ov::Model& model) {
 }
 
 }  // namespace
+
+std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
+  const fs::path xml = folder / "openvino_model.xml", bin = folder / "openvino_model.bin";
+  for (const fs::path& file : {xml, bin}) {
+    if (!fs::is_regular_file(file)) fail(file.string(), ": not found; expected a folder that `dsv4 convert` wrote");
+  }
+  try {
+    return ov::Core().read_model(xml, bin);
+  } catch (const ov::Exception& e) {
+    fail(xml.string(), ": OpenVINO cannot read it: ", first_line(e.what()));
+  }
+}
 
 std::string first_line(const std::string& text) {
   // OpenVINO's messages begin with the place in its source; the reason follows on later lines.
@@ -98,10 +107,14 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) : options_(
   if (options.device == "CPU") check_expansion(*model, available_memory(), folder.string());
   if (!options.all_logits) keep_last_position(*model);
 
+  ov::Core core;
   ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
+  // Else the CPU rounds the inputs of every product with 4- and 8-bit weights to 8 bits, in groups of 32 (docs/formats.md). Not every device has it.
+  const auto activation_groups = ov::hint::dynamic_quantization_group_size(0);
+  if (supports(core, options.device, activation_groups.first)) properties.insert(activation_groups);
   if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
   try {
-    compiled_ = ov::Core().compile_model(model, options.device, properties);
+    compiled_ = core.compile_model(model, options.device, properties);
   } catch (const ov::Exception& e) {
     fail("OpenVINO cannot compile ", folder.string(), " for the device ", options.device, ": ", first_line(e.what()));
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "checkpoint/config.h"
+#include "openvino/core/model.hpp"
 #include "openvino/runtime/compiled_model.hpp"
 
 namespace dsv4 {
@@ -19,7 +20,11 @@ struct EngineOptions {
 /// What an OpenVINO exception says, on one line.
 std::string first_line(const std::string& text);
 
-/// Reads and compiles once; sessions share it. The portable program is run in float32 whatever the CPU prefers, so that results are the same everywhere.
+/// The IR of a folder that `dsv4 convert` wrote, constants mapped, not compiled. Error when a file is missing or is no IR.
+std::shared_ptr<ov::Model> read_ir(const std::filesystem::path& folder);
+
+/// Reads and compiles once; sessions share it. The portable program is run in float32 whatever the CPU prefers, and
+/// activations are never rounded to integers, so that results are the same everywhere.
 class Engine {
  public:
   /// `folder` is what `dsv4 convert` wrote. Error when files are missing or are not a dsv4 model.

@@ -6,7 +6,7 @@ import pytest
 import goldens
 import program
 
-COMMANDS = ["synth", "inspect", "convert", "verify", "run"]
+COMMANDS = ["synth", "inspect", "convert", "verify", "run", "perplexity"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

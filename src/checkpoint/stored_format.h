@@ -1,0 +1,33 @@
+// How a converted model keeps a weight: its element type and the inputs that share a scale.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace dsv4 {
+
+enum class StoredType {
+  kF32,
+  kF16,
+  kU8,      ///< 256 levels with a zero point, float16 scale
+  kI8,      ///< -128..127, float16 scale of either sign
+  kU4,      ///< 16 levels with a zero point, float16 scale
+  kI4,      ///< -8..7, float16 scale of either sign
+  kF4E2M1,  ///< the checkpoint's own FP4 codes and E8M0 scales: nothing is rounded
+};
+
+struct StoredFormat {
+  StoredType type = StoredType::kF32;
+  int64_t group_size = -1;  ///< integer types: inputs of a row that share a scale; -1: the whole row
+
+  bool operator==(const StoredFormat&) const = default;
+};
+
+/// By checkpoint tensor name (DeepSeek's). A tensor that is not listed is kept exactly.
+using StoredFormats = std::map<std::string, StoredFormat>;
+
+/// "f16", "u8" (a scale a row), "u4 in groups of 32".
+std::string stored_format_name(const StoredFormat& format);
+
+}  // namespace dsv4

@@ -1,0 +1,74 @@
+// dsv4 perplexity: how well a model folder predicts a text of token ids.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/option_checks.h"
+#include "cli/token_arguments.h"
+#include "dsv4/error.h"
+#include "runtime/likelihood.h"
+#include "runtime/session.h"
+
+namespace dsv4 {
+
+namespace {
+
+struct PerplexityArguments {
+  std::filesystem::path model, tokens_file;
+  EngineOptions engine;
+  LikelihoodOptions likelihood;
+  bool json = false;
+};
+
+void run_perplexity(PerplexityArguments& arguments) {
+  const std::vector<int64_t> tokens = read_tokens_file(arguments.tokens_file);
+  check_tokens(tokens, read_config(arguments.model).vocab_size, arguments.tokens_file.string());
+  arguments.engine.all_logits = true;
+  const Engine engine(arguments.model, arguments.engine);
+  if (arguments.likelihood.context == 0) arguments.likelihood.context = engine.static_length();
+  if (!engine.stateful() && arguments.likelihood.context == 0) {
+    throw UsageError("--context: needed with a prefill-only model, which runs each window in one piece");
+  }
+  const Likelihood result = likelihood(engine, tokens, arguments.likelihood);
+  if (arguments.json) {
+    nlohmann::ordered_json json;
+    json["tokens"] = result.predicted;
+    json["windows"] = result.windows;
+    json["negative_log_likelihood"] = result.negative_log;
+    json["nll_per_token"] = result.per_token();
+    json["perplexity"] = result.perplexity();
+    std::cout << json.dump() << '\n';
+    return;
+  }
+  std::printf("tokens          %lld in %lld window%s\nnats            %.4f\nnats a token    %.6f\nperplexity      %.4f\n",
+              static_cast<long long>(result.predicted), static_cast<long long>(result.windows), result.windows == 1 ? "" : "s",
+              result.negative_log, result.per_token(), result.perplexity());
+}
+
+}  // namespace
+
+void add_perplexity_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("perplexity", "How well a model folder predicts a text of token ids");
+  const auto arguments = std::make_shared<PerplexityArguments>();
+  command->add_option("model", arguments->model, "Model folder that `dsv4 convert` wrote")->required();
+  command
+      ->add_option("--tokens-file", arguments->tokens_file,
+                   "Token ids in a file, separated by commas or white space, or a JSON array; all but the first are predicted")
+      ->required();
+  command
+      ->add_option("--context", arguments->likelihood.context,
+                   "Feed windows of this many tokens, each from an empty state; 0: all tokens as one sequence, its state kept, or what "
+                   "--static-shape fixed")
+      ->capture_default_str()
+      ->check(at_least(0));
+  command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();
+  command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(at_least(0));
+  command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->callback([arguments] { run_perplexity(*arguments); });
+}
+
+}  // namespace dsv4

@@ -1,0 +1,125 @@
+// Rounding of weights by definition, group by group: what a converted model computes with, without any of its graph.
+#include "reference/stored_weights.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "checkpoint/numbers.h"
+#include "dsv4/error.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr float kSmallestScale = 0x1p-23f;  // scales below are replaced by it
+
+/// NNCF's rule against division by almost nothing.
+float usable(float scale) { return std::fabs(scale) < kSmallestScale ? kSmallestScale : scale; }
+
+/// Half to even, in the default rounding mode.
+float round_half_even(float x) { return std::nearbyint(x); }
+
+float through_f16(const std::string& name, float x) {
+  const float rounded = f16_to_f32(f32_to_f16(x));
+  if (!std::isfinite(rounded)) fail(name, ": ", x, " does not fit float16 (largest 65504); keep this tensor in f32");
+  return rounded;
+}
+
+/// Levels 0..levels-1 over a range that always holds zero; the zero point is one of the levels.
+void round_asymmetric(const std::string& name, int levels, std::span<float> group) {
+  float least = 0.0f, largest = 0.0f;
+  for (const float w : group) {
+    least = std::min(least, w);
+    largest = std::max(largest, w);
+  }
+  const float top = static_cast<float>(levels - 1);
+  const float scale = usable((largest - least) / top);
+  const float zero_point = std::clamp(-round_half_even(least / scale), 0.0f, top);
+  const float stored_scale = through_f16(name, scale);
+  for (float& w : group) {
+    const float q = std::clamp(round_half_even(w / scale + zero_point), 0.0f, top);
+    w = (q - zero_point) * stored_scale;
+  }
+}
+
+/// Levels -half..half-1. The side that reaches further takes the end -half, so that a scale is negative where that side is the positive one.
+void round_symmetric(const std::string& name, int levels, std::span<float> group) {
+  const float half = static_cast<float>(levels / 2);
+  const auto [least, largest] = std::minmax_element(group.begin(), group.end());
+  const float reach = std::fabs(*least);
+  const float scale = usable((reach >= *largest ? reach : -*largest) / half);
+  const float stored_scale = through_f16(name, scale);
+  for (float& w : group) {
+    const float q = std::clamp(round_half_even(w / scale), -half, half - 1.0f);
+    w = q * stored_scale;
+  }
+}
+
+int64_t group_length(const std::string& name, const StoredFormat& format, int64_t columns) {
+  if (format.group_size == -1) return columns;
+  if (format.group_size < 1 || columns % format.group_size != 0) {
+    fail(name, ": ", stored_format_name(format), ", but its rows have ", columns, " values, expected a multiple of the group size");
+  }
+  return format.group_size;
+}
+
+}  // namespace
+
+void round_as_stored(const std::string& name, const StoredFormat& format, int64_t columns, std::span<float> values) {
+  const auto each_group = [&](auto round, int levels) {
+    const auto length = static_cast<size_t>(group_length(name, format, columns));
+    for (size_t begin = 0; begin < values.size(); begin += length) round(name, levels, values.subspan(begin, length));
+  };
+  switch (format.type) {
+    case StoredType::kF32:
+    case StoredType::kF4E2M1:
+      return;
+    case StoredType::kF16:
+      for (float& w : values) w = through_f16(name, w);
+      return;
+    case StoredType::kU8:
+      return each_group(round_asymmetric, 256);
+    case StoredType::kU4:
+      return each_group(round_asymmetric, 16);
+    case StoredType::kI8:
+      return each_group(round_symmetric, 256);
+    case StoredType::kI4:
+      return each_group(round_symmetric, 16);
+  }
+  fail(name, ": unknown stored type ", static_cast<int>(format.type));
+}
+
+StoredWeights::StoredWeights(const Checkpoint& checkpoint, const StoredFormats& formats) : checkpoint_(checkpoint), formats_(formats) {
+  for (const auto& [name, format] : formats) {
+    group_length(name, format, checkpoint.shape(name).back());
+    if (format.type == StoredType::kF4E2M1 && checkpoint.encoding(name) != Encoding::kFp4) {
+      fail(name,
+           ": f4e2m1 is for what the checkpoint publishes in FP4, and this tensor is not; the model was made from another checkpoint");
+    }
+  }
+}
+
+void StoredWeights::round(const std::string& name, int64_t columns, std::span<float> values) const {
+  const auto found = formats_.find(name);
+  if (found != formats_.end()) round_as_stored(name, found->second, columns, values);
+}
+
+Matrix StoredWeights::matrix(const std::string& name) const {
+  const Shape shape = checkpoint_.shape(name);
+  Matrix m;
+  m.rows = shape.size() < 2 ? 1 : shape[0];
+  m.cols = shape.back();
+  m.values = checkpoint_.read(name);
+  checkpoint_.release(name);
+  round(name, m.cols, m.values);
+  return m;
+}
+
+std::vector<float> StoredWeights::vector(const std::string& name) const { return matrix(name).values; }
+
+void StoredWeights::rows(const std::string& name, int64_t begin, int64_t end, float* out) const {
+  checkpoint_.read_rows(name, begin, end, out);
+  const int64_t columns = checkpoint_.shape(name).back();
+  round(name, columns, {out, static_cast<size_t>((end - begin) * columns)});
+}
+
+}  // namespace dsv4::reference

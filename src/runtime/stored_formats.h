@@ -1,0 +1,17 @@
+// How a model folder keeps each weight, read from the constants of its IR.
+#pragma once
+
+#include "checkpoint/config.h"
+#include "checkpoint/stored_format.h"
+#include "openvino/core/model.hpp"
+
+namespace dsv4 {
+
+/// The format of every weight of the first config.num_hidden_layers layers, by checkpoint tensor name; expert stacks are listed expert by expert.
+/// A weight X is the constant of that name (a stack: X without the expert, `w1w3` for gate and up; row groups: X/rows.N), with X/scale and
+/// X/zero_point beside integers, in NNCF's layout: [out, in] with a scale a row, [out, groups, group] with one a group; stacks have the
+/// expert in front, and `--experts gather` declares 4-bit stacks as bytes [E, bytes].
+/// Error for a weight that is not there or is kept in another way, because nothing could be said about its values.
+StoredFormats stored_formats(const ov::Model& model, const Config& config);
+
+}  // namespace dsv4
