@@ -59,6 +59,7 @@ test-full: openvino venv
 	@tools/run-tests.py --full
 
 demo: build
+	@tools/test-venv.sh tests
 	@tools/demo.sh
 
 bench: build

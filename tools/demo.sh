@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The demonstration: the toy and the mini model converted to fp32 and fp16, compared with the plain reference, and run. `make demo` builds first.
+# The demonstration: the toy and the mini model in every format, compared with the plain reference, run, and put side by side. `make demo` builds first.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 cd "$(dirname "$0")/.."
 
 dsv4=build/release/dsv4
 demo=build/demo
+formats=(fp32 fp16 int8 int4 mxfp4)
 if [ ! -x "$dsv4" ]; then
   echo "demo: $dsv4 is not built; run: make demo" >&2
   exit 1
@@ -18,64 +19,75 @@ field() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(
 
 processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)
 machine="${processor:-$(uname -m)}, $(nproc) threads, OpenVINO 2026.4.1"
-table=$(printf '%-5s %-4s  %10s  %14s  %14s  %12s  %8s' model form 'bin, bytes' 'max difference' 'mean difference' 'greedy match' 'tokens/s')
+row='%-5s %-5s  %10s  %11s  %11s  %12s  %11s  %10s  %8s\n'
+# shellcheck disable=SC2059
+table=$(printf "$row" model form 'bin, bytes' 'max diff.' 'mean diff.' 'greedy match' 'IR error' perplexity 'tokens/s')
 
-# try_model NAME CHECKPOINT FORMAT PROMPT VERIFY_TOKENS [TEXT]: the prompt as ids, or as text in its place; converts, verifies, runs; adds a line to the table.
-try_model() {
-  local name=$1 checkpoint=$2 format=$3 prompt=$4 verify_tokens=$5 text=${6:-}
-  local prompt_options=(--tokens "$prompt")
-  if [ -n "$text" ]; then prompt_options=(-p "$text"); fi
-  local model=$demo/$name-$format
-  echo
-  echo "== $name, $format: convert, verify against the reference, run"
-  "$dsv4" convert -m "$checkpoint" "$model" --weight-format "$format"
-  "$dsv4" verify "$checkpoint" "$model" --tokens "$verify_tokens" --json > "$model.verify.json"
-  "$dsv4" run "$model" "${prompt_options[@]}" -n 48 --ignore-eos --json > "$model.run.json"
-  local tokens match line
-  tokens=$(field "$model.run.json" '",".join(map(str, d["tokens"]))')
-  match=$(field "$model.verify.json" 'str(d["greedy_match"]) + " of " + str(d["tokens"])')
-  if [ -z "$text" ]; then
-    echo "prompt:  $prompt"
-    echo "greedy:  $tokens"
-  else
-    echo "prompt:  $(tr '\n' ' ' <<<"$text")"
-    echo "greedy:  $(field "$model.run.json" 'd["text"]' | tr '\n' ' ')"
-    if [ "$tokens" = "$(field tests/data/goldens/mini/tokens.json '",".join(map(str, d["greedy"]["p1"]["greedy"]))')" ]; then
-      echo "         the same 48 tokens as transformers 5.23.0 gives in float32"
-    else
-      echo "         not the same 48 tokens as transformers 5.23.0 gives in float32"
-    fi
-  fi
-  line=$(printf '%-5s %-4s  %10d  %14.2e  %14.2e  %12s  %8.1f' "$name" "$format" "$(stat -c %s "$model/openvino_model.bin")" \
-    "$(field "$model.verify.json" 'd["max_difference"]')" "$(field "$model.verify.json" 'd["mean_difference"]')" "$match" \
-    "$(field "$model.run.json" 'd["decode_tokens_per_second"]')")
-  table+=$'\n'$line
+# convert_and_verify NAME CHECKPOINT FORMAT TOKENS: the folder $demo/NAME-FORMAT and the comparison beside it.
+convert_and_verify() {
+  local model=$demo/$1-$3
+  local group=()
+  if [ "$3" = int4 ]; then group=(--group-size 32); fi  # rows of models this small are no multiple of 128
+  "$dsv4" convert -m "$2" "$model" --weight-format "$3" "${group[@]}"
+  "$dsv4" verify "$2" "$model" --tokens "$4" --card --json > "$model.verify.json"
+}
+
+# add_row NAME FORMAT PERPLEXITY
+add_row() {
+  local model=$demo/$1-$2
+  # shellcheck disable=SC2059
+  table+=$'\n'$(printf "$row" "$1" "$2" "$(stat -c %s "$model/openvino_model.bin")" \
+    "$(field "$model.verify.json" '"%.2e" % d["against_checkpoint"]["max_difference"]')" \
+    "$(field "$model.verify.json" '"%.2e" % d["against_checkpoint"]["mean_difference"]')" \
+    "$(field "$model.verify.json" '"%d of %d" % (d["against_checkpoint"]["greedy_match"], d["tokens"])')" \
+    "$(field "$model.verify.json" '"%.2e" % d["against_prediction"]["max_difference"]')" "$3" \
+    "$(field "$model.run.json" '"%.1f" % d["decode_tokens_per_second"]')")
 }
 
 echo "== toy: a checkpoint with random weights in DeepSeek's published format (its output means nothing)"
-"$dsv4" synth toy "$demo/toy"
+"$dsv4" synth toy "$demo/toy" --seed 0
 "$dsv4" inspect "$demo/toy"
 vocabulary=$(field "$demo/toy/config.json" 'd["vocab_size"]')
 toy_tokens=$(python3 -c 'import sys; print(",".join(str((37 * i * i + 11 * i + 5) % int(sys.argv[1])) for i in range(200)))' "$vocabulary")
-for format in fp32 fp16; do
-  try_model toy "$demo/toy" "$format" "$(cut -d, -f1-8 <<<"$toy_tokens")" "$toy_tokens"
+for format in "${formats[@]}"; do
+  echo
+  echo "== toy, $format: convert, verify against the reference, run"
+  convert_and_verify toy "$demo/toy" "$format" "$toy_tokens"
+  "$dsv4" run "$demo/toy-$format" --tokens "$(cut -d, -f1-8 <<<"$toy_tokens")" -n 48 --ignore-eos --json > "$demo/toy-$format.run.json"
+  echo "greedy: $(field "$demo/toy-$format.run.json" '",".join(map(str, d["tokens"]))')"
+  add_row toy "$format" ''
 done
 
 echo
 echo "== mini: a really trained, very small model (3.4 M parameters, King James Bible text; models/mini/README.md)"
 "$dsv4" inspect models/mini
-text=$(field tests/data/goldens/mini/tokens.json 'd["greedy"]["p1"]["text"]')
-held_out=$(field tests/data/goldens/mini/tokens.json '",".join(map(str, d["tokens"][:200]))')
-for format in fp32 fp16; do
-  try_model mini models/mini "$format" '' "$held_out" "$text"
+goldens=tests/data/goldens/mini/tokens.json
+text=$(field "$goldens" 'd["greedy"]["p1"]["text"]')
+held_out=$(field "$goldens" '",".join(map(str, d["tokens"][:200]))')
+field "$goldens" '" ".join(map(str, d["tokens"]))' > "$demo/held-out.txt"
+echo "prompt: $(tr '\n' ' ' <<<"$text")"
+for format in "${formats[@]}"; do
+  echo
+  echo "== mini, $format: convert, verify against the reference, continue the prompt"
+  convert_and_verify mini models/mini "$format" "$held_out"
+  "$dsv4" run "$demo/mini-$format" -p "$text" -n 48 --ignore-eos --json > "$demo/mini-$format.run.json"
+  "$dsv4" perplexity "$demo/mini-$format" --tokens-file "$demo/held-out.txt" --json > "$demo/mini-$format.perplexity.json"
+  echo "greedy: $(field "$demo/mini-$format.run.json" 'd["text"]' | tr '\n' ' ')"
+  if [ "$(field "$demo/mini-$format.run.json" 'd["tokens"]')" = "$(field "$goldens" 'd["greedy"]["p1"]["greedy"]')" ]; then
+    echo "        the same 48 tokens as transformers 5.23.0 gives in float32"
+  fi
+  add_row mini "$format" "$(field "$demo/mini-$format.perplexity.json" '"%.3f" % d["perplexity"]')"
 done
 
 cat <<END
 
-toy: random weights, 200 tokens made by a formula. mini: really trained, 3.4 M parameters, the first 200 held-out tokens.
-Differences are between logits and the plain reference forward in float32; greedy match: positions where the most likely token is the same.
-tokens/s: greedy decoding of 48 tokens, one sequence, after the prompt. Models this small say nothing about the speed of a large one.
+toy: random weights, 200 tokens made by a formula. mini: really trained, 3.4 M parameters, the first 200 held-out tokens; perplexity over all held-out tokens of the golden.
+max and mean diff., greedy match: logits against a plain float32 forward of the checkpoint as published: what the format costs. IR error: the largest
+difference from the same forward with the weights as they are stored: what OpenVINO's graph adds. Random weights suffer most: where a router picks another
+expert, all logits move. tokens/s: greedy decoding of 48 tokens, one sequence; models this small say nothing about the speed of a large one.
 Machine: $machine
 
 $table
+
 END
+build/venv/bin/python tools/demo_table.py "$demo" toy
