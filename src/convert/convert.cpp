@@ -43,8 +43,8 @@ void check_published_fp4(const Checkpoint& checkpoint, const StoragePlan& plan) 
     if (weight.form.kind != StoredForm::Kind::kMxfp4) continue;
     for (const WeightPart& part : weight.unit.parts) {
       if (checkpoint.encoding(part.tensor) == Encoding::kFp4) continue;
-      throw Error(concat("--weight-format mxfp4 keeps the experts' published FP4, but ", part.tensor, " is published in ",
-                         encoding_name(checkpoint.encoding(part.tensor)), "; choose int4 or int8"));
+      fail("--weight-format mxfp4 keeps the experts' published FP4, but ", part.tensor, " is published in ",
+           encoding_name(checkpoint.encoding(part.tensor)), "; choose int4 or int8");
     }
   }
 }
@@ -165,10 +165,7 @@ nlohmann::ordered_json identity(const Conversion& c, const CompressionOptions& c
 
 /// Before the weights, so that a tokenizer that cannot be converted is known at once.
 std::optional<TokenizerModels> tokenizer_models(const ConvertOptions& options, const Config& config) {
-  if (!options.tokenizer) return std::nullopt;
-  std::optional<TokenizerModels> models = make_tokenizer_models(options.checkpoint, config.vocab_size);
-  if (!models && options.notice) options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
-  return models;
+  return options.tokenizer ? make_tokenizer_models(options.checkpoint, config.vocab_size) : std::nullopt;
 }
 
 // Blocks that an earlier run reserved count as free.
@@ -233,7 +230,11 @@ ConvertReport convert(const ConvertOptions& options) {
   for (const auto& file : conversion.checkpoint.files()) file->check_unchanged();
   write_text(folder.path() / "openvino_model.xml", conversion.ir.xml);
   write_folder_files(options, conversion.checkpoint, conversion.config, folder.path());
-  if (tokenizer) tokenizer->write(folder.path());
+  if (tokenizer) {
+    tokenizer->write(folder.path());
+  } else if (options.tokenizer && options.notice) {
+    options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
+  }
   write_model_card(options, conversion.checkpoint, conversion.config, report, folder.path());
   folder.finish();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -72,7 +72,8 @@ PartialFolder::PartialFolder(const fs::path& final_path, const Json& identity, c
   if (there && !fs::exists(partial_ / kLock) && !fs::is_empty(partial_)) {
     fail(partial_.string(), " is not a conversion that was interrupted; remove it or choose another output");
   }
-  fs::create_directories(partial_);
+  fs::create_directories(partial_, error);
+  if (error) fail("cannot create ", partial_.string(), ": ", error.message());
   lock_ = ::open((partial_ / kLock).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
   if (lock_ < 0) fail("cannot create ", (partial_ / kLock).string(), ": ", std::strerror(errno));
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
