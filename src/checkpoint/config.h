@@ -32,40 +32,40 @@ struct LayerConfig {
 
 /// Symbols of spec/deepseek-v4.md in the comments.
 struct Config {
-  int64_t vocab_size = 0;            // V
-  int64_t hidden_size = 0;           // D
-  int64_t num_hidden_layers = 0;     // L
-  int64_t num_attention_heads = 0;   // H
-  int64_t head_dim = 0;              // hd
-  int64_t qk_rope_head_dim = 0;      // rd, even, <= head_dim and <= index_head_dim
-  int64_t q_lora_rank = 0;           // R
-  int64_t o_groups = 0;              // G, divides H
-  int64_t o_lora_rank = 0;           // r
-  int64_t sliding_window = 0;        // W
+  int64_t vocab_size = 0;           // V
+  int64_t hidden_size = 0;          // D
+  int64_t num_hidden_layers = 0;    // L
+  int64_t num_attention_heads = 0;  // H
+  int64_t head_dim = 0;             // hd
+  int64_t qk_rope_head_dim = 0;     // rd, even, <= head_dim and <= index_head_dim
+  int64_t q_lora_rank = 0;          // R
+  int64_t o_groups = 0;             // G, divides H
+  int64_t o_lora_rank = 0;          // r
+  int64_t sliding_window = 0;       // W
   int64_t index_n_heads = 0;
   int64_t index_head_dim = 0;
   int64_t index_topk = 0;
   double rope_theta = 10000.0;
   double compress_rope_theta = 160000.0;
-  std::optional<YarnScaling> yarn;   // only layers with m != 0
+  std::optional<YarnScaling> yarn;  // only layers with m != 0
   int64_t max_position_embeddings = 0;
-  int64_t n_routed_experts = 0;      // E
-  int64_t num_experts_per_tok = 0;   // K
+  int64_t n_routed_experts = 0;     // E
+  int64_t num_experts_per_tok = 0;  // K
   int64_t n_shared_experts = 1;
-  int64_t moe_intermediate_size = 0; // I
+  int64_t moe_intermediate_size = 0;  // I
   double routed_scaling_factor = 1.0;
-  double swiglu_limit = 0.0;         // 0: no clamp
-  int64_t hc_mult = 4;               // hc
+  double swiglu_limit = 0.0;  // 0: no clamp
+  int64_t hc_mult = 4;        // hc
   int64_t hc_sinkhorn_iters = 20;
   double hc_eps = 1e-6;
   double rms_norm_eps = 1e-6;
   int64_t num_nextn_predict_layers = 0;
   int64_t bos_token_id = 0;
   std::vector<int64_t> eos_token_ids = {1};
-  int64_t fp8_block_rows = 128;      // weight_block_size of the FP8 scales
+  int64_t fp8_block_rows = 128;  // weight_block_size of the FP8 scales
   int64_t fp8_block_cols = 128;
-  std::string expert_dtype;          ///< "fp4", "fp8", ... as stated; empty when absent (then the tensors decide)
-  std::vector<LayerConfig> layers;   ///< num_hidden_layers entries
+  std::string expert_dtype;             ///< "fp4", "fp8", ... as stated; empty when absent (then the tensors decide)
+  std::vector<LayerConfig> layers;      ///< num_hidden_layers entries
   std::vector<LayerConfig> mtp_layers;  ///< num_nextn_predict_layers entries (ratio 0 in every release)
 
   int64_t hc_mix() const { return (2 + hc_mult) * hc_mult; }  ///< outputs of hc_*_fn: 24

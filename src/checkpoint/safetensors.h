@@ -60,6 +60,9 @@ class SafetensorsFile {
   /// Throws Error when the file on disk is no longer the one that was opened: written to, truncated or made longer.
   void check_unchanged() const;
 
+  /// Tells the kernel to begin reading the pages of this range (of a `bytes` span or part of one): they will be needed soon.
+  void prefetch(std::span<const std::byte> range) const;
+
   /// Tells the kernel that the pages of this range (of a `bytes` span or part of one) are no longer needed: RSS falls, the data stay valid.
   void release(std::span<const std::byte> range) const;
   /// The same of the whole file: also the pages that tensors share, and those that the kernel mapped around the ones that were read.

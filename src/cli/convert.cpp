@@ -66,7 +66,7 @@ void print_report(const std::string& what, const ConvertReport& report) {
               megabytes(report.bin_bytes).c_str(), megabytes(report.xml_bytes).c_str());
 }
 
-/// A line for each form, then memory and time.
+/// A line for each form, then memory and time. Memory: buffers and source pages, and 13 bytes for each of the .xml (docs/benchmarks.md).
 void print_plan(const CompressionOptions& compression, const ConvertReport& report) {
   print_report(concat("plan, ", describe(compression)), report);
   std::printf("  %-9s  %-26s  %8s  %14s  %14s\n", "published", "stored", "tensors", "read", "written");
@@ -74,7 +74,7 @@ void print_plan(const CompressionOptions& compression, const ConvertReport& repo
     std::printf("  %-9s  %-26s  %8llu  %14s  %14s\n", form.published.c_str(), form.stored.c_str(),
                 static_cast<unsigned long long>(form.tensors), megabytes(form.bytes_read).c_str(), megabytes(form.bytes_written).c_str());
   }
-  std::printf("  memory: about %.0f MB, whatever the size of the weights\n", 100.0 + 3.0 * static_cast<double>(report.xml_bytes) / 1e6);
+  std::printf("  memory: about %.0f MB, whatever the size of the weights\n", 100.0 + 13.0 * static_cast<double>(report.xml_bytes) / 1e6);
   std::printf("  time: about %s to read and convert, %.2f GB/s of checkpoint (measured on a sample); writing %s is not in it\n",
               clock_text(report.seconds).c_str(), static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,
               megabytes(report.bin_bytes).c_str());

@@ -37,6 +37,8 @@ BinFile::~BinFile() {
 }
 
 void BinFile::write_at(uint64_t offset, const void* data, size_t bytes) {
+  // The kernel lets one thread at a time write to a file, and the others spin meanwhile; here they sleep, and leave the core to one that computes.
+  const std::lock_guard lock(writing_);
   const char* p = static_cast<const char*>(data);
   while (bytes > 0) {
     const ssize_t n = ::pwrite(fd_, p, bytes, static_cast<off_t>(offset));

@@ -49,7 +49,7 @@ class BinFile final : public PieceSink {
 
   std::filesystem::path path_;
   int fd_ = -1;
-  std::mutex shared_bytes_;
+  std::mutex writing_, shared_bytes_;
 };
 
 }  // namespace dsv4

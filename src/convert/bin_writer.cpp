@@ -1,6 +1,7 @@
 // Filling openvino_model.bin.
 #include "convert/bin_writer.h"
 
+#include <algorithm>
 #include <mutex>
 
 #include "convert/piece_queue.h"
@@ -9,9 +10,18 @@ namespace dsv4 {
 
 namespace {
 
+constexpr uint64_t kAheadBytes = 8 << 20;     // of the same tensor, read while a piece is converted
 constexpr uint64_t kReleaseBytes = 64 << 20;  // of source between two releases of its pages
 
 bool passes_multiple(uint64_t before, uint64_t after, uint64_t of) { return before / of != after / of; }
+
+/// Begins to read what comes after the piece in its tensor: threads that hop through a mapped file defeat the kernel's own read-ahead.
+void read_ahead(const Checkpoint& checkpoint, const Piece& piece) {
+  const TensorView& view = checkpoint.stored(piece.part->tensor);
+  const uint64_t row_bytes = source_bytes(checkpoint, piece) / static_cast<uint64_t>(piece.rows());
+  const uint64_t end = static_cast<uint64_t>(piece.row_end) * row_bytes;
+  view.file->prefetch(view.bytes.subspan(end, std::min(kAheadBytes, view.bytes.size() - end)));
+}
 
 }  // namespace
 
@@ -24,7 +34,7 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
   uint64_t total = 0;
   for (const PlannedWeight& weight : plan.weights) total += weight.bytes();
   std::atomic<uint64_t> read = 0, written = queue.skipped_bytes();
-  std::mutex reporting;  // progress and records come from one thread at a time
+  std::mutex reporting, recording;  // one thread at a time; the others do not wait for it: flushing a gigabyte takes a while
   const auto stopped = [&] { return options.stop && *options.stop; };
   const auto record = [&] {
     if (!options.record) return;
@@ -37,6 +47,7 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
   try {
     for_each_piece(queue, stopped, [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
       const Piece& piece = numbered.piece;
+      read_ahead(checkpoint, piece);
       convert_piece(checkpoint, piece, buffers, file);
       // All pages of the source at once, now and then: what other threads are reading is mapped again at their next touch.
       const uint64_t source = source_bytes(checkpoint, piece), read_before = read.fetch_add(source);
@@ -44,11 +55,12 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
         for (const auto& shard : checkpoint.files()) shard->release();
       }
       const uint64_t bytes = written_bytes(piece), before = written.fetch_add(bytes);
-      const bool recording = passes_multiple(before, before + bytes, options.record_bytes);
-      if (!recording && !options.progress) return;
-      const std::lock_guard lock(reporting);
-      if (recording) record();
-      if (options.progress) options.progress(written, total);
+      if (passes_multiple(before, before + bytes, options.record_bytes)) {
+        if (const std::unique_lock lock(recording, std::try_to_lock); lock) record();
+      }
+      if (options.progress) {
+        if (const std::unique_lock lock(reporting, std::try_to_lock); lock) options.progress(written, total);
+      }
     });
   } catch (const WriteError&) {
     record();
@@ -56,6 +68,7 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
   }
   if (stopped() && queue.finished() > 0) record();
   if (stopped()) throw Interrupted("interrupted");
+  if (options.progress) options.progress(total, total);
   file.close();
 }
 

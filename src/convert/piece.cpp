@@ -2,6 +2,7 @@
 #include "convert/piece.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -17,11 +18,12 @@ using Kind = StoredForm::Kind;
 
 constexpr float kMaxF16 = 65504.0f;
 
-// Error for values beyond `limit`. All are compared first, which vectorises; the culprit is looked for only if there is one.
+// Error for values beyond `limit`. The largest magnitude of all is found first, as integers, which vectorises (those of infinity and NaN are the
+// largest); the culprit is looked for only if there is one.
 void check_values(const Piece& piece, const std::vector<float>& values, float limit) {
-  bool fits = true;
-  for (const float value : values) fits &= std::fabs(value) <= limit;
-  if (fits) return;
+  uint32_t largest = 0;
+  for (const float value : values) largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7FFFFFFFu);
+  if (largest <= std::bit_cast<uint32_t>(limit)) return;
   const float culprit = *std::find_if(values.begin(), values.end(), [&](float value) { return !(std::fabs(value) <= limit); });
   const std::string& tensor = piece.part->tensor;
   if (!std::isfinite(culprit)) fail("tensor ", tensor, " holds ", culprit, ", which is no weight; the checkpoint is damaged");

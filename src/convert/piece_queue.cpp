@@ -13,6 +13,7 @@ namespace dsv4 {
 
 namespace {
 
+constexpr unsigned kThreadsPerCore = 2;      // while one waits for the disk, the other computes
 constexpr int64_t kPieceElements = 1 << 18;  // 1 MB of float32: stays in a core's cache between decoding, quantising and packing
 
 }  // namespace
@@ -87,7 +88,7 @@ void for_each_piece(PieceQueue& queue, const std::function<bool()>& stop,
     }
   };
   std::vector<std::thread> threads;
-  for (unsigned i = 1; i < std::max(1u, std::thread::hardware_concurrency()); ++i) threads.emplace_back(run);
+  for (unsigned i = 1; i < kThreadsPerCore * std::max(1u, std::thread::hardware_concurrency()); ++i) threads.emplace_back(run);
   run();
   for (std::thread& thread : threads) thread.join();
   if (error) std::rethrow_exception(error);

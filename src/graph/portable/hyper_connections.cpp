@@ -41,7 +41,7 @@ Value PortableVocabulary::hyper_connect_mix(const Value& streams, const std::str
   const Value flat = reshape(streams, {-1, width});  // [T,hc,D] -> [T,hc*D]
   const Value normed = nodes::rms_norm(flat, f32(std::vector<float>(static_cast<size_t>(width), 1.0f), {width}), config_.rms_norm_eps);
   const Value u = keep_f32(matmul(normed, weights_.matrix(site + "_fn"), false, true));  // [T,hc*D] -> [T,outputs of the site]
-  const Value scale = gather(weights_.exact(site + "_scale"), i32(scale_index), 0);     // constant: one factor an output
+  const Value scale = gather(weights_.exact(site + "_scale"), i32(scale_index), 0);      // constant: one factor an output
   return keep_f32(add(keep_f32(mul(u, scale)), weights_.exact(site + "_base")));
 }
 
