@@ -34,7 +34,7 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
   uint64_t total = 0;
   for (const PlannedWeight& weight : plan.weights) total += weight.bytes();
   std::atomic<uint64_t> read = 0, written = queue.skipped_bytes();
-  std::mutex reporting, recording;  // one thread at a time; the others do not wait for it: flushing a gigabyte takes a while
+  std::mutex reporting, recording;  // two, so that nobody waits for a flush but who would flush next
   const auto stopped = [&] { return options.stop && *options.stop; };
   const auto record = [&] {
     if (!options.record) return;
@@ -49,6 +49,7 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
       const Piece& piece = numbered.piece;
       read_ahead(checkpoint, piece);
       convert_piece(checkpoint, piece, buffers, file);
+      queue.finish(numbered.number);  // before a record, so that it counts
       // All pages of the source at once, now and then: what other threads are reading is mapped again at their next touch.
       const uint64_t source = source_bytes(checkpoint, piece), read_before = read.fetch_add(source);
       if (passes_multiple(read_before, read_before + source, kReleaseBytes)) {
@@ -56,10 +57,12 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
       }
       const uint64_t bytes = written_bytes(piece), before = written.fetch_add(bytes);
       if (passes_multiple(before, before + bytes, options.record_bytes)) {
-        if (const std::unique_lock lock(recording, std::try_to_lock); lock) record();
+        const std::lock_guard lock(recording);
+        record();
       }
       if (options.progress) {
-        if (const std::unique_lock lock(reporting, std::try_to_lock); lock) options.progress(written, total);
+        const std::lock_guard lock(reporting);
+        options.progress(written, total);
       }
     });
   } catch (const WriteError&) {
@@ -68,7 +71,6 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
   }
   if (stopped() && queue.finished() > 0) record();
   if (stopped()) throw Interrupted("interrupted");
-  if (options.progress) options.progress(total, total);
   file.close();
 }
 

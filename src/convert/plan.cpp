@@ -73,8 +73,8 @@ const PlannedWeight& StoragePlan::at(const std::string& name) const {
 
 StoragePlan plan_storage(std::vector<WeightUnit> units, const std::vector<StoredForm>& forms) {
   StoragePlan plan;
-  const auto place = [&](ov::element::Type type, ov::Shape shape, uint64_t alignment) {
-    PlannedConstant constant{type, std::move(shape), align_up(plan.bytes, alignment), 0};
+  const auto place = [&](ov::element::Type type, const ov::Shape& shape, uint64_t alignment) {
+    PlannedConstant constant{type, shape, align_up(plan.bytes, alignment), 0};
     constant.bytes = (ov::shape_size(constant.shape) * type.bitwidth() + 7) / 8;
     plan.bytes = constant.offset + constant.bytes;
     return constant;

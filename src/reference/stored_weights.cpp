@@ -43,7 +43,7 @@ void round_asymmetric(const std::string& name, int levels, std::span<float> grou
 
 /// Levels -half..half-1. The side that reaches further takes the end -half, so that a scale is negative where that side is the positive one.
 void round_symmetric(const std::string& name, int levels, std::span<float> group) {
-  const float half = static_cast<float>(levels / 2);
+  const float half = 0.5f * static_cast<float>(levels);
   const auto [least, largest] = std::minmax_element(group.begin(), group.end());
   const float reach = std::fabs(*least);
   const float scale = usable((reach >= *largest ? reach : -*largest) / half);

@@ -69,7 +69,7 @@ std::vector<double> rope_frequencies(const Config& config, bool compressed) {
 }
 
 Sequence::Sequence(const Config& config, const Value& input_ids, const Value& position_ids) : config_(config) {
-  if (const ov::PartialShape fixed = input_ids.get_partial_shape(); fixed.is_static()) {
+  if (const ov::PartialShape& fixed = input_ids.get_partial_shape(); fixed.is_static()) {
     batch_ = i32(static_cast<int32_t>(fixed[0].get_length()));
     length_ = i32(static_cast<int32_t>(fixed[1].get_length()));
   } else {
