@@ -67,6 +67,7 @@ Conversion prepare(const ConvertOptions& options) {
   }
   Config config = checkpoint.config();
   if (options.layers >= 0) config = first_layers(config, options.layers);
+  check_static_shape(options, config);
   std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
   if (options.compression.format == WeightFormat::kInt4 && options.compression.ratio < 1.0 && options.notice) {
     options.notice("--ratio: reading all weights once to find the least sensitive ones");
@@ -76,7 +77,6 @@ Conversion prepare(const ConvertOptions& options) {
   StoragePlan plan = plan_storage(std::move(units), forms);
   check_published_fp4(checkpoint, plan);
 
-  check_static_shape(options, config);
   PlaceholderWeights weights(plan);
   const PortableOptions form = {.stateful = options.stateful, .experts = options.experts, .static_shape = options.static_shape};
   const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, form);
