@@ -1,0 +1,60 @@
+// The state of one sequence: one block of memory for all layers, written in place by the Attention ops (spec 3.1).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace dsv4::ops {
+
+/// How window rows, compressed entries and index keys are kept. Compressor tails are float32 always.
+enum class CacheType : int64_t { kF32 = 0, kBF16 = 1 };
+
+struct CacheLayer {
+  int64_t ratio = 0;     ///< m; 0: window only
+  bool overlap = false;  ///< with an indexer
+};
+
+struct CacheShape {
+  std::vector<CacheLayer> layers;
+  int64_t window = 0;          ///< W
+  int64_t head_dim = 0;        ///< hd
+  int64_t index_head_dim = 0;  ///< of layers with overlap
+  int64_t capacity = 0;        ///< positions that the lists have room for
+  CacheType type = CacheType::kBF16;
+};
+
+/// Where everything lies. Memory that is never touched costs nothing when it comes from the kernel as zero pages: lists are written from their beginning.
+class CacheLayout {
+ public:
+  explicit CacheLayout(const CacheShape& shape);
+
+  int64_t bytes() const { return bytes_; }
+  /// Writes the header (shape and offsets), which the ops find their layer by. Nothing else need be set: an op at position 0 reads no row.
+  void write_header(std::byte* cache) const;
+  /// Byte ranges [begin, end) that hold the state after `tokens` tokens, header excluded; what a snapshot copies.
+  struct Range {
+    int64_t begin = 0, end = 0;
+  };
+  std::vector<Range> used(int64_t tokens) const;
+  /// Bytes that one more token reads at this position, all layers: window, entries or top-k, index keys. For `bench`.
+  int64_t read_bytes(int64_t position, int64_t index_topk) const;
+
+  struct Layer {
+    int64_t window = 0;      ///< offset of [W,hd], row of position p at p mod W
+    int64_t entries = 0;     ///< offset of [capacity/m, hd]
+    int64_t index_keys = 0;  ///< offset of [capacity/m, index_hd]
+    int64_t tail = 0;        ///< offset of the main compressor's raw rows, f32
+    int64_t index_tail = 0;  ///< offset of the indexer compressor's raw rows, f32
+  };
+  const Layer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
+  const CacheShape& shape() const { return shape_; }
+
+ private:
+  CacheShape shape_;
+  std::vector<Layer> layers_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace dsv4::ops

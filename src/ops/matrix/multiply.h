@@ -1,0 +1,54 @@
+// Products of activations with packed weights: y[t,r] = sum_k w[r,k] x[t,k], for one token (a GEMV) or many (tiles), several matrices at once.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ops/matrix/packed_matrix.h"
+#include "ops/support/scratch.h"
+
+namespace dsv4::ops {
+
+/// How activations enter products with compressed weights.
+enum class ActivationMode {
+  kF32,   ///< exactly
+  kInt8,  ///< rounded to 8 bits, symmetric, a scale for every 32 of them
+};
+
+constexpr int64_t kActivationBlock = 32;
+
+/// Inputs of products: rows of float32, and the same rounded if the mode asks for it. A view: memory belongs to the caller and to the Scratch.
+struct Activations {
+  const float* values = nullptr;  ///< [rows of the buffer, stride]
+  int64_t tokens = 0;
+  int64_t cols = 0;
+  int64_t stride = 0;            ///< floats from one row to the next
+  const int32_t* row = nullptr;  ///< [tokens] row of each token in the buffer and in what is below; null: token t is row t
+  // Null with kF32. Blocks are kActivationBlock columns, the last one filled up with zeros.
+  const int8_t* codes = nullptr;  ///< [rows, blocks*kActivationBlock], in -127..127
+  const float* scales = nullptr;  ///< [rows, blocks]: largest |x| / 127
+  const float* sums = nullptr;    ///< [rows, blocks]: scale * sum of the codes
+
+  int64_t blocks() const { return (cols + kActivationBlock - 1) / kActivationBlock; }
+};
+
+/// x [tokens, cols] with rows `stride` floats apart; rounds them when the mode is kInt8 (code = nearest even of x / scale), in memory of `scratch`.
+Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationMode mode, Scratch& scratch);
+
+/// One matrix times some tokens. y[t * y_stride + r]; products of one call write different places.
+struct Product {
+  PackedMatrix matrix;  ///< plain: count is 1
+  Activations x;
+  float* y = nullptr;
+  int64_t y_stride = 0;
+};
+
+/// All products in one parallel region, divided by bytes and arithmetic over the threads of the caller's arena. Compressed matrices use x's codes where it has
+/// them and the groups are whole blocks; otherwise, and for float matrices, the products are in float32. The result of a token does not depend on the
+/// number of threads; it may depend on the number of tokens by float32 rounding alone.
+void multiply(std::span<const Product> products, Scratch& scratch);
+
+/// One product.
+void multiply(const PackedMatrix& matrix, const Activations& x, float* y, int64_t y_stride, Scratch& scratch);
+
+}  // namespace dsv4::ops

@@ -1,0 +1,38 @@
+// Loops over the threads of the arena that the op is called in: OpenVINO's own, so that there is no second thread pool.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+
+#include "openvino/core/parallel.hpp"
+
+namespace dsv4::ops {
+
+/// f(begin, end) for pieces of [0, n), at most `grain` long each, handed out as threads become free: on a shared machine equal shares do not end together.
+/// Runs on the calling thread alone when there is one piece. An exception of f reaches the caller.
+template <class F>
+void parallel_pieces(int64_t n, int64_t grain, const F& f) {
+  if (n <= 0) return;
+  grain = std::max<int64_t>(grain, 1);
+  const int64_t pieces = (n + grain - 1) / grain;
+  const int threads = static_cast<int>(std::min<int64_t>(pieces, parallel_get_max_threads()));
+  if (threads <= 1) {
+    f(int64_t{0}, n);
+    return;
+  }
+  std::atomic<int64_t> next{0};
+  std::atomic<bool> failed{false};
+  std::exception_ptr error;
+  ov::parallel_nt(threads, [&](int, int) {
+    try {
+      for (int64_t piece; !failed && (piece = next++) < pieces;) f(piece * grain, std::min(n, (piece + 1) * grain));
+    } catch (...) {
+      if (!failed.exchange(true)) error = std::current_exception();
+    }
+  });
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace dsv4::ops
