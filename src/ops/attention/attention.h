@@ -27,7 +27,7 @@ struct AttentionAttributes {
   bool quantize_cache = false;  ///< round what is cached as the model was trained (spec 2.9 ii)
 };
 
-/// Inputs: x f32 [T,D], normalised; position i64 [1], tokens before this call; cache u8 [bytes], written in place (attention/cache.h; ov::Exception when its
+/// Inputs: x f32 [T,D], normalised; position i32 [1], tokens before this call; cache u8 [bytes], written in place (attention/cache.h; ov::Exception when its
 /// header does not fit the attributes or position + T exceeds its capacity); frequencies f32 [rope_dim/2] of RoPE; weights: wq_a [R,D], q_norm [R],
 /// wq_b [H*hd,R], wkv [hd,D], kv_norm [hd], attn_sink [H], wo_a: G x [r, H*hd/G], wo_b [D,G*r]; with a compressor its wkv [c*hd,D], wgate [c*hd,D], ape [m,c*hd],
 /// norm [hd], c = 2 with overlap, else 1; with overlap the indexer's wq_b [Hi*hi,R], weights_proj [Hi,D], and its compressor's wkv, wgate [2hi,D], ape

@@ -8,7 +8,7 @@
 
 namespace dsv4::ops {
 
-/// Inputs: ids i64 [T], in [0,V) (ov::Exception otherwise); the table [V,D]. Output: f32 [T,hc,D].
+/// Inputs: ids i32 [T], in [0,V) (ov::Exception otherwise); the table [V,D]. Output: f32 [T,hc,D].
 class Embed final : public ov::op::Op {
  public:
   OPENVINO_OP("Embed", "dsv4")

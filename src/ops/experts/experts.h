@@ -18,7 +18,7 @@ struct ExpertsAttributes {
   bool prefetch = false;  ///< ask the kernel for the selected experts' pages (weights in a mapped file)
 };
 
-/// Inputs: x f32 [T,D]; ids i64 [T], the tokens; selection: tid2eid i32 [V,K] if hash_routed, else the bias f32 [E]; weights: gate [E,D], the stack of gate and
+/// Inputs: x f32 [T,D]; ids i32 [T], the tokens; selection: tid2eid i32 [V,K] if hash_routed, else the bias f32 [E]; weights: gate [E,D], the stack of gate and
 /// up rows [E,2I,D], the stack of down [E,D,I], shared w1 [I,D], w3 [I,D], w2 [D,I]. Output: f32 [T,D]. Equal scores: the lower expert. ov::Exception for an
 /// id outside the table or an expert outside [0,E) in it.
 class Experts final : public ov::op::Op {

@@ -2,7 +2,6 @@
 #include "ops/matrix/packed_matrix.h"
 
 #include <cstring>
-#include <vector>
 
 #include "checkpoint/numbers.h"
 #include "dsv4/error.h"
@@ -24,8 +23,6 @@ WeightType weight_type(ov::element::Type type, const std::string& what) {
   fail(what, ": weights of type ", type.get_type_name(), "; expected f32, f16, bf16, u8, i8, u4, i4 or f4e2m1");
 }
 
-bool is_four_bits(WeightType type) { return type == WeightType::kU4 || type == WeightType::kI4 || type == WeightType::kF4E2M1; }
-
 int64_t bytes_of(WeightType type, int64_t values) {
   switch (type) {
     case WeightType::kF32:
@@ -41,7 +38,7 @@ int64_t bytes_of(WeightType type, int64_t values) {
   }
 }
 
-int64_t scale_bytes(WeightType type) { return type == WeightType::kF4E2M1 ? 1 : 2; }
+int64_t bytes_of_scale(WeightType type) { return type == WeightType::kF4E2M1 ? 1 : 2; }
 
 template <class T>
 T load(const std::byte* from) {
@@ -57,11 +54,17 @@ int nibble(const std::byte* from, int64_t index) {
 
 }  // namespace
 
+bool is_four_bits(WeightType type) { return type == WeightType::kU4 || type == WeightType::kI4 || type == WeightType::kF4E2M1; }
+
 int64_t PackedMatrix::row_bytes() const { return bytes_of(type, cols); }
+
+int64_t PackedMatrix::scale_bytes() const { return count * rows * groups() * bytes_of_scale(type); }
+
+int64_t PackedMatrix::zero_point_bytes() const { return bytes_of(type, count * rows * groups()); }
 
 int64_t PackedMatrix::bytes() const {
   const int64_t scaled = rows * groups();
-  return rows * row_bytes() + scaled * scale_bytes(type) + (zero_points ? bytes_of(type, scaled) : 0);
+  return rows * row_bytes() + scaled * bytes_of_scale(type) + (zero_points ? bytes_of(type, scaled) : 0);
 }
 
 PackedMatrix PackedMatrix::at(int64_t index) const {
@@ -69,7 +72,7 @@ PackedMatrix PackedMatrix::at(int64_t index) const {
   view.count = 1;
   const int64_t skipped = index * rows;
   view.codes += skipped * row_bytes();
-  if (scales) view.scales += skipped * groups() * scale_bytes(type);
+  if (scales) view.scales += skipped * groups() * bytes_of_scale(type);
   view.first_zero_point += skipped * groups();
   return view;
 }
@@ -119,21 +122,6 @@ PackedMatrix describe_matrix(std::span<const ov::element::Type> types, std::span
   m.cols = shape.size() == leading + 3 ? static_cast<int64_t>(shape[leading + 1]) * last : last;
   if (m.count < 1 || m.rows < 1 || m.cols < 1) fail(what, ": weights of shape ", text(shape), " are empty");
   if (is_four_bits(m.type) && m.cols % 2 != 0) fail(what, ": 4-bit rows of ", m.cols, " values; expected an even number");
-  return m;
-}
-
-PackedMatrix view_matrix(std::span<const ov::Tensor> tensors, MatrixForm form, const std::string& what) {
-  std::vector<ov::element::Type> types;
-  std::vector<ov::Shape> shapes;
-  for (const ov::Tensor& tensor : tensors) {
-    types.push_back(tensor.get_element_type());
-    shapes.push_back(tensor.get_shape());
-  }
-  PackedMatrix m = describe_matrix(types, shapes, form, what);
-  const auto memory = [&](size_t i) { return i < tensors.size() ? static_cast<const std::byte*>(tensors[i].data()) : nullptr; };
-  m.codes = memory(0);
-  m.scales = memory(1);
-  m.zero_points = memory(2);
   return m;
 }
 

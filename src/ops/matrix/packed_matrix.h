@@ -8,7 +8,6 @@
 
 #include "openvino/core/shape.hpp"
 #include "openvino/core/type/element_type.hpp"
-#include "openvino/runtime/tensor.hpp"
 
 namespace dsv4::ops {
 
@@ -22,6 +21,9 @@ enum class WeightType {
   kI4,      ///< code * scale, packed like u4
   kF4E2M1,  ///< value of the FP4 code * 2^(scale byte - 127), packed like u4
 };
+
+/// Two codes a byte.
+bool is_four_bits(WeightType type);
 
 /// A stack of `count` matrices [rows, cols], one after another; a plain matrix is a stack of one. Rows follow each other without padding. All pointers
 /// are unaligned. Scales are float16, of kF4E2M1 E8M0 bytes; zero points have the type of the codes.
@@ -38,6 +40,10 @@ struct PackedMatrix {
 
   int64_t groups() const { return group == 0 ? 0 : cols / group; }
   int64_t row_bytes() const;  ///< of codes
+  // Of the whole stack:
+  int64_t code_bytes() const { return count * rows * row_bytes(); }
+  int64_t scale_bytes() const;
+  int64_t zero_point_bytes() const;  ///< if it has zero points
   /// What a product with one of the matrices reads: codes, scales and zero points.
   int64_t bytes() const;
   /// Matrix `index` of the stack.
@@ -54,9 +60,6 @@ enum class MatrixForm { kPlain, kStack };
 /// and for 4-bit rows that do not fill whole bytes.
 PackedMatrix describe_matrix(std::span<const ov::element::Type> types, std::span<const ov::Shape> shapes, MatrixForm form,
                              const std::string& what);
-
-/// The same over the tensors' own memory.
-PackedMatrix view_matrix(std::span<const ov::Tensor> tensors, MatrixForm form, const std::string& what);
 
 /// Row `row` of a plain matrix as float32, `out` [cols]: (code - zero point) * float32(scale), the arithmetic of every product.
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out);

@@ -1,63 +1,94 @@
-// Weights off an op's inputs.
+// Weights to and from an op's inputs.
 #include "ops/support/op_inputs.h"
 
 #include <algorithm>
 
 #include "dsv4/error.h"
+#include "openvino/op/constant.hpp"
 
 namespace dsv4::ops {
 
 namespace {
 
-MatrixForm form_of(size_t weight, std::span<const size_t> stacks) {
-  return std::find(stacks.begin(), stacks.end(), weight) == stacks.end() ? MatrixForm::kPlain : MatrixForm::kStack;
+constexpr size_t kFields = 6;  // inputs, type, count, rows, cols, group
+
+// Without memory. Sizes may be hostile: every product below fits into int64_t once this has passed.
+PackedMatrix described(const ov::Node* node, std::span<const int64_t> fields, bool may_be_stack) {
+  const int64_t inputs = fields[0], type = fields[1], count = fields[2], rows = fields[3], cols = fields[4], group = fields[5];
+  constexpr int64_t kMost = int64_t{1} << 40;
+  NODE_VALIDATION_CHECK(node, inputs >= 1 && inputs <= 3 && type >= 0 && type <= static_cast<int64_t>(WeightType::kF4E2M1), "a weight of ",
+                        inputs, " inputs and type ", type);
+  NODE_VALIDATION_CHECK(node,
+                        count >= 1 && rows >= 1 && cols >= 1 && count <= kMost && rows <= kMost / count && cols <= kMost / (count * rows),
+                        "a weight of ", count, " x ", rows, " x ", cols, " values");
+  NODE_VALIDATION_CHECK(node, count == 1 || may_be_stack, "a stack of ", count, " matrices; expected one");
+  const PackedMatrix m{static_cast<WeightType>(type), count, rows, cols, group};
+  const bool compressed = m.type != WeightType::kF32 && m.type != WeightType::kF16 && m.type != WeightType::kBF16;
+  NODE_VALIDATION_CHECK(node, compressed == (inputs > 1) && compressed == (group != 0), "a weight of type ", type, " with ", inputs,
+                        " inputs and groups of ", group);
+  NODE_VALIDATION_CHECK(node, inputs < 3 || m.type == WeightType::kU8 || m.type == WeightType::kU4, "zero points of symmetric weights");
+  NODE_VALIDATION_CHECK(node, group == 0 || (group > 0 && cols % group == 0), "rows of ", cols, " values in groups of ", group);
+  NODE_VALIDATION_CHECK(node, !is_four_bits(m.type) || cols % 2 == 0, "4-bit rows of ", cols, " values; expected an even number");
+  return m;
 }
 
 }  // namespace
 
-void WeightInputs::add(const ov::OutputVector& weight) {
-  nodes.insert(nodes.end(), weight.begin(), weight.end());
-  parts.push_back(static_cast<int64_t>(weight.size()));
+void WeightInputs::add(const ov::OutputVector& weight, MatrixForm form) {
+  std::vector<ov::element::Type> types;
+  std::vector<ov::Shape> shapes;
+  for (const auto& node : weight) {
+    types.push_back(node.get_element_type());
+    shapes.push_back(node.get_shape());
+  }
+  const std::string name = weight.at(0).get_node()->get_friendly_name();
+  const PackedMatrix m = describe_matrix(types, shapes, form, name);
+  for (const auto& node : weight) {
+    const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node.get_node_shared_ptr());
+    if (!constant) fail(name, ": a weight of the CPU program has to be a constant");
+    const ov::Shape bytes = {constant->get_byte_size()};
+    const auto view = std::make_shared<ov::op::v0::Constant>(ov::element::u8, bytes, constant->get_data_ptr(), constant);
+    view->set_friendly_name(constant->get_friendly_name());
+    nodes.push_back(view);
+  }
+  parts.insert(parts.end(), {static_cast<int64_t>(weight.size()), static_cast<int64_t>(m.type), m.count, m.rows, m.cols, m.group});
 }
 
 std::vector<PackedMatrix> describe_weights(const ov::Node* node, size_t first, const std::vector<int64_t>& parts,
                                            std::span<const size_t> stacks) {
-  int64_t total = 0;
-  for (const int64_t n : parts) {
-    NODE_VALIDATION_CHECK(node, n >= 1 && n <= 3, "a weight of ", n, " inputs; expected 1 to 3");
-    total += n;
-  }
-  NODE_VALIDATION_CHECK(node, static_cast<int64_t>(node->get_input_size()) == static_cast<int64_t>(first) + total, "expected ",
-                        static_cast<int64_t>(first) + total, " inputs, found ", node->get_input_size());
+  NODE_VALIDATION_CHECK(node, parts.size() % kFields == 0, "parts has ", parts.size(), " numbers; expected ", kFields, " a weight");
   std::vector<PackedMatrix> weights;
   size_t input = first;
-  for (const int64_t n : parts) {
-    std::vector<ov::element::Type> types;
-    std::vector<ov::Shape> shapes;
-    for (int64_t i = 0; i < n; ++i, ++input) {
-      NODE_VALIDATION_CHECK(node, node->get_input_partial_shape(input).is_static(), "input ", input,
-                            " is a weight; expected a static shape");
-      types.push_back(node->get_input_element_type(input));
-      shapes.push_back(node->get_input_shape(input));
-    }
-    try {
-      weights.push_back(
-          describe_matrix(types, shapes, form_of(weights.size(), stacks), "input " + std::to_string(input - static_cast<size_t>(n))));
-    } catch (const Error& e) {
-      NODE_VALIDATION_CHECK(node, false, e.what());
+  for (size_t i = 0; i < parts.size(); i += kFields) {
+    const std::span fields = std::span(parts).subspan(i, kFields);
+    weights.push_back(described(node, fields, std::find(stacks.begin(), stacks.end(), i / kFields) != stacks.end()));
+    const PackedMatrix& m = weights.back();
+    const int64_t inputs = fields[0];
+    const int64_t expected[] = {m.code_bytes(), m.scale_bytes(), m.zero_point_bytes()};
+    for (int64_t j = 0; j < inputs; ++j, ++input) {
+      NODE_VALIDATION_CHECK(node, input < node->get_input_size(), "input ", input, " is missing");
+      const ov::PartialShape bytes{expected[j]};
+      NODE_VALIDATION_CHECK(node, node->get_input_element_type(input) == ov::element::u8 && node->get_input_partial_shape(input) == bytes,
+                            "input ", input, " is ", node->get_input_element_type(input), " ", node->get_input_partial_shape(input),
+                            "; expected u8 ", bytes);
     }
   }
+  NODE_VALIDATION_CHECK(node, node->get_input_size() == input, "expected ", input, " inputs, found ", node->get_input_size());
   return weights;
 }
 
-std::vector<PackedMatrix> view_weights(const ov::TensorVector& inputs, size_t first, const std::vector<int64_t>& parts,
-                                       std::span<const size_t> stacks) {
+std::vector<PackedMatrix> view_weights(const ov::TensorVector& inputs, size_t first, const std::vector<int64_t>& parts) {
   std::vector<PackedMatrix> weights;
-  weights.reserve(parts.size());
+  weights.reserve(parts.size() / kFields);
+  const auto memory = [&](size_t i) { return static_cast<const std::byte*>(inputs[i].data()); };
   size_t input = first;
-  for (const int64_t n : parts) {
-    weights.push_back(view_matrix(std::span(inputs).subspan(input, static_cast<size_t>(n)), form_of(weights.size(), stacks), "weight"));
-    input += static_cast<size_t>(n);
+  for (size_t i = 0; i < parts.size(); i += kFields) {
+    PackedMatrix m{static_cast<WeightType>(parts[i + 1]), parts[i + 2], parts[i + 3], parts[i + 4], parts[i + 5]};
+    m.codes = memory(input);
+    if (parts[i] > 1) m.scales = memory(input + 1);
+    if (parts[i] > 2) m.zero_points = memory(input + 2);
+    weights.push_back(m);
+    input += static_cast<size_t>(parts[i]);
   }
   return weights;
 }

@@ -1,9 +1,11 @@
-// The weights among an op's inputs: each is 1 to 3 inputs (codes, scales, zero points), and the attribute `parts` says how many.
+// The weights among an op's inputs: bytes, 1 to 3 inputs a weight (codes, scales, zero points), and the attribute `parts` that says what they are.
+//
+// Bytes, because the CPU plugin turns f16 constants into f32, u4 into u8 and i4 into i8 (copies of the model), whatever op takes them; u8 ones reach
+// evaluate() at the address where read_model mapped them. For the same reason token ids and positions are i32: it makes i64 inputs i32.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "openvino/op/op.hpp"
@@ -13,20 +15,21 @@ namespace dsv4::ops {
 
 /// Weights as the graph hands them to an op: the nodes of each matrix or exact tensor, in the op's order.
 struct WeightInputs {
-  ov::OutputVector nodes;
-  std::vector<int64_t> parts;  ///< nodes of each weight
+  ov::OutputVector nodes;      ///< u8 [bytes] constants over the memory of those that were added
+  std::vector<int64_t> parts;  ///< of each weight: inputs, type, count, rows, cols, group (packed_matrix.h)
 
-  void add(const ov::OutputVector& weight);
+  /// `weight`: 1 to 3 Constants as describe_matrix takes them. Error (dsv4::Error that begins with the first one's name) when they are no matrix.
+  void add(const ov::OutputVector& weight, MatrixForm form = MatrixForm::kPlain);
 };
 
-/// Shapes and types of the weights of `node`, whose inputs from `first` on are weights; ov::Exception by NODE_VALIDATION_CHECK when they are not matrices
-/// or not all inputs are used. For validate_and_infer_types. `stacks`: places among the weights of those that are stacks.
+/// Shapes and types of the weights of `node`, whose inputs from `first` on are weights; ov::Exception by NODE_VALIDATION_CHECK when `parts` is malformed, the
+/// inputs have not the bytes that it says, or not all inputs are used. For validate_and_infer_types. `stacks`: places among the weights of
+/// those that may be stacks.
 std::vector<PackedMatrix> describe_weights(const ov::Node* node, size_t first, const std::vector<int64_t>& parts,
                                            std::span<const size_t> stacks = {});
 
 /// The same with memory, for evaluate().
-std::vector<PackedMatrix> view_weights(const ov::TensorVector& inputs, size_t first, const std::vector<int64_t>& parts,
-                                       std::span<const size_t> stacks = {});
+std::vector<PackedMatrix> view_weights(const ov::TensorVector& inputs, size_t first, const std::vector<int64_t>& parts);
 
 /// A float32 tensor that is used as it is (norms, sinks, biases); `weight` was described as kF32.
 inline const float* exact_values(const PackedMatrix& weight) { return static_cast<const float*>(static_cast<const void*>(weight.codes)); }
