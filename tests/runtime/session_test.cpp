@@ -1,5 +1,5 @@
 // Sessions on the converted toy: what they refuse, positions, splits, reset, snapshots.
-#include "runtime/session.h"
+#include "dsv4/session.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -132,7 +132,7 @@ TEST_P(Toy, GoesOnFromASnapshot) {
   const Logits golden = toy_golden().f32("logits_reference");
   Session session(engine);
   session.feed(std::span(tokens).first(131));  // past the window and a block of 128, within one of 4
-  const Session::Snapshot snapshot = session.save();
+  const Snapshot snapshot = session.save();
   EXPECT_EQ(snapshot.position, 131);
 
   session.feed(Tokens(60, 9));  // another continuation: the snapshot is a copy of its own
@@ -155,14 +155,14 @@ TEST_P(Toy, RestoresTheEmptySequence) {
   const Tokens tokens = toy_tokens(12);
   const Logits golden = rows_of(toy_golden().f32("logits_reference"), 0, 12);
   Session session(engine);
-  const Session::Snapshot empty = session.save();
+  const Snapshot empty = session.save();
   EXPECT_EQ(empty.position, 0);
   session.feed(Tokens(33, 2));
   session.restore(empty);
   EXPECT_EQ(session.position(), 0);
   EXPECT_LT(largest_difference(session.feed(tokens), golden), kGoldenTolerance);
   session.reset();
-  const Session::Snapshot after_reset = session.save();
+  const Snapshot after_reset = session.save();
   session.feed(Tokens(5, 3));
   session.restore(after_reset);
   EXPECT_LT(largest_difference(session.feed(tokens), golden), kGoldenTolerance);
