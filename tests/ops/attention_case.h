@@ -164,8 +164,8 @@ class Runner {
     return {out, out + outputs[0].get_size()};
   }
 
-  /// The whole of x [tokens, D] from position 0, in calls of these lengths.
-  std::vector<float> run_all(const ov::Tensor& cache, const std::vector<float>& x, const std::vector<int64_t>& calls) {
+  /// The whole of x [tokens, D] from position 0, in calls of these lengths; of the outputs those from `skipped` tokens on.
+  std::vector<float> run_all(const ov::Tensor& cache, const std::vector<float>& x, const std::vector<int64_t>& calls, int64_t skipped = 0) {
     std::vector<float> out;
     int64_t position = 0;
     for (const int64_t n : calls) {
@@ -173,6 +173,7 @@ class Runner {
       out.insert(out.end(), part.begin(), part.end());
       position += n;
     }
+    out.erase(out.begin(), out.begin() + skipped * case_.hidden);
     return out;
   }
 

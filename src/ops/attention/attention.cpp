@@ -37,8 +37,8 @@ class Products {
 class Call {
  public:
   Call(const AttentionAttributes& attributes, const AttentionWeights& weights, const CacheView& cache, const float* frequencies,
-       int64_t first, int64_t tokens)
-      : a_(attributes), w_(weights), cache_(cache), frequencies_(frequencies), first_(first), tokens_(tokens) {}
+       int64_t first, int64_t tokens, Scratch& scratch)
+      : a_(attributes), w_(weights), cache_(cache), frequencies_(frequencies), first_(first), tokens_(tokens), scratch_(scratch) {}
 
   void run(const float* x, float* out) {
     rope_ = make_rope_table(frequencies_, a_.rope_dim / 2, first_, 1, tokens_, scratch_);
@@ -225,7 +225,7 @@ class Call {
   const CacheView& cache_;
   const float* frequencies_;
   const int64_t first_, tokens_;
-  Scratch scratch_;
+  Scratch& scratch_;
   RopeTable rope_;
   float* latent_ = nullptr;         // [T,R]
   float* kv_ = nullptr;             // [T,hd]
@@ -295,7 +295,8 @@ bool Attention::visit_attributes(ov::AttributeVisitor& visitor) {
 bool Attention::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
   const AttentionAttributes& a = attributes_;
   const std::vector<PackedMatrix> views = view_weights(inputs, kFirstWeight, parts_);
-  const AttentionWeights weights = name_weights(views, a);
+  Scratch scratch;
+  const AttentionWeights weights = name_weights(views, a, scratch);
   const ov::Shape& shape = inputs[0].get_shape();
   const auto hidden = static_cast<size_t>(weights.hidden());
   OPENVINO_ASSERT(shape.size() == 2 && shape[1] == hidden, "Attention: x has shape ", shape, "; expected [T,", hidden, "]");
@@ -313,7 +314,8 @@ bool Attention::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inpu
   const int64_t position = *inputs[1].data<const int32_t>();
   OPENVINO_ASSERT(position >= 0 && position <= cache.capacity - tokens, "Attention: ", tokens, " tokens at position ", position,
                   " of a cache for ", cache.capacity, "; make the cache for more positions");
-  Call(a, weights, cache, inputs[3].data<const float>(), position, tokens).run(inputs[0].data<const float>(), outputs[0].data<float>());
+  Call(a, weights, cache, inputs[3].data<const float>(), position, tokens, scratch)
+      .run(inputs[0].data<const float>(), outputs[0].data<float>());
   return true;
 }
 

@@ -38,8 +38,8 @@ struct AttentionWeights {
 /// Number of weights that an op with these attributes has.
 size_t weight_count(const AttentionAttributes& attributes);
 
-/// Names for weight_count() weights in the op's order.
-AttentionWeights name_weights(std::span<const PackedMatrix> weights, const AttentionAttributes& attributes);
+/// Names for weight_count() weights in the op's order. Exact values that lie unaligned in a mapped file are copied to `scratch`.
+AttentionWeights name_weights(std::span<const PackedMatrix> weights, const AttentionAttributes& attributes, Scratch& scratch);
 
 /// ov::NodeValidationFailure naming the first weight, or attribute, that does not fit the others.
 void check_attributes(const ov::Node* node, const AttentionAttributes& attributes);

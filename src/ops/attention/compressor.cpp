@@ -14,6 +14,8 @@
 #define HWY_TARGET_INCLUDE "ops/attention/compressor.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h has to come first.
+#include <hwy/contrib/math/math-inl.h>
+
 #include "ops/attention/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -50,7 +52,7 @@ void PoolEntry(const Compressor& c, int64_t entry, float* out, float* work) {
   for_pooled_rows(c, entry, [&](const float* k, const float* z, const float* ape) HWY_ATTR {
     for (int64_t i = 0; i < h; i += lanes()) {
       const auto score = hn::Add(load_part(z + i, h - i), load_part(ape + i, h - i));
-      const auto weight = exp_of(hn::Sub(score, hn::LoadU(d, largest + i)));
+      const auto weight = hn::Exp(d, hn::Sub(score, hn::LoadU(d, largest + i)));
       hn::StoreU(hn::Add(weight, hn::LoadU(d, total + i)), d, total + i);
       hn::StoreU(hn::MulAdd(weight, load_part(k + i, h - i), hn::LoadU(d, out + i)), d, out + i);
     }

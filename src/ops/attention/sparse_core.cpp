@@ -11,6 +11,8 @@
 #define HWY_TARGET_INCLUDE "ops/attention/sparse_core.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h has to come first.
+#include <hwy/contrib/math/math-inl.h>
+
 #include "ops/attention/vectors-inl.h"
 
 #ifndef DSV4_OPS_ATTENTION_SPARSE_CORE_ONCE
@@ -54,10 +56,10 @@ HWY_INLINE void running_softmax(float* scores, int64_t n, int64_t width, int64_t
     const auto before = hn::LoadU(d, max + h);
     auto largest = before;
     for (int64_t r = 0; r < n; ++r) largest = hn::Max(largest, hn::LoadU(d, scores + r * stride + h));
-    const auto factor = exp_of(hn::Sub(before, largest));
+    const auto factor = hn::Exp(d, hn::Sub(before, largest));
     auto total = hn::Mul(factor, hn::LoadU(d, sum + h));
     for (int64_t r = 0; r < n; ++r) {
-      const auto weight = exp_of(hn::Sub(hn::LoadU(d, scores + r * stride + h), largest));
+      const auto weight = hn::Exp(d, hn::Sub(hn::LoadU(d, scores + r * stride + h), largest));
       hn::StoreU(weight, d, scores + r * stride + h);
       total = hn::Add(total, weight);
     }

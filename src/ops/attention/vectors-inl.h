@@ -1,4 +1,4 @@
-// Vector code of attention, compiled for every instruction set: rows of a cache as float32, products of tiles, exp.
+// Vector code of attention, compiled for every instruction set: rows of a cache as float32, products of tiles.
 //
 // Included by .cpp files after their foreach_target.h; include guards of this form let each target have its copy.
 #if defined(DSV4_OPS_ATTENTION_VECTORS_INL_H) == defined(HWY_TARGET_TOGGLE)
@@ -34,31 +34,6 @@ HWY_INLINE Vec load_part(const float* x, int64_t n) {
   float part[kLanes] = {};
   std::copy_n(x, n, part);
   return hn::LoadU(d, part);
-}
-
-/// e^x for x <= 88 to 2 units in the last place; 0 below -87.3.
-HWY_INLINE Vec exp_of(Vec x) {
-  const Floats d;
-  const hn::RebindToSigned<Floats> words;
-  const auto least = hn::Set(d, -87.3f);
-  const auto clamped = hn::Max(x, least);
-  // x = n ln 2 + r, |r| <= ln 2 / 2; adding 1.5 * 2^23 leaves n as an integer in the low bits.
-  const auto magic = hn::Set(d, 12582912.0f);
-  const auto shifted = hn::MulAdd(clamped, hn::Set(d, 1.44269504f), magic);
-  const auto n = hn::Sub(shifted, magic);
-  auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);  // ln 2 in two parts, the first of few bits
-  r = hn::MulAdd(n, hn::Set(d, 2.12194440e-4f), r);
-  auto p = hn::Set(d, 1.0f / 5040.0f);
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 720.0f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 120.0f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 24.0f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 6.0f));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.5f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  const auto exponent = hn::Add(hn::Sub(hn::BitCast(words, shifted), hn::BitCast(words, magic)), hn::Set(words, 127));
-  const auto result = hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(exponent)));
-  return hn::IfThenElse(hn::Lt(x, least), hn::Zero(d), result);
 }
 
 /// One row of a cache as float32: `dims` values, then zeros up to padded(dims).
