@@ -24,6 +24,12 @@ struct BenchArguments {
 
 double share_of_bandwidth(const Benchmark& b) { return b.bytes_per_second() / b.read_bandwidth; }
 
+nlohmann::ordered_json to_json(const std::vector<OpSeconds>& parts) {
+  auto json = nlohmann::ordered_json::object();
+  for (const OpSeconds& part : parts) json[part.part] = part.seconds;
+  return json;
+}
+
 void print_json(const Engine& engine, const BenchmarkOptions& options, const Benchmark& b) {
   nlohmann::ordered_json json;
   json["program"] = program_name(engine.program());
@@ -48,22 +54,24 @@ void print_json(const Engine& engine, const BenchmarkOptions& options, const Ben
     json["share_of_bandwidth"] = share_of_bandwidth(b);
   }
   if (b.disk_share) json["disk_share"] = *b.disk_share;
-  json["prefill_seconds_by_op"] = b.prefill_by_op;
-  json["decode_seconds_by_op"] = b.decode_by_op;
+  json["prefill_seconds_by_op"] = to_json(b.prefill_by_op);
+  json["decode_seconds_by_op"] = to_json(b.decode_by_op);
   std::printf("%s\n", json.dump().c_str());
 }
 
-void print_ops(const char* label, const std::map<std::string, double>& by_op) {
-  double total = 0.0;
-  for (const auto& [op, time] : by_op) total += time;
-  std::vector<std::pair<double, std::string>> sorted;
-  for (const auto& [op, time] : by_op) sorted.emplace_back(time, op);
-  std::sort(sorted.rbegin(), sorted.rend());
-  for (const auto& [time, op] : sorted) {
-    if (time < 0.005 * total) break;
-    std::printf("%-18s%-18s%10.3f ms  %3.0f %%\n", label, op.c_str(), 1e3 * time, 100.0 * time / total);
+/// Parts in the order in which they run, and what is outside the ops.
+void print_ops(const char* label, const std::vector<OpSeconds>& parts, double total) {
+  if (parts.empty()) return;
+  double rest = total;
+  const auto line = [&](const std::string& part, double time) {
+    std::printf("%-18s%-20s%10.3f ms  %3.0f %%\n", label, part.c_str(), 1e3 * time, 100.0 * time / total);
     label = "";
+  };
+  for (const OpSeconds& part : parts) {
+    line(part.part, part.seconds);
+    rest -= part.seconds;
   }
+  line("between the ops", rest);
 }
 
 void print_table(const Engine& engine, const BenchmarkOptions& options, const Benchmark& b) {
@@ -81,12 +89,11 @@ void print_table(const Engine& engine, const BenchmarkOptions& options, const Be
     std::printf("read              %.1f GB/s, %.0f %% of the bandwidth\n", b.bytes_per_second() / 1e9, 100.0 * share_of_bandwidth(b));
   }
   if (b.disk_share) std::printf("from disk         %.1f %% of the weights' bytes\n", 100.0 * *b.disk_share);
-  print_ops("prefill by op", b.prefill_by_op);
-  print_ops("decode by op", b.decode_by_op);
+  print_ops("prefill by op", b.prefill_by_op, b.prefill_seconds);
+  print_ops("decode by op", b.decode_by_op, b.decode_seconds);
 }
 
 void run_bench(BenchArguments& arguments) {
-  arguments.engine.profile = true;
   const Engine engine(arguments.model, arguments.engine);
   const Benchmark result = run_benchmark(engine, arguments.benchmark);
   arguments.json ? print_json(engine, arguments.benchmark, result) : print_table(engine, arguments.benchmark, result);
