@@ -25,6 +25,9 @@ void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const s
   try {
     const CpuModel built = build_cpu_model(loaded.config, weights, cpu);
     loaded.active_bytes = built.active_bytes;
+    for (const auto& op : built.model->get_ops()) {
+      if (std::string(op->get_type_info().version_id) == "dsv4") loaded.op_types[op->get_friendly_name()] = op->get_type_name();
+    }
     loaded.compiled = core.compile_model(built.model, "CPU", properties);
   } catch (const ov::Exception& e) {
     fail(folder.string(), ": the CPU program cannot be built from its weights: ", first_line(e.what()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,7 @@ struct LoadedModel {
   // The CPU program only:
   ActiveBytes active_bytes;
   ops::CacheShape cache;
+  std::map<std::string, std::string> op_types;  ///< of the program's own ops, by friendly name
   ov::CompiledModel compiled;
 };
 

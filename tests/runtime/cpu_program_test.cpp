@@ -54,6 +54,12 @@ double largest(const Logits& logits) {
   return value;
 }
 
+double mean_difference(const Logits& a, const Logits& b) {
+  double sum = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) sum += std::fabs(static_cast<double>(a[i]) - b[i]);
+  return a.size() == b.size() ? sum / static_cast<double>(a.size()) : HUGE_VAL;
+}
+
 Logits feed_in_parts(Session& session, const Tokens& tokens, const std::vector<size_t>& lengths) {
   Logits logits;
   size_t begin = 0;
@@ -204,15 +210,16 @@ TEST_F(CpuProgram, WithABf16CacheGivesTheSameInAnySplit) {
   Session whole(engine), parts(engine);
   const Logits expected = whole.feed(tokens);
   EXPECT_LE(largest_difference(feed_in_parts(parts, tokens, {1, 5, 64}), expected), 1e-4 * largest(expected));
-  // Rounding to 8 bits of mantissa shows, and not much.
-  const double difference = largest_difference(expected, toy_golden().f32("logits_reference"));
+  // Rounding to 8 bits of mantissa shows, and not much; where it changes the choice of an expert, all logits of a token move.
+  const double difference = mean_difference(expected, toy_golden().f32("logits_reference"));
   EXPECT_GT(difference, 1e-4);
-  EXPECT_LT(difference, 0.1 * largest(expected));
+  EXPECT_LT(difference, 0.01 * largest(expected));
 }
 
 TEST_F(CpuProgram, RoundsItsCacheAsTheModelWasTrained) {
   for (const char* golden : {"toy", "hash"}) {
-    const std::filesystem::path folder = convert_golden(golden, directory_.path());
+    const TemporaryDirectory directory;
+    const std::filesystem::path folder = convert_golden(golden, directory.path());
     Tokens tokens = dsv4_test::golden_tokens(golden);
     tokens.resize(200);
     EngineOptions options = every_position(Program::kCpu);

@@ -16,7 +16,7 @@ using Tokens = std::vector<int64_t>;
 
 class Generate : public testing::Test {
  protected:
-  Generate() : engine_(convert_golden("toy", directory_.path()), last_position()), session_(engine_), config_(engine_.config()) {}
+  Generate() : engine_(convert_golden("toy", directory_.path()), last_position()), session_(engine_) {}
 
   static GenerateOptions greedy(int64_t count) {
     GenerateOptions options;
@@ -28,7 +28,6 @@ class Generate : public testing::Test {
   TemporaryDirectory directory_;
   Engine engine_;
   Session session_;
-  Config config_;
   const Tokens prompt_ = dsv4_test::golden_tokens("toy");
 };
 
@@ -58,18 +57,18 @@ TEST_F(Generate, StopsAtTheFirstEosToken) {
   const auto first = std::find(whole.begin(), whole.end(), whole[4]);
   const Tokens expected(whole.begin(), first + 1);
 
-  config_.eos_token_ids = {100000, whole[4]};
+  set_in_config(directory_.path() / "toy", "eos_token_id", std::vector<int64_t>{500, whole[4]});
+  Session session{Engine(directory_.path() / "toy", last_position())};
   GenerateOptions options = greedy(12);
   options.ignore_eos = false;
-  session_.reset();
-  const Generated stopped = generate(session_, std::span(prompt_).first(3), options);
+  const Generated stopped = generate(session, std::span(prompt_).first(3), options);
   EXPECT_EQ(stopped.tokens, expected) << "the EOS token is the last one";
   EXPECT_TRUE(stopped.stopped_at_eos);
   EXPECT_EQ(stopped.decoded, static_cast<int64_t>(expected.size()) - 1);
 
   options.ignore_eos = true;
-  session_.reset();
-  const Generated all = generate(session_, std::span(prompt_).first(3), options);
+  session.reset();
+  const Generated all = generate(session, std::span(prompt_).first(3), options);
   EXPECT_EQ(all.tokens, whole);
   EXPECT_FALSE(all.stopped_at_eos);
 }

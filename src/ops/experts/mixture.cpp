@@ -110,13 +110,15 @@ void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t
   const Activations inputs = make_activations(x, tokens, width, width, layer.mode, scratch);
   const Routing routing = route(layer, inputs, ids, scratch);
   const Batches batches = sort_by_expert(layer, routing, tokens, scratch);
+  Prefetch prefetch;
   if (layer.prefetch) {
     // All of them before the first is read: the products below begin with the shared expert, which is in memory. In layers with a hash table the experts
     // are known from the ids alone, so that an op before this one could ask for them.
     for_each_batch(batches, n, [&](int64_t e, int64_t, int64_t) {
-      prefetch(layer.gate_up.at(e));
-      prefetch(layer.down.at(e));
+      prefetch.add(layer.gate_up.at(e));
+      prefetch.add(layer.down.at(e));
     });
+    prefetch.start();
   }
 
   Product* products = scratch.take<Product>(n + 2);
