@@ -1,5 +1,8 @@
 // Time of the ops Embed, HyperConnect, HyperConnectHead and Experts, at toy and at V4-Flash dimensions, for one token and for 512: evaluate() alone, without
-// the CPU plugin. One JSON object a line on standard output. Usage: bench_blocks [REPEATS]. All threads of the process' arena: taskset limits them.
+// the CPU plugin. One JSON object a line on standard output. Usage: bench_blocks [REPEATS [START]], of lines
+// "DIMENSIONS OP" that begin with START. All threads of the process' arena: taskset limits them.
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -30,6 +33,14 @@ struct Dimensions {
 constexpr int64_t kStreams = 4, kGroup = 32;
 
 std::mt19937 generator(1);
+std::string start_of_names;
+
+/// Whether something that `name` begins is to be measured, or begins with what is.
+bool wanted(const Dimensions& dims, const std::string& name) {
+  const std::string whole = std::string(dims.name) + " " + name;
+  const size_t shorter = std::min(whole.size(), start_of_names.size());
+  return whole.compare(0, shorter, start_of_names, 0, shorter) == 0;
+}
 
 /// Random bits of matrices [count, rows, cols]: any are codes.
 ov::OutputVector matrix(ov::element::Type type, int64_t count, int64_t rows, int64_t cols) {
@@ -93,9 +104,16 @@ std::shared_ptr<ov::op::v0::Parameter> parameter(ov::element::Type type, const o
   return std::make_shared<ov::op::v0::Parameter>(type, shape);
 }
 
+double processor_microseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return 1e6 * static_cast<double>(time.tv_sec) + 1e-3 * static_cast<double>(time.tv_nsec);
+}
+
 /// Runs `op` with `given` in place of its parameters; `renew` changes the inputs before each run, untimed.
 void measure(const std::string& name, const Dimensions& dims, int64_t tokens, int repeats, const ov::Node& op,
              const ov::TensorVector& given, int64_t bytes, const std::function<void()>& renew) {
+  if (!wanted(dims, name)) return;
   ov::TensorVector inputs;
   size_t next = 0;
   for (size_t i = 0; i < op.get_input_size(); ++i) {
@@ -105,16 +123,19 @@ void measure(const std::string& name, const Dimensions& dims, int64_t tokens, in
   ov::TensorVector outputs;
   for (size_t i = 0; i < op.get_output_size(); ++i) outputs.emplace_back(ov::element::f32, ov::Shape{0});
   std::vector<double> times;
+  double processor = 1e30;  // time of all threads, which other users of the machine do not lengthen
   for (int i = 0; i <= repeats; ++i) {
     renew();
+    const double processor_begin = processor_microseconds();
     const auto begin = std::chrono::steady_clock::now();
     if (!op.evaluate(outputs, inputs)) std::abort();
     times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+    processor = std::min(processor, processor_microseconds() - processor_begin);
   }
   times.erase(times.begin());  // its memory was allocated
   std::sort(times.begin(), times.end());
-  std::printf("{\"op\": \"%s\", \"dimensions\": \"%s\", \"tokens\": %lld, \"us\": %.1f, \"median_us\": %.1f", name.c_str(), dims.name,
-              static_cast<long long>(tokens), times.front(), times[times.size() / 2]);
+  std::printf("{\"op\": \"%s\", \"dimensions\": \"%s\", \"tokens\": %lld, \"us\": %.1f, \"median_us\": %.1f, \"processor_us\": %.1f",
+              name.c_str(), dims.name, static_cast<long long>(tokens), times.front(), times[times.size() / 2], processor);
   if (bytes > 0) std::printf(", \"gigabytes_per_second\": %.2f", static_cast<double>(bytes) / times.front() * 1e-3);
   std::printf(", \"threads\": %d}\n", parallel_get_max_threads());
   std::fflush(stdout);
@@ -147,6 +168,7 @@ void measure_hyper_connect(const Dimensions& dims, int64_t tokens, int repeats) 
 }
 
 void measure_experts(const Dimensions& dims, ov::element::Type type, int repeats) {
+  if (!wanted(dims, "Experts " + type.to_string())) return;
   WeightInputs weights;
   weights.add(matrix(ov::element::f16, 0, dims.experts, dims.width));
   weights.add(matrix(type, dims.experts, 2 * dims.inner, dims.width), MatrixForm::kStack);
@@ -193,6 +215,7 @@ void measure_embed(const Dimensions& dims, int64_t tokens, int repeats) {
 
 int main(int argc, char** argv) {
   const int repeats = argc > 1 ? std::max(1, std::atoi(argv[1])) : 100;
+  if (argc > 2) start_of_names = argv[2];
   const Dimensions toy{"toy", 128, 64, 8, 2, 1000}, flash{"V4-Flash", 4096, 2048, 64, 6, 2000};
   for (const Dimensions& dims : {toy, flash}) {
     for (const int64_t tokens : {1, 512}) {
