@@ -42,7 +42,7 @@ Routing route(const MixtureLayer& layer, Activations x, const int32_t* ids, Scra
   const int64_t tokens = x.tokens, n = layer.experts(), k = layer.experts_per_token;
   const Routing routing{scratch.take<int32_t>(tokens * k), scratch.take<float>(tokens * k)};
   float* scores = scratch.take<float>(tokens * n);
-  x.codes = nullptr;
+  x.codes = nullptr;  // (planes, scales and sums belong to them)
   if (layer.table) {
     for (int64_t t = 0; t < tokens; ++t) look_up(layer, ids[t], routing.experts + t * k);
   }
@@ -96,6 +96,7 @@ Activations rows_of(Activations a, int64_t begin, int64_t n) {
   a.values += begin * a.stride;
   if (a.codes) {
     a.codes += begin * a.blocks() * kActivationBlock;
+    a.planes += begin * a.blocks() * kActivationBlock;
     a.scales += begin * a.blocks();
     a.sums += begin * a.blocks();
   }
