@@ -59,19 +59,14 @@ void print_json(const Engine& engine, const BenchmarkOptions& options, const Ben
   std::printf("%s\n", json.dump().c_str());
 }
 
-/// Parts in the order in which they run, and what is outside the ops.
-void print_ops(const char* label, const std::vector<OpSeconds>& parts, double total) {
-  if (parts.empty()) return;
-  double rest = total;
-  const auto line = [&](const std::string& part, double time) {
-    std::printf("%-18s%-20s%10.3f ms  %3.0f %%\n", label, part.c_str(), 1e3 * time, 100.0 * time / total);
-    label = "";
-  };
+/// Parts in the order in which they run.
+void print_ops(const char* label, const std::vector<OpSeconds>& parts) {
+  double total = 0.0;
+  for (const OpSeconds& part : parts) total += part.seconds;
   for (const OpSeconds& part : parts) {
-    line(part.part, part.seconds);
-    rest -= part.seconds;
+    std::printf("%-18s%-20s%10.3f ms  %3.0f %%\n", label, part.part.c_str(), 1e3 * part.seconds, 100.0 * part.seconds / total);
+    label = "";
   }
-  line("between the ops", rest);
 }
 
 void print_table(const Engine& engine, const BenchmarkOptions& options, const Benchmark& b) {
@@ -89,8 +84,8 @@ void print_table(const Engine& engine, const BenchmarkOptions& options, const Be
     std::printf("read              %.1f GB/s, %.0f %% of the bandwidth\n", b.bytes_per_second() / 1e9, 100.0 * share_of_bandwidth(b));
   }
   if (b.disk_share) std::printf("from disk         %.1f %% of the weights' bytes\n", 100.0 * *b.disk_share);
-  print_ops("prefill by op", b.prefill_by_op, b.prefill_seconds);
-  print_ops("decode by op", b.decode_by_op, b.decode_seconds);
+  print_ops("prefill by op", b.prefill_by_op);
+  print_ops("decode by op", b.decode_by_op);
 }
 
 void run_bench(BenchArguments& arguments) {

@@ -38,21 +38,32 @@ std::vector<int64_t> random_tokens(int64_t count, int64_t vocabulary, uint32_t s
 /// Sums of the ops' times over stretches between begin() and end().
 class PartTimes {
  public:
-  void begin() { start_ = ops::OpTimes::read(); }
+  void begin() {
+    start_ = ops::OpTimes::read();
+    clock_ = std::chrono::steady_clock::now();
+  }
   void end() {
     const auto now = ops::OpTimes::read();
-    for (size_t i = 0; i < now.size(); ++i) sums_[i] += now[i] - start_[i];
-  }
-  std::vector<OpSeconds> mean(size_t count) const {
-    std::vector<OpSeconds> result;
-    for (size_t i = 0; i < sums_.size(); ++i) {
-      result.push_back({ops::op_part_name(static_cast<ops::OpPart>(i)), static_cast<double>(sums_[i]) / 1e9 / static_cast<double>(count)});
+    const std::chrono::nanoseconds passed = std::chrono::steady_clock::now() - clock_;
+    rest_ += passed.count();
+    for (size_t i = 0; i < now.size(); ++i) {
+      sums_[i] += now[i] - start_[i];
+      rest_ -= now[i] - start_[i];
     }
+  }
+  /// Of `count` stretches, the time outside the ops as the last part.
+  std::vector<OpSeconds> mean(size_t count) const {
+    const auto seconds_of = [&](int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9 / static_cast<double>(count); };
+    std::vector<OpSeconds> result;
+    for (size_t i = 0; i < sums_.size(); ++i) result.push_back({ops::op_part_name(static_cast<ops::OpPart>(i)), seconds_of(sums_[i])});
+    result.push_back({"between the ops", seconds_of(rest_)});
     return result;
   }
 
  private:
   std::array<int64_t, ops::kOpParts> start_{}, sums_{};
+  std::chrono::steady_clock::time_point clock_;
+  int64_t rest_ = 0;
 };
 
 }  // namespace
