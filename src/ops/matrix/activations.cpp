@@ -139,6 +139,7 @@ Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64
   int8_t* codes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);
   int8_t* planes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);
   float* scales = scratch.take<float>(tokens * blocks + kLanesBeyond);
+  std::fill_n(scales + tokens * blocks, kLanesBeyond, 0.0f);  // chance bits may be subnormal numbers, which are slow to multiply
   float* sums = scratch.take<float>(tokens * blocks);
   constexpr int64_t kValuesAtOnce = 1 << 14;  // some microseconds
   parallel_pieces(tokens, std::max<int64_t>(1, kValuesAtOnce / std::max<int64_t>(1, cols)), [&](int64_t begin, int64_t end) {
