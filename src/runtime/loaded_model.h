@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -23,7 +22,6 @@ struct LoadedModel {
   // The CPU program only:
   ActiveBytes active_bytes;
   ops::CacheShape cache;
-  std::map<std::string, std::string> op_types;  ///< of the program's own ops, by friendly name
   ov::CompiledModel compiled;
 };
 
