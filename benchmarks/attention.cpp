@@ -1,5 +1,7 @@
 // Time of the parts of the op Attention that are no products with weights, at V4-Flash dimensions: pooling, index scores and selection, the core.
-// One JSON object a line on standard output. Usage: bench_attention [REPEATS]. All threads of the process' arena: taskset limits them.
+// One JSON object a line on standard output. Usage: bench_attention [REPEATS [INSTRUCTION_SET]], e.g. 20 AVX2. All threads of
+// the process' arena: taskset limits them.
+#include <hwy/highway.h>
 #include <time.h>
 
 #include <algorithm>
@@ -180,6 +182,9 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
 
 int main(int argc, char** argv) {
   const int repeats = argc > 1 ? std::max(1, std::atoi(argv[1])) : 20;
+  for (const auto target : hwy::SupportedAndGeneratedTargets()) {
+    if (argc > 2 && std::string(hwy::TargetName(target)) == argv[2]) hwy::SetSupportedTargetsForTest(target);
+  }
   for (const Layer& layer : {Layer{"sliding", 0, false}, Layer{"csa", 4, true}, Layer{"hca", 128, false}}) {
     for (const int64_t position : {int64_t{1023}, int64_t{65535}}) measure(layer, position, 1, repeats);
     measure(layer, 0, 512, std::max(1, repeats / 5));

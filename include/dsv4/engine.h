@@ -43,7 +43,6 @@ struct EngineOptions {
   std::string device = "CPU";  ///< OpenVINO's name; of the portable program
   int threads = 0;             ///< 0: the device's default
   bool all_logits = false;     ///< sessions return logits of every position; else of the last one only, and the head runs on that alone
-  bool profile = false;        ///< keep the time of every op: Session::time_by_op
 
   // The CPU program only:
   WeightMemory weights = WeightMemory::kMap;

@@ -52,9 +52,6 @@ class Session {
   /// A second session that goes on from where this one is.
   Session fork() const;
 
-  /// Mean seconds of an inference by type of op, over all since the session was made; needs EngineOptions::profile.
-  std::map<std::string, double> time_by_op() const;
-
   /// For measurements at long contexts: position() becomes `position` with a cache of random rows instead of a prompt's. The CPU program only.
   void fill_with_noise(int64_t position);
 

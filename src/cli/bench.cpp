@@ -24,6 +24,12 @@ struct BenchArguments {
 
 double share_of_bandwidth(const Benchmark& b) { return b.bytes_per_second() / b.read_bandwidth; }
 
+nlohmann::ordered_json to_json(const std::vector<OpSeconds>& parts) {
+  auto json = nlohmann::ordered_json::object();
+  for (const OpSeconds& part : parts) json[part.part] = part.seconds;
+  return json;
+}
+
 void print_json(const Engine& engine, const BenchmarkOptions& options, const Benchmark& b) {
   nlohmann::ordered_json json;
   json["program"] = program_name(engine.program());
@@ -48,20 +54,17 @@ void print_json(const Engine& engine, const BenchmarkOptions& options, const Ben
     json["share_of_bandwidth"] = share_of_bandwidth(b);
   }
   if (b.disk_share) json["disk_share"] = *b.disk_share;
-  json["prefill_seconds_by_op"] = b.prefill_by_op;
-  json["decode_seconds_by_op"] = b.decode_by_op;
+  json["prefill_seconds_by_op"] = to_json(b.prefill_by_op);
+  json["decode_seconds_by_op"] = to_json(b.decode_by_op);
   std::printf("%s\n", json.dump().c_str());
 }
 
-void print_ops(const char* label, const std::map<std::string, double>& by_op) {
+/// Parts in the order in which they run.
+void print_ops(const char* label, const std::vector<OpSeconds>& parts) {
   double total = 0.0;
-  for (const auto& [op, time] : by_op) total += time;
-  std::vector<std::pair<double, std::string>> sorted;
-  for (const auto& [op, time] : by_op) sorted.emplace_back(time, op);
-  std::sort(sorted.rbegin(), sorted.rend());
-  for (const auto& [time, op] : sorted) {
-    if (time < 0.005 * total) break;
-    std::printf("%-18s%-18s%10.3f ms  %3.0f %%\n", label, op.c_str(), 1e3 * time, 100.0 * time / total);
+  for (const OpSeconds& part : parts) total += part.seconds;
+  for (const OpSeconds& part : parts) {
+    std::printf("%-18s%-20s%10.3f ms  %3.0f %%\n", label, part.part.c_str(), 1e3 * part.seconds, 100.0 * part.seconds / total);
     label = "";
   }
 }
@@ -86,7 +89,6 @@ void print_table(const Engine& engine, const BenchmarkOptions& options, const Be
 }
 
 void run_bench(BenchArguments& arguments) {
-  arguments.engine.profile = true;
   const Engine engine(arguments.model, arguments.engine);
   const Benchmark result = run_benchmark(engine, arguments.benchmark);
   arguments.json ? print_json(engine, arguments.benchmark, result) : print_table(engine, arguments.benchmark, result);

@@ -8,6 +8,7 @@
 
 #include "dsv4/error.h"
 #include "dsv4/session.h"
+#include "ops/support/op_times.h"
 #include "runtime/disk_reads.h"
 #include "runtime/read_bandwidth.h"
 
@@ -34,6 +35,37 @@ std::vector<int64_t> random_tokens(int64_t count, int64_t vocabulary, uint32_t s
   return tokens;
 }
 
+/// Sums of the ops' times over stretches between begin() and end().
+class PartTimes {
+ public:
+  void begin() {
+    start_ = ops::OpTimes::read();
+    clock_ = std::chrono::steady_clock::now();
+  }
+  void end() {
+    const auto now = ops::OpTimes::read();
+    const std::chrono::nanoseconds passed = std::chrono::steady_clock::now() - clock_;
+    rest_ += passed.count();
+    for (size_t i = 0; i < now.size(); ++i) {
+      sums_[i] += now[i] - start_[i];
+      rest_ -= now[i] - start_[i];
+    }
+  }
+  /// Of `count` stretches, the time outside the ops as the last part.
+  std::vector<OpSeconds> mean(size_t count) const {
+    const auto seconds_of = [&](int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9 / static_cast<double>(count); };
+    std::vector<OpSeconds> result;
+    for (size_t i = 0; i < sums_.size(); ++i) result.push_back({ops::op_part_name(static_cast<ops::OpPart>(i)), seconds_of(sums_[i])});
+    result.push_back({"between the ops", seconds_of(rest_)});
+    return result;
+  }
+
+ private:
+  std::array<int64_t, ops::kOpParts> start_{}, sums_{};
+  std::chrono::steady_clock::time_point clock_;
+  int64_t rest_ = 0;
+};
+
 }  // namespace
 
 Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
@@ -58,12 +90,15 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   std::vector<double> bandwidth, prefill, decode;
   int64_t from_disk = 0;
   bool counted = true;
-  Session prefilled(engine), decoding(engine);  // two, because times by op are kept a session
-  Snapshot snapshot;
+  Session prefilled(engine), decoding(engine);
+  ops::OpTimes::enable(true);
+  PartTimes prefill_parts, decode_parts;
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
     bandwidth.push_back(memory.measure());
     prefilled.reset();
+    prefill_parts.begin();
     prefill.push_back(seconds([&] { prefilled.feed(prompt, options.chunk); }));
+    prefill_parts.end();
     bandwidth.push_back(memory.measure());
     if (options.context > 0) {
       decoding.fill_with_noise(options.context);
@@ -71,7 +106,9 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
       decoding.restore(prefilled.save());
     }
     const std::optional<int64_t> before = disk_bytes_read();
+    decode_parts.begin();
     for (const int64_t token : next) decode.push_back(seconds([&] { decoding.feed(std::span(&token, 1)); }));
+    decode_parts.end();
     const std::optional<int64_t> after = disk_bytes_read();
     counted = counted && before && after;
     if (counted) from_disk += *after - *before;
@@ -83,9 +120,10 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
     result.disk_share =
         static_cast<double>(from_disk) / static_cast<double>(result.weight_bytes.total() * static_cast<int64_t>(decode.size()));
   }
-  if (engine.options().profile) {
-    result.prefill_by_op = prefilled.time_by_op();
-    result.decode_by_op = decoding.time_by_op();
+  ops::OpTimes::enable(false);
+  if (engine.program() == Program::kCpu) {
+    result.prefill_by_op = prefill_parts.mean(prefill.size());
+    result.decode_by_op = decode_parts.mean(decode.size());
   }
   return result;
 }

@@ -19,16 +19,16 @@ void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const s
       cpu_cache_shape(loaded.config, context, options.cache == CachePrecision::kBF16 ? ops::CacheType::kBF16 : ops::CacheType::kF32);
 
   ov::Core core;
-  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32),
-                           ov::enable_profiling(options.profile)};
+  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
   if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
   try {
     const CpuModel built = build_cpu_model(loaded.config, weights, cpu);
     loaded.active_bytes = built.active_bytes;
-    for (const auto& op : built.model->get_ops()) {
-      if (std::string(op->get_type_info().version_id) == "dsv4") loaded.op_types[op->get_friendly_name()] = op->get_type_name();
-    }
+    const ov::PartialShape cache{ops::CacheLayout(loaded.cache).bytes()};
+    built.model->reshape({{"cache", cache}});
     loaded.compiled = core.compile_model(built.model, "CPU", properties);
+    built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}, {"cache", cache}});
+    loaded.one_token = core.compile_model(built.model, "CPU", properties);
   } catch (const ov::Exception& e) {
     fail(folder.string(), ": the CPU program cannot be built from its weights: ", first_line(e.what()));
   }

@@ -123,8 +123,7 @@ void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& model,
   if (!options.all_logits) keep_last_position(*model);
 
   ov::Core core;
-  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32),
-                           ov::enable_profiling(options.profile)};
+  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
   // Else the CPU rounds the inputs of every product with 4- and 8-bit weights to 8 bits, in groups of 32 (docs/formats.md). Not every device has it.
   const auto activation_groups = ov::hint::dynamic_quantization_group_size(0);
   if (supports(core, options.device, activation_groups.first)) properties.insert(activation_groups);

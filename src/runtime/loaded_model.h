@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -23,8 +22,10 @@ struct LoadedModel {
   // The CPU program only:
   ActiveBytes active_bytes;
   ops::CacheShape cache;
-  std::map<std::string, std::string> op_types;  ///< of the program's own ops, by friendly name
   ov::CompiledModel compiled;
+  /// The CPU program for one token with logits. With shapes that are known the plugin need not infer them, which takes longer than a small model's arithmetic
+  /// (it clones every op of its own for that).
+  ov::CompiledModel one_token;
 };
 
 /// What an OpenVINO exception says, on one line.

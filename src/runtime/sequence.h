@@ -28,10 +28,8 @@ class Sequence {
   virtual void restore(const Snapshot& snapshot) = 0;
   virtual void fill_with_noise(int64_t position);
 
-  std::map<std::string, double> time_by_op() const;
-
  protected:
-  void run();  // infer, with OpenVINO's exceptions as Errors
+  static void run(ov::InferRequest& request);  // infer, with OpenVINO's exceptions as Errors
   const LoadedModel& model_;
   ov::InferRequest request_;
 };

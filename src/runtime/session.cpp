@@ -77,11 +77,6 @@ Session Session::fork() const {
   return other;
 }
 
-std::map<std::string, double> Session::time_by_op() const {
-  if (!engine_.options().profile) fail("the engine was opened without EngineOptions::profile; no times were kept");
-  return sequence_->time_by_op();
-}
-
 void Session::fill_with_noise(int64_t position) {
   if (position < 0 || (engine_.context() > 0 && position > engine_.context())) {
     fail("position ", position, ": expected 0 to ", engine_.context());

@@ -96,14 +96,21 @@ inline std::vector<const Values*> in_order(const CaseWeights& w, const Attention
   return all;
 }
 
+/// Float32 whatever the model's format.
+inline bool is_exact(const CaseWeights& w, const Values* v) {
+  return v == &w.q_norm || v == &w.kv_norm || v == &w.sinks || v == &w.compressor.ape || v == &w.compressor.norm ||
+         v == &w.index_compressor.ape || v == &w.index_compressor.norm;
+}
+
+inline ov::OutputVector constant_of(const Values& values, bool as_vector) {
+  const ov::Shape shape =
+      as_vector ? ov::Shape{values.values.size()} : ov::Shape{static_cast<size_t>(values.rows), static_cast<size_t>(values.cols)};
+  return {ov::op::v0::Constant::create(ov::element::f32, shape, values.values)};
+}
+
 inline WeightInputs weight_inputs(const CaseWeights& w, const AttentionAttributes& a) {
   WeightInputs inputs;
-  for (const Values* values : in_order(w, a)) {
-    const bool exact_row = values->rows == 1 && values != &w.weights_proj && values != &w.wo_b;
-    const ov::Shape shape = exact_row ? ov::Shape{static_cast<size_t>(values->cols)}
-                                      : ov::Shape{static_cast<size_t>(values->rows), static_cast<size_t>(values->cols)};
-    inputs.add({ov::op::v0::Constant::create(ov::element::f32, shape, values->values)});
-  }
+  for (const Values* values : in_order(w, a)) inputs.add(constant_of(*values, is_exact(w, values) && values->rows == 1));
   return inputs;
 }
 
@@ -139,9 +146,9 @@ inline std::vector<ov::Output<ov::Node>> parameters(const AttentionCase& c) {
 /// evaluate() without a plugin.
 class Runner {
  public:
-  Runner(const AttentionCase& c, const CaseWeights& weights) : case_(c), frequencies_(weights.frequencies) {
+  Runner(const AttentionCase& c, const CaseWeights& weights) : Runner(c, weights, weight_inputs(weights, c.attributes)) {}
+  Runner(const AttentionCase& c, const CaseWeights& weights, const WeightInputs& all) : case_(c), frequencies_(weights.frequencies) {
     const auto inputs = parameters(c);
-    const WeightInputs all = weight_inputs(weights, c.attributes);
     op_ = std::make_shared<Attention>(inputs[0], inputs[1], inputs[2], inputs[3], all, c.attributes);
     for (const auto& node : all.nodes) {
       const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node.get_node_shared_ptr());
@@ -164,8 +171,8 @@ class Runner {
     return {out, out + outputs[0].get_size()};
   }
 
-  /// The whole of x [tokens, D] from position 0, in calls of these lengths; of the outputs those from `skipped` tokens on.
-  std::vector<float> run_all(const ov::Tensor& cache, const std::vector<float>& x, const std::vector<int64_t>& calls, int64_t skipped = 0) {
+  /// The whole of x [tokens, D] from position 0, in calls of these lengths.
+  std::vector<float> run_all(const ov::Tensor& cache, const std::vector<float>& x, const std::vector<int64_t>& calls) {
     std::vector<float> out;
     int64_t position = 0;
     for (const int64_t n : calls) {
@@ -173,7 +180,6 @@ class Runner {
       out.insert(out.end(), part.begin(), part.end());
       position += n;
     }
-    out.erase(out.begin(), out.begin() + skipped * case_.hidden);
     return out;
   }
 

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "attention_case.h"
+#include "block_support.h"
 #include "openvino/core/op_extension.hpp"
 #include "openvino/openvino.hpp"
 #include "support/instruction_sets.h"
@@ -201,6 +202,61 @@ TEST(Attention, EqualsTheFormulasWithRoundedCaches) {
   }
 }
 
+TEST(Attention, SelectsAmongThousandsOfEntries) {
+  // More entries than a piece of work scores, more tokens than are scored or queried at once.
+  AttentionCase c = overlapping();
+  c.attributes.heads = c.attributes.groups = 1;
+  c.attributes.head_dim = 8;
+  c.attributes.rope_dim = 4;
+  c.attributes.window = 4;
+  c.attributes.ratio = 1;
+  c.attributes.index_heads = 2;
+  c.attributes.index_head_dim = 4;
+  c.attributes.index_topk = 5;
+  c.hidden = 6;
+  c.tokens = 2300;
+  const CaseWeights weights = random_weights(c);
+  const std::vector<float> x = inputs_of(c), expected = formulas(c, weights, x);
+  Runner runner(c, weights);
+  for (const std::vector<int64_t>& calls : {std::vector<int64_t>{c.tokens}, {2100, 7, 1, 192}}) {
+    std::vector<double> errors = token_errors(runner.run_all(new_cache(layout_of(c, c.tokens)), x, calls), expected, c.hidden);
+    // Two entries whose scores are nearly equal may change places between float32 and float64.
+    EXPECT_LE(std::count_if(errors.begin(), errors.end(), [](double e) { return e > 1e-5; }), 5);
+  }
+}
+
+TEST(Attention, TakesWeightsOfEveryFormat) {
+  using testing_blocks::Kind;
+  AttentionCase c = overlapping();
+  c.hidden = c.q_rank = c.o_rank = 32;
+  c.attributes.index_topk = 100;  // everything: rounded activations would change the selection
+  c.tokens = 30;
+  const std::vector<float> x = inputs_of(c);
+  for (const Kind kind : testing_blocks::kAllKinds) {
+    SCOPED_TRACE(testing_blocks::name_of(kind));
+    CaseWeights weights = random_weights(c);
+    WeightInputs inputs;
+    testing_blocks::Random random(7);
+    for (const Values* values : in_order(weights, c.attributes)) {
+      if (is_exact(weights, values)) {
+        inputs.add(constant_of(*values, values->rows == 1));
+        continue;
+      }
+      const auto packed = random.weight(kind, 0, values->rows, values->cols, 32, 1.0 / std::sqrt(static_cast<double>(values->cols)));
+      const_cast<Values*>(values)->values.assign(packed.values.begin(), packed.values.end());
+      inputs.add(packed.nodes);
+    }
+    const std::vector<float> expected = formulas(c, weights, x);
+    const CacheLayout layout = layout_of(c, c.tokens);
+    EXPECT_LT(difference(Runner(c, weights, inputs).run_all(new_cache(layout), x, {11, 1, 18}), expected), 1e-5);
+    AttentionCase rounded = c;
+    rounded.attributes.mode = ActivationMode::kInt8;
+    const double error = difference(Runner(rounded, weights, inputs).run_all(new_cache(layout), x, {11, 1, 18}), expected);
+    EXPECT_LT(error, 3e-2);
+    EXPECT_EQ(error > 1e-4, testing_blocks::is_compressed(kind));
+  }
+}
+
 TEST(Attention, KeepsSequencesApart) {
   const AttentionCase c = overlapping();
   Runner runner(c, random_weights(c));
@@ -240,6 +296,7 @@ TEST(Attention, ContinuesFromCopiedRanges) {
       Runner runner(c, random_weights(c));
       const CacheLayout layout = layout_of(c, c.tokens);
       const std::vector<float> x = inputs_of(c);
+      const std::vector<float> whole = runner.run_all(new_cache(layout), x, {c.tokens});
       const ov::Tensor cache = new_cache(layout);
       for (int64_t t = 0; t < std::min<int64_t>(c.tokens, 45); ++t) {
         ov::Tensor copy = new_cache(layout);
@@ -249,7 +306,7 @@ TEST(Attention, ContinuesFromCopiedRanges) {
         }
         const float* rest = x.data() + t * c.hidden;
         const std::vector<float> from_copy = runner.run(copy, rest, c.tokens - t, t);
-        EXPECT_LT(difference(from_copy, runner.run_all(new_cache(layout), x, {c.tokens}, t)), 1e-5) << "after " << t << " tokens";
+        EXPECT_LT(difference(from_copy, {whole.begin() + t * c.hidden, whole.end()}), 1e-5) << "after " << t << " tokens";
         runner.run(cache, rest, 1, t);
       }
     }

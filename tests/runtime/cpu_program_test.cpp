@@ -8,6 +8,7 @@
 #include "dsv4/generate.h"
 #include "dsv4/session.h"
 #include "reference/reference.h"
+#include "runtime/benchmark.h"
 #include "runtime/converted_model.h"
 
 namespace dsv4 {
@@ -251,15 +252,24 @@ TEST_F(CpuProgram, CountsTheBytesOfAToken) {
   EXPECT_EQ(Engine(folder_, last_position()).active_bytes().total(), 0);
 }
 
-TEST_F(CpuProgram, KeepsTimesByOpWhenAsked) {
-  EngineOptions options = last_position(Program::kCpu);
-  Session without{Engine(folder_, options)};
-  EXPECT_THAT(error_of([&] { without.time_by_op(); }), HasSubstr("profile"));
-  options.profile = true;
-  Session session{Engine(folder_, options)};
-  session.feed(Tokens{1, 2, 3});
-  const std::map<std::string, double> times = session.time_by_op();
-  for (const char* op : {"Attention", "Experts", "HyperConnect", "Linear", "Embed"}) EXPECT_TRUE(times.contains(op)) << op;
+TEST_F(CpuProgram, IsMeasuredByPart) {
+  const Engine engine(folder_, last_position(Program::kCpu));
+  BenchmarkOptions options;
+  options.prompt = 140;
+  options.decode = 5;
+  options.repeats = 2;
+  const Benchmark b = run_benchmark(engine, options);
+  EXPECT_GT(b.prefill_seconds, 0.0);
+  EXPECT_GT(b.read_bandwidth, 1e8);
+  EXPECT_EQ(b.weight_bytes.total(), engine.active_bytes().total());
+  double sum = 0.0;
+  for (const OpSeconds& part : b.prefill_by_op) {
+    EXPECT_EQ(part.seconds > 0.0, part.part != "attention indexer" || engine.config().index_topk < 140 / 4) << part.part;
+    sum += part.seconds;
+  }
+  EXPECT_LT(sum, 2 * b.prefill_seconds);
+  options.context = 1000000;
+  EXPECT_THAT(error_of([&] { run_benchmark(engine, options); }), HasSubstr("1000000"));
 }
 
 TEST_F(CpuProgram, StartsInTheMiddleForMeasurements) {

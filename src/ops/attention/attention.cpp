@@ -13,6 +13,7 @@
 #include "ops/attention/rope.h"
 #include "ops/attention/rows.h"
 #include "ops/attention/sparse_core.h"
+#include "ops/support/op_times.h"
 #include "ops/support/parallel.h"
 
 namespace dsv4::ops {
@@ -41,10 +42,13 @@ class Call {
       : a_(attributes), w_(weights), cache_(cache), frequencies_(frequencies), first_(first), tokens_(tokens), scratch_(scratch) {}
 
   void run(const float* x, float* out) {
-    rope_ = make_rope_table(frequencies_, a_.rope_dim / 2, first_, 1, tokens_, scratch_);
-    project(x);
-    finish_rows();
-    if (a_.ratio > 0) compress();
+    {
+      const TimePart time(OpPart::kAttentionInputs);
+      rope_ = make_rope_table(frequencies_, a_.rope_dim / 2, first_, 1, tokens_, scratch_);
+      project(x);
+      finish_rows();
+      if (a_.ratio > 0) compress();
+    }
     for (int64_t begin = 0; begin < tokens_; begin += kQueryBlock) {
       attend_block(begin, std::min(tokens_, begin + kQueryBlock), out + begin * w_.hidden());
     }
@@ -162,11 +166,16 @@ class Call {
       index_q = scratch.take<float>((n - selecting) * index_width);  // [.., Hi*hi]
       products.add(*w_.index_wq_b, rows_of(latent, selecting, n, scratch), index_q, index_width);
     }
-    products.compute(scratch);
+    {
+      const TimePart time(OpPart::kAttentionQueries);
+      products.compute(scratch);
+    }
     core.first_selected = selecting;
     if (selecting < n) core.selected = select(begin + selecting, n - selecting, index_q, scratch);
-
-    attend(core, scratch);
+    {
+      const TimePart time(OpPart::kAttentionCore);
+      attend(core, scratch);
+    }
     project_out(core.heads_out, n, out, scratch);
   }
 
@@ -182,6 +191,7 @@ class Call {
 
   /// Of `n` tokens from token `begin` of the call on: the entries that they see, [n, topk].
   const int32_t* select(int64_t begin, int64_t n, float* index_q, Scratch& scratch) {
+    const TimePart time(OpPart::kAttentionIndexer);
     Indexer x;
     x.tokens = n;
     x.first = first_ + begin;
@@ -202,6 +212,7 @@ class Call {
 
   /// Grouped output projection (spec 2.8): [n,H*hd] -> G x [n,r] -> [n,D].
   void project_out(const float* heads, int64_t n, float* out, Scratch& scratch) {
+    const TimePart time(OpPart::kAttentionOutput);
     const int64_t width = a_.heads * a_.head_dim, group_width = width / a_.groups, z_width = a_.groups * w_.o_rank();
     float* z = scratch.take<float>(n * z_width);
     auto* products = scratch.take<Product>(a_.groups);

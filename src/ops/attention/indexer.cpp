@@ -81,18 +81,16 @@ void select_largest(const float* scores, int64_t n, int64_t k, int32_t* places) 
   // The k-th largest by its digits, the highest first: no sort, and the same time whatever the values.
   uint32_t value = 0, known = 0;  // of the k-th largest, and which of its bits are known
   int64_t rank = k;               // among the scores that have the known bits
-  constexpr std::array<int, 3> kShifts = {21, 10, 0};
-  constexpr std::array<uint32_t, 3> kDigits = {0x7FFu, 0x7FFu, 0x3FFu};
-  for (size_t digit = 0; digit < kShifts.size(); ++digit) {
-    std::array<int32_t, 2048> counts{};
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    std::array<int32_t, 256> counts{};
     for (int64_t i = 0; i < n; ++i) {
       const uint32_t key = ordered(scores[i]);
-      if ((key & known) == value) ++counts[(key >> kShifts[digit]) & kDigits[digit]];
+      if ((key & known) == value) ++counts[(key >> shift) & 0xFFu];
     }
-    uint32_t at = kDigits[digit];
-    while (at > 0 && rank > counts[at]) rank -= counts[at--];
-    value |= at << kShifts[digit];
-    known |= kDigits[digit] << kShifts[digit];
+    uint32_t digit = 255;
+    while (digit > 0 && rank > counts[digit]) rank -= counts[digit--];
+    value |= digit << shift;
+    known |= 0xFFu << shift;
   }
   int64_t count = 0;
   for (int64_t i = 0; i < n && count < k; ++i) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ops/support/op_times.h"
 #include "ops/support/parallel.h"
 
 namespace dsv4::ops {
@@ -42,6 +43,7 @@ bool Embed::visit_attributes(ov::AttributeVisitor& visitor) {
 }
 
 bool Embed::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
+  const TimePart time(OpPart::kEmbed);
   const PackedMatrix table = view_weights(inputs, 1, parts_)[0];
   const ov::Shape shape = inputs[0].get_shape();  // [T]
   OPENVINO_ASSERT(shape.size() == 1, "Embed: ids of shape ", shape, "; expected [T]");

@@ -8,6 +8,7 @@
 #include "openvino/core/except.hpp"
 #include "ops/experts/expert_math.h"
 #include "ops/experts/prefetch.h"
+#include "ops/support/op_times.h"
 #include "ops/support/parallel.h"
 
 namespace dsv4::ops {
@@ -37,6 +38,7 @@ void look_up(const MixtureLayer& layer, int32_t token, int32_t* experts) {
 
 /// The router's products are in float32 whatever the mode: rounded ones would select other experts.
 Routing route(const MixtureLayer& layer, Activations x, const int32_t* ids, Scratch& scratch) {
+  const TimePart time(OpPart::kExpertsRouter);
   const int64_t tokens = x.tokens, n = layer.experts(), k = layer.experts_per_token;
   const Routing routing{scratch.take<int32_t>(tokens * k), scratch.take<float>(tokens * k)};
   float* scores = scratch.take<float>(tokens * n);
@@ -110,6 +112,7 @@ void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t
   const int64_t pairs = tokens * k, rows = pairs + tokens;  // the shared expert's rows come last
   const Activations inputs = make_activations(x, tokens, width, width, layer.mode, scratch);
   const Routing routing = route(layer, inputs, ids, scratch);
+  const TimePart time(OpPart::kExpertsProducts);
   const Batches batches = sort_by_expert(layer, routing, tokens, scratch);
   Prefetch prefetch;
   if (layer.prefetch) {

@@ -8,6 +8,7 @@
 
 #include "ops/hyper_connect/mixing.h"
 #include "ops/matrix/multiply.h"
+#include "ops/support/op_times.h"
 #include "ops/support/parallel.h"
 
 namespace dsv4::ops {
@@ -196,6 +197,7 @@ bool HyperConnect::visit_attributes(ov::AttributeVisitor& visitor) {
 }
 
 bool HyperConnect::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
+  const TimePart time(OpPart::kHyperConnect);
   const std::vector<PackedMatrix> weights = view_weights(inputs, pending_ ? 4 : 1, parts_);
   const size_t width = static_cast<size_t>(weights[kNorm].cols), hc = static_cast<size_t>(weights[kFn].cols) / width;
   const ov::Shape shape = inputs[0].get_shape();
@@ -255,6 +257,7 @@ bool HyperConnectHead::visit_attributes(ov::AttributeVisitor& visitor) {
 }
 
 bool HyperConnectHead::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
+  const TimePart time(OpPart::kHyperConnect);
   const std::vector<PackedMatrix> weights = view_weights(inputs, 5, parts_);
   const size_t width = static_cast<size_t>(weights[kNorm].cols), hc = static_cast<size_t>(weights[kFn].cols) / width;
   const ov::Shape shape = inputs[0].get_shape(), rows_shape = inputs[4].get_shape();

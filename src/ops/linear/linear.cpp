@@ -1,5 +1,6 @@
 // Op Linear.
 #include "ops/linear/linear.h"
+#include "ops/support/op_times.h"
 
 namespace dsv4::ops {
 
@@ -32,6 +33,7 @@ bool Linear::visit_attributes(ov::AttributeVisitor& visitor) {
 }
 
 bool Linear::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
+  const TimePart time(OpPart::kHead);
   const ov::Shape shape = inputs[0].get_shape();  // [T,in]
   const PackedMatrix weight = view_weights(inputs, 1, parts_)[0];
   outputs[0].set_shape({shape[0], static_cast<size_t>(weight.rows)});

@@ -134,10 +134,11 @@ HWY_EXPORT(RoundRow);
 Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationMode mode, Scratch& scratch) {
   Activations a{.values = x, .tokens = tokens, .cols = cols, .stride = stride};
   if (mode == ActivationMode::kF32) return a;
+  constexpr int64_t kLanesBeyond = 16;  // kernels load whole vectors of scales
   const int64_t blocks = a.blocks();
   int8_t* codes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);
   int8_t* planes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);
-  float* scales = scratch.take<float>(tokens * blocks);
+  float* scales = scratch.take<float>(tokens * blocks + kLanesBeyond);
   float* sums = scratch.take<float>(tokens * blocks);
   constexpr int64_t kValuesAtOnce = 1 << 14;  // some microseconds
   parallel_pieces(tokens, std::max<int64_t>(1, kValuesAtOnce / std::max<int64_t>(1, cols)), [&](int64_t begin, int64_t end) {

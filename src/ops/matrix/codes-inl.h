@@ -40,9 +40,10 @@ HWY_INLINE CodeForm code_form(WeightType type) {
   }
 }
 
-/// Zero points [begin, begin + n) of a row as floats; null where there are none.
-HWY_INLINE void zero_points_of_row(const PackedMatrix& m, int64_t row, int64_t begin, int64_t n, float* out) {
-  const int64_t first = m.first_zero_point + row * m.groups() + begin;
+// Scales and zero points of all rows lie one after another: [begin, begin + n) counts groups from the first row's first on.
+
+HWY_INLINE void load_zero_points(const PackedMatrix& m, int64_t begin, int64_t n, float* out) {
+  const int64_t first = m.first_zero_point + begin;
   const auto* bytes = reinterpret_cast<const uint8_t*>(m.zero_points);
   if (m.type == WeightType::kU8) {
     for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[first + i]);
@@ -60,11 +61,9 @@ HWY_INLINE void zero_points_of_row(const PackedMatrix& m, int64_t row, int64_t b
   if (i < n) out[i] = static_cast<float>(whole[pairs] & 15);
 }
 
-/// Scales [begin, begin + n) of a row.
-HWY_INLINE void scales_of_row(const PackedMatrix& m, int64_t row, int64_t begin, int64_t n, float* out) {
-  const int64_t first = row * m.groups() + begin;
+HWY_INLINE void load_scales(const PackedMatrix& m, int64_t begin, int64_t n, float* out) {
   if (m.type == WeightType::kF4E2M1) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(m.scales + first);
+    const auto* bytes = reinterpret_cast<const uint8_t*>(m.scales + begin);
     for (int64_t i = 0; i < n; ++i) {
       // 2^-127 is a subnormal number, 255 is NaN.
       const uint32_t e = bytes[i];
@@ -73,7 +72,7 @@ HWY_INLINE void scales_of_row(const PackedMatrix& m, int64_t row, int64_t begin,
     }
     return;
   }
-  const std::byte* halves = m.scales + 2 * first;
+  const std::byte* halves = m.scales + 2 * begin;
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store(out + i, load_f16(halves + 2 * i));
   for (; i < n; ++i) {
@@ -83,19 +82,49 @@ HWY_INLINE void scales_of_row(const PackedMatrix& m, int64_t row, int64_t begin,
   }
 }
 
-/// For integer products with groups [begin, begin + n) of a row: what dots are multiplied with, and that times the whole zero point.
-HWY_INLINE void factors_of_row(const PackedMatrix& m, const CodeForm& form, int64_t row, int64_t begin, int64_t n, float* scales,
-                               float* zeros_times_scales) {
-  scales_of_row(m, row, begin, n, scales);
+/// For integer products: what dots are multiplied with, and that times the whole zero point.
+HWY_INLINE void load_factors(const PackedMatrix& m, const CodeForm& form, int64_t begin, int64_t n, float* scales, float* zeros) {
+  load_scales(m, begin, n, scales);
   if (form.factor != 1.0f) {
     for (int64_t i = 0; i < n; ++i) scales[i] *= form.factor;
   }
   if (m.zero_points) {
-    zero_points_of_row(m, row, begin, n, zeros_times_scales);
-    for (int64_t i = 0; i < n; ++i) zeros_times_scales[i] = (zeros_times_scales[i] + form.offset) * scales[i];
+    load_zero_points(m, begin, n, zeros);
+    for (int64_t i = 0; i < n; ++i) zeros[i] = (zeros[i] + form.offset) * scales[i];
   } else {
-    for (int64_t i = 0; i < n; ++i) zeros_times_scales[i] = form.offset * scales[i];
+    for (int64_t i = 0; i < n; ++i) zeros[i] = form.offset * scales[i];
   }
+}
+
+/// values[low nibble], values[high nibble] of each byte; returns `pairs`.
+HWY_INLINE int64_t unpack_pairs(const uint8_t* bytes, int64_t pairs, const float (&values)[16], float* out) {
+  int64_t j = 0;
+#if DSV4_AVX512 || DSV4_AVX2
+  for (; j + 16 <= pairs; j += 16) {
+    const __m128i packed = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + j)), low = _mm_set1_epi8(15);
+    const __m128i even = _mm_and_si128(packed, low), odd = _mm_and_si128(_mm_srli_epi16(packed, 4), low);
+    const __m128i halves[2] = {_mm_unpacklo_epi8(even, odd), _mm_unpackhi_epi8(even, odd)};
+    for (int h = 0; h < 2; ++h) {
+      float* to = out + 2 * j + 16 * h;
+#if DSV4_AVX512
+      _mm512_storeu_ps(to, _mm512_permutexvar_ps(_mm512_cvtepu8_epi32(halves[h]), _mm512_load_ps(values)));
+#else
+      const __m256i codes[2] = {_mm256_cvtepu8_epi32(halves[h]), _mm256_cvtepu8_epi32(_mm_srli_si128(halves[h], 8))};
+      for (int i = 0; i < 2; ++i) {
+        const __m256 below = _mm256_permutevar8x32_ps(_mm256_load_ps(values), codes[i]);
+        const __m256 above = _mm256_permutevar8x32_ps(_mm256_load_ps(values + 8), codes[i]);
+        const __m256 is_above = _mm256_castsi256_ps(_mm256_slli_epi32(codes[i], 28));
+        _mm256_storeu_ps(to + 8 * i, _mm256_blendv_ps(below, above, is_above));
+      }
+#endif
+    }
+  }
+#endif
+  for (; j < pairs; ++j) {
+    out[2 * j] = values[bytes[j] & 15];
+    out[2 * j + 1] = values[bytes[j] >> 4];
+  }
+  return pairs;
 }
 
 /// Columns [begin, begin + n) of a row of any type as floats.
@@ -131,8 +160,8 @@ HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin
   for (int64_t c = begin; c < begin + n;) {
     const int64_t g = c / m.group, end = std::min(begin + n, (g + 1) * m.group);
     float scale, zero_point = 0.0f;
-    scales_of_row(m, row, g, 1, &scale);
-    if (m.zero_points) zero_points_of_row(m, row, g, 1, &zero_point);
+    load_scales(m, row * m.groups() + g, 1, &scale);
+    if (m.zero_points) load_zero_points(m, row * m.groups() + g, 1, &zero_point);
     float* to = out + (c - begin);
     const int64_t count = end - c;
     if (m.type == WeightType::kU8) {
@@ -140,18 +169,13 @@ HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin
     } else if (m.type == WeightType::kI8) {
       for (int64_t k = 0; k < count; ++k) to[k] = static_cast<float>(static_cast<int8_t>(bytes[c + k])) * scale;
     } else if (four_bits) {
-      float values[16];  // exact: small integers and halves
+      alignas(64) float values[16];  // exact: small integers and halves
       for (int64_t k = 0; k < 16; ++k) values[k] = ((static_cast<float>(form.table[k]) - form.offset) * form.factor - zero_point) * scale;
       int64_t k = 0;
       if (c % 2 != 0) to[k++] = values[bytes[c / 2] >> 4];
       const uint8_t* whole = bytes + (c + k) / 2;
-      const int64_t pairs = (count - k) / 2;
-      for (int64_t j = 0; j < pairs; ++j) {
-        to[k + 2 * j] = values[whole[j] & 15];
-        to[k + 2 * j + 1] = values[whole[j] >> 4];
-      }
-      k += 2 * pairs;
-      if (k < count) to[k] = values[whole[pairs] & 15];
+      k += 2 * unpack_pairs(whole, (count - k) / 2, values, to + k);
+      if (k < count) to[k] = values[bytes[(c + k) / 2] & 15];
     }
     c = end;
   }

@@ -294,10 +294,10 @@ HWY_INLINE void unpack_factors(const PackedMatrix& m, const CodeForm& form, int6
   for (int64_t r = 0; r < kPanelRows; ++r) {
     const int64_t from = row + std::min(r, rows - 1);
     if (segment == m.group) {
-      factors_of_row(m, form, from, begin / segment, segments, row_scales, row_zeros);
+      load_factors(m, form, from * m.groups() + begin / segment, segments, row_scales, row_zeros);
     } else {
       for (int64_t s = 0; s < segments; ++s) {
-        factors_of_row(m, form, from, (begin + s * segment) / m.group, 1, row_scales + s, row_zeros + s);
+        load_factors(m, form, from * m.groups() + (begin + s * segment) / m.group, 1, row_scales + s, row_zeros + s);
       }
     }
     for (int64_t s = 0; s < segments; ++s) {

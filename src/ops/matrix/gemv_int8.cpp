@@ -180,73 +180,75 @@ HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const in
 
 #endif
 
-/// out[b] = of_blocks[b] * of_groups[b / per_group], b < blocks. of_groups has kLanes more floats than groups.
+/// out[b] = of_blocks[b] * of_groups[b / per_group], b < blocks. All three have room for kLanes more floats.
 HWY_INLINE void multiply_by_group(const float* of_blocks, const float* of_groups, int64_t per_group, int64_t blocks, float* out) {
-  int64_t b = 0;
 #if DSV4_AVX512 || DSV4_AVX2
   if ((per_group & (per_group - 1)) == 0) {
-    alignas(64) int32_t from[kLanes];
     const int shift = __builtin_ctzll(static_cast<unsigned long long>(per_group));
-    for (int i = 0; i < kLanes; ++i) from[i] = i >> shift;
-    for (; b + kLanes <= blocks; b += kLanes) {
 #if DSV4_AVX512
-      const __m512 groups = _mm512_permutexvar_ps(_mm512_load_si512(from), _mm512_loadu_ps(of_groups + (b >> shift)));
+    const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i from = _mm512_srl_epi32(lanes, _mm_cvtsi32_si128(shift));
+    const auto groups_at = [&](int64_t b) HWY_ATTR { return _mm512_permutexvar_ps(from, _mm512_loadu_ps(of_groups + (b >> shift))); };
 #else
-      const __m256 groups =
-          _mm256_permutevar8x32_ps(_mm256_loadu_ps(of_groups + (b >> shift)), _mm256_load_si256(reinterpret_cast<const __m256i*>(from)));
+    const __m256i from = _mm256_srl_epi32(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm_cvtsi32_si128(shift));
+    const auto groups_at = [&](int64_t b) HWY_ATTR { return _mm256_permutevar8x32_ps(_mm256_loadu_ps(of_groups + (b >> shift)), from); };
 #endif
-      store(out + b, mul(load(of_blocks + b), groups));
-    }
-    for (; b < blocks; ++b) out[b] = of_blocks[b] * of_groups[b >> shift];
+    for (int64_t b = 0; b < blocks; b += kLanes) store(out + b, mul(load(of_blocks + b), groups_at(b)));
     return;
   }
 #endif
-  for (int64_t g = 0; b < blocks; ++g) {
+  for (int64_t g = 0, b = 0; b < blocks; ++g) {
     for (const int64_t end = std::min(blocks, b + per_group); b < end; ++b) out[b] = of_blocks[b] * of_groups[g];
   }
 }
 
+/// sum of a[i] * b[i], i < n.
+HWY_INLINE float sum_of_products(const float* a, const float* b, int64_t n) {
+  float sum = 0.0f;
+  int64_t i = 0;
+  if (n >= kLanes) {
+    Floats sums = zeros();
+    for (; i + kLanes <= n; i += kLanes) sums = multiply_add(load(a + i), load(b + i), sums);
+    sum = sum_of_lanes(sums);
+  }
+  for (; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+constexpr int64_t kFactors = 512;  // scales that are converted, and blocks that are multiplied with them, at once
+
+/// `dot(r, x_row, block, factors, n)`: the integer products of n blocks of a row from `block` on, each times its factor, added up.
 template <class Dot>
 HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t begin, int64_t end, const CodeForm& form, const Dot& dot) {
-  constexpr int64_t kGroups = 512;  // that are converted at once
   const PackedMatrix& m = p.matrix;
   const int64_t groups = m.groups(), per_group = m.group / kActivationBlock, blocks = p.x.blocks();
-  const auto row_of = [&](int64_t t) HWY_ATTR { return p.x.row ? p.x.row[t] : t; };
-  alignas(64) float scales[kGroups + kLanes];
-  alignas(64) float zeros_times_scales[kGroups + kLanes];
-  alignas(64) float factors[kGroups];
-  if (groups == 1) {
-    for (int64_t r = begin; r < end; ++r) {
-      factors_of_row(m, form, r, 0, 1, scales, zeros_times_scales);
-      for (int64_t t = 0; t < p.x.tokens; ++t) {
-        const float* of_blocks = p.x.scales + row_of(t) * blocks;
-        p.y[t * p.y_stride + r] = scales[0] * dot(r, row_of(t), 0, of_blocks, blocks) - zeros_times_scales[0] * group_sums[t];
-      }
-    }
-    return;
-  }
-  // Whole groups, and few enough blocks.
-  const int64_t groups_at_once = std::max<int64_t>(1, kGroups / per_group);
-  for (int64_t r = begin; r < end; ++r) {
+  alignas(64) float scales[kFactors + kLanes];
+  alignas(64) float zero_factors[kFactors + kLanes];
+  alignas(64) float factors[kFactors + kLanes];
+  // Short rows: the scales of many at once. Long ones: some groups after another.
+  const int64_t groups_at_once = std::min(groups, std::max<int64_t>(1, kFactors / per_group));
+  const int64_t rows_at_once = groups_at_once < groups ? 1 : kFactors / groups;
+  for (int64_t row = begin; row < end; row += rows_at_once) {
+    const int64_t row_end = std::min(end, row + rows_at_once);
     for (int64_t g = 0; g < groups; g += groups_at_once) {
       const int64_t n = std::min(groups_at_once, groups - g);
-      factors_of_row(m, form, r, g, n, scales, zeros_times_scales);
-      for (int64_t t = 0; t < p.x.tokens; ++t) {
-        const float* sums = group_sums + t * groups + g;
-        const float* of_blocks = p.x.scales + row_of(t) * blocks;
-        Floats minus = zeros();
-        int64_t i = 0;
-        for (; i + kLanes <= n; i += kLanes) minus = multiply_add(load(zeros_times_scales + i), load(sums + i), minus);
-        float y = -sum_of_lanes(minus);
-        for (; i < n; ++i) y -= zeros_times_scales[i] * sums[i];
-        if (per_group <= kGroups) {
-          multiply_by_group(of_blocks + g * per_group, scales, per_group, n * per_group, factors);
-          y += dot(r, row_of(t), g * per_group, factors, n * per_group);
-        } else {
-          y += scales[0] * dot(r, row_of(t), g * per_group, of_blocks + g * per_group, per_group);
+      load_factors(m, form, row * groups + g, n * (row_end - row), scales, zero_factors);
+      for (int64_t r = row; r < row_end; ++r) {
+        const float* of_groups = scales + (r - row) * groups;
+        const float* of_zeros = zero_factors + (r - row) * groups;
+        for (int64_t t = 0; t < p.x.tokens; ++t) {
+          const int64_t x_row = p.x.row ? p.x.row[t] : t;
+          const float* of_blocks = p.x.scales + x_row * blocks + g * per_group;
+          float y = -sum_of_products(of_zeros, group_sums + t * groups + g, n);
+          if (n == 1) {
+            y += of_groups[0] * dot(r, x_row, g * per_group, of_blocks, per_group);
+          } else {
+            multiply_by_group(of_blocks, of_groups, per_group, n * per_group, factors);
+            y += dot(r, x_row, g * per_group, factors, n * per_group);
+          }
+          float& out = p.y[t * p.y_stride + r];
+          out = g == 0 ? y : out + y;
         }
-        float& out = p.y[t * p.y_stride + r];
-        out = g == 0 ? y : out + y;
       }
     }
   }

@@ -33,7 +33,12 @@ void sum_groups(const PackedMatrix& matrix, const Activations& x, float* sums);
 
 /// Rows [begin, end) for each token. `group_sums` as sum_groups gives them.
 void gemv_int8(const Product& product, const float* group_sums, int64_t begin, int64_t end);
-void gemv_float(const Product& product, int64_t begin, int64_t end);
+/// `transposed`: x as transpose_activations gives it, null where transposed_floats is 0.
+void gemv_float(const Product& product, const float* transposed, int64_t begin, int64_t end);
+
+/// Floats a token that gemv_float wants for this matrix: x in the order in which the nibbles of a vector are unpacked, and sums of eight columns; 0: none.
+int64_t transposed_floats(const PackedMatrix& matrix);
+void transpose_activations(const Activations& x, float* out);
 
 int64_t int8_tile_tokens();  ///< most tokens of a tile
 int64_t float_tile_tokens();

@@ -30,6 +30,7 @@ struct Job {
   bool packs;               ///< false: the job before packs the same
   PackedTokens packed;      ///< GEMM
   const float* group_sums;  ///< int8 GEMV
+  const float* transposed;  ///< float32 GEMV, if it wants that
 };
 
 bool takes_int8(const Product& p) { return p.x.codes != nullptr && p.matrix.group != 0 && p.matrix.group % kActivationBlock == 0; }
@@ -82,7 +83,7 @@ void run_piece(const Job& job, int64_t begin, int64_t end, std::byte* buffer) {
     if (job.int8) {
       gemv_int8(p, job.group_sums, begin, end);
     } else {
-      gemv_float(p, begin, end);
+      gemv_float(p, job.transposed, begin, end);
     }
     return;
   }
@@ -123,7 +124,7 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
     if (p.x.tokens == 0 || p.matrix.rows == 0) continue;
     const bool int8 = takes_int8(p);
     whole += nanoseconds(p, int8);
-    jobs[used++] = Job{&p, int8, p.x.tokens >= kGemmTokens, p.matrix.rows, 0, 0, false, {}, nullptr};
+    jobs[used++] = Job{&p, int8, p.x.tokens >= kGemmTokens, p.matrix.rows, 0, 0, false, {}, nullptr, nullptr};
   }
   const int threads = whole < kAloneNanoseconds ? 1 : max_threads;
   int64_t pieces = 0, tiles = 0, buffer_bytes = 0;
@@ -151,6 +152,14 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
         float* sums = scratch.take<float>(p.x.tokens * p.matrix.groups());
         sum_groups(p.matrix, p.x, sums);
         job.group_sums = sums;
+      }
+    } else if (const int64_t floats = transposed_floats(p.matrix); floats > 0) {
+      if (i > 0 && jobs[i - 1].transposed && same_rows(jobs[i - 1].product->x, p.x)) {
+        job.transposed = jobs[i - 1].transposed;
+      } else {
+        float* transposed = scratch.take<float>(p.x.tokens * floats);
+        transpose_activations(p.x, transposed);
+        job.transposed = transposed;
       }
     }
   }

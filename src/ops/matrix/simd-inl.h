@@ -47,7 +47,13 @@ HWY_INLINE Floats all(float value) { return _mm512_set1_ps(value); }
 HWY_INLINE Floats load(const float* from) { return _mm512_loadu_ps(from); }
 HWY_INLINE void store(float* to, Floats v) { _mm512_storeu_ps(to, v); }
 HWY_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+HWY_INLINE Floats sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
 HWY_INLINE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+HWY_INLINE Floats permute(Floats v, __m512i from) { return _mm512_permutexvar_ps(from, v); }
+HWY_INLINE Floats every_eighth(const float* from) {
+  const __m512i at = _mm512_set_epi32(120, 112, 104, 96, 88, 80, 72, 64, 56, 48, 40, 32, 24, 16, 8, 0);
+  return _mm512_i32gather_ps(at, from, 4);
+}
 HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
 HWY_INLINE float sum_of_lanes(Floats v) { return _mm512_reduce_add_ps(v); }
@@ -55,6 +61,11 @@ HWY_INLINE Floats load_f16(const std::byte* from) { return _mm512_cvtph_ps(_mm25
 HWY_INLINE Floats load_bf16(const std::byte* from) {
   const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
   return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
+template <WeightType kType>
+HWY_INLINE Floats load_bytes(const std::byte* from) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return _mm512_cvtepi32_ps(kType == WeightType::kU8 ? _mm512_cvtepu8_epi32(bytes) : _mm512_cvtepi8_epi32(bytes));
 }
 
 #elif DSV4_AVX2
@@ -67,7 +78,10 @@ HWY_INLINE Floats all(float value) { return _mm256_set1_ps(value); }
 HWY_INLINE Floats load(const float* from) { return _mm256_loadu_ps(from); }
 HWY_INLINE void store(float* to, Floats v) { _mm256_storeu_ps(to, v); }
 HWY_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+HWY_INLINE Floats sub(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
 HWY_INLINE Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+HWY_INLINE Floats permute(Floats v, __m256i from) { return _mm256_permutevar8x32_ps(v, from); }
+HWY_INLINE Floats every_eighth(const float* from) { return _mm256_i32gather_ps(from, _mm256_set_epi32(56, 48, 40, 32, 24, 16, 8, 0), 4); }
 HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
 HWY_INLINE float sum_of_lanes(Floats v) {
@@ -79,6 +93,11 @@ HWY_INLINE Floats load_f16(const std::byte* from) { return _mm256_cvtph_ps(_mm_l
 HWY_INLINE Floats load_bf16(const std::byte* from) {
   const __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+}
+template <WeightType kType>
+HWY_INLINE Floats load_bytes(const std::byte* from) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  return _mm256_cvtepi32_ps(kType == WeightType::kU8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes));
 }
 
 #else

@@ -1,0 +1,220 @@
+// Speed of products with packed weights: bytes of weights a second for one token, beside plain reading of the same memory, and arithmetic for many tokens.
+//
+// usage: bench_matrix [THREADS [REPEATS [INSTRUCTION_SET]]]; INSTRUCTION_SET as Highway names it (AVX3_DL, AVX2, SSE4, ...), default: the best. Prints JSON.
+#define HWY_WANT_AVX3_DL  // as the kernels do
+#include <sys/mman.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <new>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <hwy/highway.h>
+
+#include "ops/matrix/multiply.h"
+#include "ops/support/parallel.h"
+
+namespace {
+
+using dsv4::ops::ActivationMode;
+using dsv4::ops::PackedMatrix;
+using dsv4::ops::WeightType;
+
+/// Anonymous memory in huge pages where the system gives them.
+class Memory {
+ public:
+  explicit Memory(size_t size) : size_(size + kHuge) {
+    void* mapped = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) throw std::bad_alloc();
+    base_ = static_cast<std::byte*>(mapped);
+    madvise(base_, size_, MADV_HUGEPAGE);
+    std::mt19937_64 random(7);
+    for (size_t i = 0; i + 8 <= size_; i += 8) {
+      const uint64_t word = random();
+      std::memcpy(base_ + i, &word, 8);
+    }
+  }
+  ~Memory() { munmap(base_, size_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  std::byte* data() const { return base_; }
+  size_t size() const { return size_; }
+
+ private:
+  static constexpr size_t kHuge = size_t{1} << 21;
+  size_t size_;
+  std::byte* base_;
+};
+
+struct Kind {
+  const char* name;
+  WeightType type;
+  int64_t group;  ///< -1: a scale a row; 0: none
+  bool zero_points;
+};
+
+struct Shape {
+  int64_t rows, cols;
+};
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// GB/s of the fastest plain loop: eight sums of words, over all of the memory.
+double read_speed(const Memory& memory) {
+  static std::atomic<uint64_t> sink = 0;
+  const int64_t words = static_cast<int64_t>(memory.size() / 8 / 64 * 64);
+  const auto* from = reinterpret_cast<const uint64_t*>(memory.data());
+  const double time = seconds([&] {
+    dsv4::ops::parallel_pieces(words, int64_t{1} << 15, [&](int64_t begin, int64_t end) {
+      uint64_t sums[8] = {};
+      for (int64_t i = begin; i < end; i += 8) {
+        for (int64_t k = 0; k < 8; ++k) sums[k] += from[i + k];
+      }
+      for (const uint64_t sum : sums) sink += sum;
+    });
+  });
+  return static_cast<double>(words) * 8e-9 / time;
+}
+
+/// As many matrices of a kind as the memory holds, so that none is in a cache when it is used again.
+std::vector<PackedMatrix> matrices_in(const Memory& memory, const Kind& kind, const Shape& shape, size_t bytes) {
+  std::vector<PackedMatrix> matrices;
+  PackedMatrix m{.type = kind.type, .rows = shape.rows, .cols = shape.cols, .group = kind.group == -1 ? shape.cols : kind.group};
+  std::byte* at = memory.data();
+  const auto take = [&](int64_t size) {
+    std::byte* taken = at;
+    at += (size + 63) / 64 * 64;
+    return taken;
+  };
+  std::mt19937 random(3);
+  for (;;) {
+    m.codes = take(m.code_bytes());
+    if (m.group != 0) {
+      std::byte* scales = take(m.scale_bytes());
+      m.scales = scales;
+      if (static_cast<size_t>(at - memory.data()) > bytes) return matrices;
+      // Finite ones: products with NaN are slow on no processor of today, but results should mean something.
+      for (int64_t i = 0; i < m.scale_bytes(); i += kind.type == WeightType::kF4E2M1 ? 1 : 2) {
+        if (kind.type == WeightType::kF4E2M1) {
+          scales[i] = static_cast<std::byte>(118 + random() % 8);
+        } else {
+          scales[i + 1] = static_cast<std::byte>(0x1C + random() % 4);
+        }
+      }
+      if (kind.zero_points) m.zero_points = take(m.zero_point_bytes());
+    }
+    if (static_cast<size_t>(at - memory.data()) > bytes) return matrices;
+    if (m.group == 0) {  // exponents without NaN
+      const int width = kind.type == WeightType::kF32 ? 4 : 2;
+      auto* codes = const_cast<std::byte*>(m.codes);
+      for (int64_t i = width - 1; i < m.code_bytes(); i += width)
+        codes[i] = static_cast<std::byte>(kind.type == WeightType::kF16 ? 0x2C : 0x3D);
+    }
+    matrices.push_back(m);
+  }
+}
+
+void print_row(const char* isa, const Kind& kind, const Shape& shape, const char* mode, int64_t tokens, double gb, double gflops,
+               double read) {
+  static bool first = true;
+  std::printf(
+      "%s\n  {\"isa\": \"%s\", \"type\": \"%s\", \"rows\": %ld, \"cols\": %ld, \"mode\": \"%s\", \"tokens\": %ld, \"gb_s\": %.2f, "
+      "\"read_gb_s\": %.2f, \"gflops\": %.1f}",
+      first ? "" : ",", isa, kind.name, static_cast<long>(shape.rows), static_cast<long>(shape.cols), mode, static_cast<long>(tokens), gb,
+      read, gflops);
+  std::fflush(stdout);
+  first = false;
+}
+
+void measure(const char* isa, const Memory& memory, const Kind& kind, const Shape& shape, ActivationMode mode, int64_t tokens,
+             int repeats) {
+  // One token: all of the memory, from first to last. Many: a few matrices.
+  const std::vector<PackedMatrix> matrices = matrices_in(memory, kind, shape, tokens == 1 ? memory.size() : size_t{64} << 20);
+  if (matrices.empty()) return;
+  double bytes = 0.0, products = 0.0;
+  const size_t used = tokens == 1 ? matrices.size() : tokens <= 16 ? std::min<size_t>(4, matrices.size()) : 1;
+  for (size_t i = 0; i < used; ++i) {
+    bytes += static_cast<double>(matrices[i].bytes());
+    products += static_cast<double>(shape.rows * shape.cols * tokens);
+  }
+  std::vector<float> x(static_cast<size_t>(tokens * shape.cols)), y(static_cast<size_t>(tokens * shape.rows));
+  std::mt19937 random(5);
+  for (float& value : x) value = static_cast<float>(random() % 2001) * 1e-3f - 1.0f;
+  std::vector<double> times, reads;
+  for (int i = 0; i < repeats; ++i) {
+    if (tokens == 1) reads.push_back(read_speed(memory));
+    times.push_back(seconds([&] {
+      for (size_t k = 0; k < used; ++k) {
+        dsv4::ops::Scratch scratch;
+        const auto a = dsv4::ops::make_activations(x.data(), tokens, shape.cols, shape.cols, mode, scratch);
+        dsv4::ops::multiply(matrices[k], a, y.data(), shape.rows, scratch);
+      }
+    }));
+  }
+  const double time = median(times);
+  print_row(isa, kind, shape, mode == ActivationMode::kInt8 ? "int8" : "f32", tokens, bytes * 1e-9 / time, 2e-9 * products / time,
+            tokens == 1 ? median(reads) : 0.0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency());
+  const int repeats = argc > 2 ? std::atoi(argv[2]) : 7;
+  if (threads < 1 || repeats < 1) {
+    std::fprintf(stderr, "usage: bench_matrix [THREADS [REPEATS [INSTRUCTION_SET]]]\n");
+    return 2;
+  }
+  const char* isa = "best";
+  if (argc > 3) {
+    for (const auto target : hwy::SupportedAndGeneratedTargets()) {
+      if (std::strcmp(hwy::TargetName(target), argv[3]) != 0) continue;
+      isa = argv[3];
+      hwy::SetSupportedTargetsForTest(target);
+      hwy::GetChosenTarget().DeInit();
+    }
+    if (std::strcmp(isa, "best") == 0) {
+      std::fprintf(stderr, "bench_matrix: this processor has no instruction set %s\n", argv[3]);
+      return 2;
+    }
+  }
+  const std::vector<Kind> kinds = {
+      {"u4 g128", WeightType::kU4, 128, true}, {"u4 g64", WeightType::kU4, 64, true},      {"u4 g32", WeightType::kU4, 32, true},
+      {"u4 row", WeightType::kU4, -1, true},   {"i4 g128", WeightType::kI4, 128, false},   {"u8 row", WeightType::kU8, -1, true},
+      {"i8 row", WeightType::kI8, -1, false},  {"f4e2m1", WeightType::kF4E2M1, 32, false}, {"f16", WeightType::kF16, 0, false},
+      {"bf16", WeightType::kBF16, 0, false},   {"f32", WeightType::kF32, 0, false},
+  };
+  const Memory memory(size_t{512} << 20);
+  std::printf("[");
+  tbb::task_arena arena(threads);
+  arena.execute([&] {
+    for (const Kind& kind : kinds) {
+      for (const ActivationMode mode : {ActivationMode::kInt8, ActivationMode::kF32}) {
+        if (kind.group == 0 && mode == ActivationMode::kInt8) continue;  // float weights know one way
+        for (const Shape& shape : {Shape{4096, 4096}, Shape{2048, 7168}, Shape{256, 4096}, Shape{64, 64}}) {
+          measure(isa, memory, kind, shape, mode, 1, repeats);
+        }
+        for (const int64_t tokens : {2, 4, 8, 16, 64, 512}) measure(isa, memory, kind, {4096, 4096}, mode, tokens, repeats);
+      }
+    }
+  });
+  std::printf("\n]\n");
+  return 0;
+}
