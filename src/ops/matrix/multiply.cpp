@@ -1,65 +1,185 @@
-// Products by unpacking one row of weights at a time.
+// Products divided over threads: which kernel each takes, in which pieces.
 #include "ops/matrix/multiply.h"
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 
+#include "ops/matrix/kernels.h"
 #include "ops/support/parallel.h"
 
 namespace dsv4::ops {
 
-Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationMode mode, Scratch& scratch) {
-  Activations a{.values = x, .tokens = tokens, .cols = cols, .stride = stride};
-  if (mode == ActivationMode::kF32) return a;
-  const int64_t blocks = a.blocks();
-  int8_t* codes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);
-  float* scales = scratch.take<float>(tokens * blocks);
-  float* sums = scratch.take<float>(tokens * blocks);
-  std::fill_n(codes, tokens * blocks * kActivationBlock, int8_t{0});
-  for (int64_t t = 0; t < tokens; ++t) {
-    for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t begin = b * kActivationBlock, end = std::min(cols, begin + kActivationBlock);
-      float largest = 0.0f;
-      for (int64_t c = begin; c < end; ++c) largest = std::max(largest, std::abs(x[t * stride + c]));
-      const float scale = largest / 127.0f, inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
-      int sum = 0;
-      for (int64_t c = begin; c < end; ++c) {
-        const int code = static_cast<int>(std::nearbyint(x[t * stride + c] * inverse));
-        codes[t * blocks * kActivationBlock + c] = static_cast<int8_t>(code);
-        sum += code;
-      }
-      scales[t * blocks + b] = scale;
-      sums[t * blocks + b] = scale * static_cast<float>(sum);
-    }
-  }
-  a.codes = codes;
-  a.scales = scales;
-  a.sums = sums;
-  return a;
+namespace {
+
+// From this many tokens on, unpacking rows into panels pays.
+constexpr int64_t kGemmTokens = 5;
+
+// Rough speeds of one core, to weigh products against each other and against the start of a parallel region.
+constexpr double kBytesPerNanosecond = 10.0;
+constexpr double kInt8ProductsPerNanosecond = 60.0;
+constexpr double kFloatProductsPerNanosecond = 20.0;
+constexpr double kAloneNanoseconds = 20e3;  // less than this is not worth waking another thread for
+
+struct Job {
+  const Product* product;
+  bool int8;
+  bool gemm;
+  int64_t rows_per_piece;
+  int64_t first_piece;
+  int64_t first_tile;       ///< GEMM: among the tiles to be packed
+  bool packs;               ///< false: the job before packs the same
+  PackedTokens packed;      ///< GEMM
+  const float* group_sums;  ///< int8 GEMV
+};
+
+bool takes_int8(const Product& p) { return p.x.codes != nullptr && p.matrix.group != 0 && p.matrix.group % kActivationBlock == 0; }
+
+double nanoseconds(const Product& p, bool int8) {
+  const auto products = static_cast<double>(p.matrix.rows * p.matrix.cols * p.x.tokens);
+  return std::max(static_cast<double>(p.matrix.bytes()) / kBytesPerNanosecond,
+                  products / (int8 ? kInt8ProductsPerNanosecond : kFloatProductsPerNanosecond));
 }
 
-void multiply(std::span<const Product> products, Scratch& scratch) {
-  for (const Product& p : products) {
-    float* w = scratch.take<float>(p.matrix.rows * p.matrix.cols);
-    parallel_pieces(p.matrix.rows, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        unpack_row(p.matrix, r, w + r * p.matrix.cols);
-        for (int64_t t = 0; t < p.x.tokens; ++t) {
-          const int64_t row = p.x.row ? p.x.row[t] : t;
-          float sum = 0.0f;
-          for (int64_t c = 0; c < p.matrix.cols; ++c) {
-            float x = p.x.values[row * p.x.stride + c];
-            if (p.x.codes && p.matrix.group != 0) {
-              x = p.x.scales[row * p.x.blocks() + c / kActivationBlock] *
-                  static_cast<float>(p.x.codes[row * p.x.blocks() * kActivationBlock + c]);
-            }
-            sum += w[r * p.matrix.cols + c] * x;
-          }
-          p.y[t * p.y_stride + r] = sum;
-        }
-      }
-    });
+bool same_rows(const Activations& a, const Activations& b) {
+  return a.values == b.values && a.codes == b.codes && a.row == b.row && a.tokens == b.tokens && a.cols == b.cols && a.stride == b.stride;
+}
+
+bool packs_alike(const Job& a, const Job& b) {
+  if (!a.gemm || a.int8 != b.int8 || !same_rows(a.product->x, b.product->x)) return false;
+  const PackedMatrix &m = a.product->matrix, &n = b.product->matrix;
+  return !a.int8 || (is_four_bits(m.type) == is_four_bits(n.type) && segment_columns(m) == segment_columns(n));
+}
+
+/// Memory for what the job's tokens are packed into; nothing is packed yet.
+void allocate_packed(Job& job, Scratch& scratch) {
+  const Activations& x = job.product->x;
+  const int64_t most = job.int8 ? int8_tile_tokens() : float_tile_tokens();
+  job.packed.tokens = x.tokens;
+  job.packed.tiles = (x.tokens + most - 1) / most;
+  if (job.int8) {
+    job.packed.codes = scratch.take<int8_t>(x.tokens * x.cols);
+    job.packed.scales = scratch.take<float>(x.tokens * x.blocks());
+    job.packed.sums = scratch.take<float>(x.tokens * (x.cols / segment_columns(job.product->matrix)));
+  } else {
+    job.packed.values = scratch.take<float>(x.tokens * x.cols);
   }
+}
+
+int64_t rows_of_piece(const Job& job, double cost, double whole, int threads) {
+  const int64_t rows = job.product->matrix.rows;
+  if (!job.gemm) {
+    // So short that the threads end together, so long that handing out costs nothing beside it.
+    const double piece = std::clamp(whole / (16.0 * threads), 1e3, 10e3);
+    return std::clamp<int64_t>(static_cast<int64_t>(piece * static_cast<double>(rows) / cost), 1, rows);
+  }
+  const int64_t quarter = rows / (4 * threads) / kPanelRows * kPanelRows;
+  return std::clamp<int64_t>(quarter, kPanelRows, kPieceRows);
+}
+
+void run_piece(const Job& job, int64_t begin, int64_t end, std::byte* buffer) {
+  const Product& p = *job.product;
+  if (!job.gemm) {
+    if (job.int8) {
+      gemv_int8(p, job.group_sums, begin, end);
+    } else {
+      gemv_float(p, begin, end);
+    }
+    return;
+  }
+  for (int64_t row = begin; row < end; row += kPieceRows) {
+    const int64_t row_end = std::min(end, row + kPieceRows);
+    if (job.int8) {
+      gemm_int8(p, job.packed, row, row_end, buffer);
+    } else {
+      gemm_float(p, job.packed, row, row_end, buffer);
+    }
+  }
+}
+
+void pack_tile(const Job& job, int64_t tile) {
+  if (job.int8) {
+    pack_int8_tile(job.product->matrix, job.product->x, job.packed, tile);
+  } else {
+    pack_float_tile(job.product->x, job.packed, tile);
+  }
+}
+
+/// The job that piece (or tile) `index` belongs to: the last one whose first is not above it.
+template <int64_t Job::*kFirst>
+const Job& job_of(const Job* jobs, int64_t count, int64_t index) {
+  const Job* after = std::upper_bound(jobs, jobs + count, index, [](int64_t i, const Job& job) { return i < job.*kFirst; });
+  return *(after - 1);
+}
+
+}  // namespace
+
+void multiply(std::span<const Product> products, Scratch& scratch) {
+  const auto count = static_cast<int64_t>(products.size());
+  Job* jobs = scratch.take<Job>(count);
+  const int max_threads = parallel_get_max_threads();
+  double whole = 0.0;
+  int64_t used = 0;
+  for (const Product& p : products) {
+    if (p.x.tokens == 0 || p.matrix.rows == 0) continue;
+    const bool int8 = takes_int8(p);
+    whole += nanoseconds(p, int8);
+    jobs[used++] = Job{&p, int8, p.x.tokens >= kGemmTokens, p.matrix.rows, 0, 0, false, {}, nullptr};
+  }
+  const int threads = whole < kAloneNanoseconds ? 1 : max_threads;
+  int64_t pieces = 0, tiles = 0, buffer_bytes = 0;
+  for (int64_t i = 0; i < used; ++i) {
+    Job& job = jobs[i];
+    const Product& p = *job.product;
+    if (threads > 1) job.rows_per_piece = rows_of_piece(job, nanoseconds(p, job.int8), whole, threads);
+    job.first_piece = pieces;
+    job.first_tile = tiles;
+    pieces += (p.matrix.rows + job.rows_per_piece - 1) / job.rows_per_piece;
+    if (job.gemm) {
+      buffer_bytes = std::max(buffer_bytes, job.int8 ? gemm_int8_buffer_bytes() : gemm_float_buffer_bytes());
+      if (i > 0 && packs_alike(jobs[i - 1], job)) {
+        job.packed = jobs[i - 1].packed;
+      } else {
+        job.packs = true;
+        allocate_packed(job, scratch);
+        tiles += job.packed.tiles;
+      }
+    } else if (job.int8) {
+      if (i > 0 && jobs[i - 1].group_sums && jobs[i - 1].product->matrix.group == p.matrix.group &&
+          same_rows(jobs[i - 1].product->x, p.x)) {
+        job.group_sums = jobs[i - 1].group_sums;
+      } else {
+        float* sums = scratch.take<float>(p.x.tokens * p.matrix.groups());
+        sum_groups(p.matrix, p.x, sums);
+        job.group_sums = sums;
+      }
+    }
+  }
+  if (threads == 1) {
+    std::byte* buffer = buffer_bytes > 0 ? scratch.take<std::byte>(buffer_bytes) : nullptr;
+    for (int64_t i = 0; i < used; ++i) {
+      if (jobs[i].packs) {
+        for (int64_t tile = 0; tile < jobs[i].packed.tiles; ++tile) pack_tile(jobs[i], tile);
+      }
+      run_piece(jobs[i], 0, jobs[i].product->matrix.rows, buffer);
+    }
+    return;
+  }
+  parallel_pieces(tiles, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const Job& job = job_of<&Job::first_tile>(jobs, used, tile);
+      pack_tile(job, tile - job.first_tile);
+    }
+  });
+  // Every thread has a buffer of its own: it takes one number below `threads` and then pieces until there are none.
+  std::byte* buffers = buffer_bytes > 0 ? scratch.take<std::byte>(buffer_bytes * threads) : nullptr;
+  std::atomic<int64_t> next{0};
+  parallel_pieces(std::min<int64_t>(threads, pieces), 1, [&](int64_t begin, int64_t) {
+    for (int64_t piece; (piece = next++) < pieces;) {
+      const Job& job = job_of<&Job::first_piece>(jobs, used, piece);
+      const int64_t row = (piece - job.first_piece) * job.rows_per_piece;
+      run_piece(job, row, std::min(job.product->matrix.rows, row + job.rows_per_piece), buffers + begin * buffer_bytes);
+    }
+  });
 }
 
 void multiply(const PackedMatrix& matrix, const Activations& x, float* y, int64_t y_stride, Scratch& scratch) {

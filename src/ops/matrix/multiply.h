@@ -26,13 +26,16 @@ struct Activations {
   const int32_t* row = nullptr;  ///< [tokens] row of each token in the buffer and in what is below; null: token t is row t
   // Null with kF32. Blocks are kActivationBlock columns, the last one filled up with zeros.
   const int8_t* codes = nullptr;  ///< [rows, blocks*kActivationBlock], in -127..127
+  const int8_t* planes =
+      nullptr;  ///< [rows, 2, blocks*kActivationBlock/2]: the codes of the even columns, then those of the odd ones, as 4-bit weights lie
   const float* scales = nullptr;  ///< [rows, blocks]: largest |x| / 127
   const float* sums = nullptr;    ///< [rows, blocks]: scale * sum of the codes
 
   int64_t blocks() const { return (cols + kActivationBlock - 1) / kActivationBlock; }
 };
 
-/// x [tokens, cols] with rows `stride` floats apart; rounds them when the mode is kInt8 (code = nearest even of x / scale), in memory of `scratch`.
+/// x [tokens, cols] with rows `stride` floats apart; rounds them when the mode is kInt8 (code = nearest even of x / scale), in memory of `scratch`. A block
+/// with a NaN or an infinity has a scale and a sum of NaN.
 Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationMode mode, Scratch& scratch);
 
 /// One matrix times some tokens. y[t * y_stride + r]; products of one call write different places.

@@ -54,6 +54,11 @@ void WeightInputs::add(const ov::OutputVector& weight, MatrixForm form) {
   parts.insert(parts.end(), {static_cast<int64_t>(weight.size()), static_cast<int64_t>(m.type), m.count, m.rows, m.cols, m.group});
 }
 
+void WeightInputs::append(const WeightInputs& others) {
+  nodes.insert(nodes.end(), others.nodes.begin(), others.nodes.end());
+  parts.insert(parts.end(), others.parts.begin(), others.parts.end());
+}
+
 std::vector<PackedMatrix> describe_weights(const ov::Node* node, size_t first, const std::vector<int64_t>& parts,
                                            std::span<const size_t> stacks) {
   NODE_VALIDATION_CHECK(node, parts.size() % kFields == 0, "parts has ", parts.size(), " numbers; expected ", kFields, " a weight");

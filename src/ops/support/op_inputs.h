@@ -20,6 +20,7 @@ struct WeightInputs {
 
   /// `weight`: 1 to 3 Constants as describe_matrix takes them. Error (dsv4::Error that begins with the first one's name) when they are no matrix.
   void add(const ov::OutputVector& weight, MatrixForm form = MatrixForm::kPlain);
+  void append(const WeightInputs& others);
 };
 
 /// Shapes and types of the weights of `node`, whose inputs from `first` on are weights; ov::Exception by NODE_VALIDATION_CHECK when `parts` is malformed, the

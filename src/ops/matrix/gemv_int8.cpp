@@ -1,0 +1,294 @@
+// Compressed rows times a few tokens in int8: what decoding consists of. Weights are read once, in order.
+#include <array>
+
+#include "ops/matrix/kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/matrix/gemv_int8.cpp"
+#define HWY_WANT_AVX3_DL
+#include <hwy/foreach_target.h>
+// foreach_target.h has to come first.
+#include "ops/matrix/codes-inl.h"
+#include "ops/matrix/dots-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace dsv4::ops::HWY_NAMESPACE {
+namespace {
+
+// How far ahead of the codes in use the next ones are asked for: the processor's own prefetching stops at every page.
+constexpr int64_t kAhead = 2048;
+
+HWY_INLINE void prefetch(const void* from) { __builtin_prefetch(from, 0, 3); }
+
+#if HWY_TARGET == HWY_AVX3_DL
+
+// All: sum over the blocks of a row of factor * dot of the block. `even`, `odd`: the activation codes of these columns.
+
+template <bool kTable>
+HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
+                               int64_t blocks) {
+  const __m512i low = _mm512_set1_epi8(15);
+  const __m512i table = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(form.table)));
+  const __m512i lane_to_block = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  const auto dots = [&](__m512i bytes, auto e, auto o) HWY_ATTR {
+    __m512i first = _mm512_and_si512(bytes, low), second = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), low);
+    if constexpr (kTable) {
+      first = _mm512_shuffle_epi8(table, first);
+      second = _mm512_shuffle_epi8(table, second);
+    }
+    return _mm512_cvtepi32_ps(dot4(dot4(_mm512_setzero_si512(), first, e), second, o));
+  };
+  const auto spread = [&](__m128 of_blocks) HWY_ATTR { return _mm512_permutexvar_ps(lane_to_block, _mm512_castps128_ps512(of_blocks)); };
+  __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
+  int64_t b = 0;
+  for (; b + 8 <= blocks; b += 8) {
+    const int64_t i = b * 16;
+    prefetch(w + i + kAhead);
+    prefetch(w + i + kAhead + 64);
+    sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), even + i, odd + i), spread(_mm_loadu_ps(factors + b)), sum0);
+    sum1 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i + 64), even + i + 64, odd + i + 64), spread(_mm_loadu_ps(factors + b + 4)), sum1);
+  }
+  for (; b < blocks; b += 4) {
+    const int64_t i = b * 16, n = std::min<int64_t>(4, blocks - b);
+    const __mmask64 bytes = ~uint64_t{0} >> (64 - 16 * n);
+    const __m128 of_blocks = _mm_maskz_loadu_ps(static_cast<__mmask8>((1 << n) - 1), factors + b);
+    sum0 = _mm512_fmadd_ps(
+        dots(_mm512_maskz_loadu_epi8(bytes, w + i), _mm512_maskz_loadu_epi8(bytes, even + i), _mm512_maskz_loadu_epi8(bytes, odd + i)),
+        spread(of_blocks), sum0);
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(sum0, sum1));
+}
+
+HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(form.flip));
+  const auto dots = [&](__m512i bytes, auto codes)
+                        HWY_ATTR { return _mm512_cvtepi32_ps(dot4(_mm512_setzero_si512(), _mm512_xor_si512(bytes, flip), codes)); };
+  const __m512i lane_to_block = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  const auto spread = [&](__m128 of_blocks) HWY_ATTR { return _mm512_permutexvar_ps(lane_to_block, _mm512_castps128_ps512(of_blocks)); };
+  __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
+  int64_t b = 0;
+  for (; b + 4 <= blocks; b += 4) {
+    const int64_t i = b * 32;
+    prefetch(w + i + kAhead);
+    prefetch(w + i + kAhead + 64);
+    const __m128 of_blocks = _mm_loadu_ps(factors + b);
+    sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), x + i), spread(of_blocks), sum0);
+    sum1 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i + 64), x + i + 64), spread(_mm_movehl_ps(of_blocks, of_blocks)), sum1);
+  }
+  for (; b < blocks; b += 2) {
+    const int64_t i = b * 32, n = std::min<int64_t>(2, blocks - b);
+    const __mmask64 bytes = ~uint64_t{0} >> (64 - 32 * n);
+    const __m128 of_blocks = _mm_maskz_loadu_ps(static_cast<__mmask8>((1 << n) - 1), factors + b);
+    sum0 = _mm512_fmadd_ps(dots(_mm512_maskz_loadu_epi8(bytes, w + i), _mm512_maskz_loadu_epi8(bytes, x + i)), spread(of_blocks), sum0);
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(sum0, sum1));
+}
+
+#elif DSV4_AVX512 || DSV4_AVX2
+
+HWY_INLINE __m256i load_bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+HWY_INLINE __m256i load_half(const void* from) { return _mm256_zextsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(from))); }
+HWY_INLINE float sum_of_eight(__m256 v) {
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+
+template <bool kTable>
+HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
+                               int64_t blocks) {
+  const __m256i low = _mm256_set1_epi8(15);
+  const __m256i table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(form.table)));
+  const __m256i lane_to_block = _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0);
+  const auto dots = [&](__m256i bytes, __m256i e, __m256i o) HWY_ATTR {
+    __m256i first = _mm256_and_si256(bytes, low), second = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low);
+    if constexpr (kTable) {
+      first = _mm256_shuffle_epi8(table, first);
+      second = _mm256_shuffle_epi8(table, second);
+    }
+    return _mm256_cvtepi32_ps(widen(_mm256_add_epi16(pairs_of(first, e), pairs_of(second, o))));
+  };
+  const auto spread = [&](double two_floats)
+                          HWY_ATTR { return _mm256_permutevar8x32_ps(_mm256_castpd_ps(_mm256_set1_pd(two_floats)), lane_to_block); };
+  __m256 sum0 = _mm256_setzero_ps(), sum1 = sum0;
+  double two;
+  int64_t b = 0;
+  for (; b + 4 <= blocks; b += 4) {
+    const int64_t i = b * 16;
+    prefetch(w + i + kAhead);
+    std::memcpy(&two, factors + b, sizeof two);
+    sum0 = _mm256_fmadd_ps(dots(load_bytes(w + i), load_bytes(even + i), load_bytes(odd + i)), spread(two), sum0);
+    std::memcpy(&two, factors + b + 2, sizeof two);
+    sum1 = _mm256_fmadd_ps(dots(load_bytes(w + i + 32), load_bytes(even + i + 32), load_bytes(odd + i + 32)), spread(two), sum1);
+  }
+  if (b + 2 <= blocks) {
+    const int64_t i = b * 16;
+    std::memcpy(&two, factors + b, sizeof two);
+    sum0 = _mm256_fmadd_ps(dots(load_bytes(w + i), load_bytes(even + i), load_bytes(odd + i)), spread(two), sum0);
+    b += 2;
+  }
+  if (b < blocks) {
+    const int64_t i = b * 16;  // the upper half has activations of zero
+    sum1 = _mm256_fmadd_ps(dots(load_half(w + i), load_half(even + i), load_half(odd + i)), _mm256_set1_ps(factors[b]), sum1);
+  }
+  return sum_of_eight(_mm256_add_ps(sum0, sum1));
+}
+
+HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
+  const __m256i flip = _mm256_set1_epi8(static_cast<char>(form.flip));
+  const auto dots = [&](int64_t i) HWY_ATTR {
+    const __m256i codes = _mm256_xor_si256(load_bytes(w + i), flip);
+    return _mm256_cvtepi32_ps(widen(pairs_of_signed(codes, _mm256_abs_epi8(codes), load_bytes(x + i))));
+  };
+  __m256 sum0 = _mm256_setzero_ps(), sum1 = sum0;
+  int64_t b = 0;
+  for (; b + 2 <= blocks; b += 2) {
+    prefetch(w + b * 32 + kAhead);
+    sum0 = _mm256_fmadd_ps(dots(b * 32), _mm256_broadcast_ss(factors + b), sum0);
+    sum1 = _mm256_fmadd_ps(dots(b * 32 + 32), _mm256_broadcast_ss(factors + b + 1), sum1);
+  }
+  if (b < blocks) sum0 = _mm256_fmadd_ps(dots(b * 32), _mm256_broadcast_ss(factors + b), sum0);
+  return sum_of_eight(_mm256_add_ps(sum0, sum1));
+}
+
+#else
+
+template <bool kTable>
+HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
+                               int64_t blocks) {
+  float sum = 0.0f;
+  for (int64_t b = 0; b < blocks; ++b) {
+    int32_t dot = 0;
+    for (int64_t i = b * 16; i < b * 16 + 16; ++i) {
+      const int first = kTable ? form.table[w[i] & 15] : w[i] & 15, second = kTable ? form.table[w[i] >> 4] : w[i] >> 4;
+      dot += first * even[i] + second * odd[i];
+    }
+    sum += factors[b] * static_cast<float>(dot);
+  }
+  return sum;
+}
+
+HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
+  float sum = 0.0f;
+  for (int64_t b = 0; b < blocks; ++b) {
+    int32_t dot = 0;
+    for (int64_t i = b * 32; i < b * 32 + 32; ++i) dot += (w[i] ^ form.flip) * x[i];
+    sum += factors[b] * static_cast<float>(dot);
+  }
+  return sum;
+}
+
+#endif
+
+/// out[b] = of_blocks[b] * of_groups[b / per_group], b < blocks. of_groups has kLanes more floats than groups.
+HWY_INLINE void multiply_by_group(const float* of_blocks, const float* of_groups, int64_t per_group, int64_t blocks, float* out) {
+  int64_t b = 0;
+#if DSV4_AVX512 || DSV4_AVX2
+  if ((per_group & (per_group - 1)) == 0) {
+    alignas(64) int32_t from[kLanes];
+    const int shift = __builtin_ctzll(static_cast<unsigned long long>(per_group));
+    for (int i = 0; i < kLanes; ++i) from[i] = i >> shift;
+    for (; b + kLanes <= blocks; b += kLanes) {
+#if DSV4_AVX512
+      const __m512 groups = _mm512_permutexvar_ps(_mm512_load_si512(from), _mm512_loadu_ps(of_groups + (b >> shift)));
+#else
+      const __m256 groups =
+          _mm256_permutevar8x32_ps(_mm256_loadu_ps(of_groups + (b >> shift)), _mm256_load_si256(reinterpret_cast<const __m256i*>(from)));
+#endif
+      store(out + b, mul(load(of_blocks + b), groups));
+    }
+    for (; b < blocks; ++b) out[b] = of_blocks[b] * of_groups[b >> shift];
+    return;
+  }
+#endif
+  for (int64_t g = 0; b < blocks; ++g) {
+    for (const int64_t end = std::min(blocks, b + per_group); b < end; ++b) out[b] = of_blocks[b] * of_groups[g];
+  }
+}
+
+template <class Dot>
+HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t begin, int64_t end, const CodeForm& form, const Dot& dot) {
+  constexpr int64_t kGroups = 512;  // that are converted at once
+  const PackedMatrix& m = p.matrix;
+  const int64_t groups = m.groups(), per_group = m.group / kActivationBlock, blocks = p.x.blocks();
+  const auto row_of = [&](int64_t t) HWY_ATTR { return p.x.row ? p.x.row[t] : t; };
+  alignas(64) float scales[kGroups + kLanes];
+  alignas(64) float zeros_times_scales[kGroups + kLanes];
+  alignas(64) float factors[kGroups];
+  if (groups == 1) {
+    for (int64_t r = begin; r < end; ++r) {
+      factors_of_row(m, form, r, 0, 1, scales, zeros_times_scales);
+      for (int64_t t = 0; t < p.x.tokens; ++t) {
+        const float* of_blocks = p.x.scales + row_of(t) * blocks;
+        p.y[t * p.y_stride + r] = scales[0] * dot(r, row_of(t), 0, of_blocks, blocks) - zeros_times_scales[0] * group_sums[t];
+      }
+    }
+    return;
+  }
+  // Whole groups, and few enough blocks.
+  const int64_t groups_at_once = std::max<int64_t>(1, kGroups / per_group);
+  for (int64_t r = begin; r < end; ++r) {
+    for (int64_t g = 0; g < groups; g += groups_at_once) {
+      const int64_t n = std::min(groups_at_once, groups - g);
+      factors_of_row(m, form, r, g, n, scales, zeros_times_scales);
+      for (int64_t t = 0; t < p.x.tokens; ++t) {
+        const float* sums = group_sums + t * groups + g;
+        const float* of_blocks = p.x.scales + row_of(t) * blocks;
+        Floats minus = zeros();
+        int64_t i = 0;
+        for (; i + kLanes <= n; i += kLanes) minus = multiply_add(load(zeros_times_scales + i), load(sums + i), minus);
+        float y = -sum_of_lanes(minus);
+        for (; i < n; ++i) y -= zeros_times_scales[i] * sums[i];
+        if (per_group <= kGroups) {
+          multiply_by_group(of_blocks + g * per_group, scales, per_group, n * per_group, factors);
+          y += dot(r, row_of(t), g * per_group, factors, n * per_group);
+        } else {
+          y += scales[0] * dot(r, row_of(t), g * per_group, of_blocks + g * per_group, per_group);
+        }
+        float& out = p.y[t * p.y_stride + r];
+        out = g == 0 ? y : out + y;
+      }
+    }
+  }
+}
+
+void GemvInt8(const Product& p, const float* group_sums, int64_t begin, int64_t end) {
+  const PackedMatrix& m = p.matrix;
+  const CodeForm form = code_form(m.type);
+  const int64_t row_bytes = m.row_bytes(), blocks = p.x.blocks();
+  const auto* codes = reinterpret_cast<const uint8_t*>(m.codes);
+  if (is_four_bits(m.type)) {
+    const auto rows = [&](auto table) HWY_ATTR {
+      multiply_rows(
+          p, group_sums, begin, end, form, [&](int64_t r, int64_t x_row, int64_t block, const float* factors, int64_t n) HWY_ATTR {
+            const int8_t* even = p.x.planes + x_row * blocks * kActivationBlock + block * 16;
+            return dot_four_bits<decltype(table)::value>(form, codes + r * row_bytes + block * 16, even, even + blocks * 16, factors, n);
+          });
+    };
+    if (m.type == WeightType::kU4) {
+      rows(std::false_type());
+    } else {
+      rows(std::true_type());
+    }
+  } else {
+    multiply_rows(p, group_sums, begin, end, form, [&](int64_t r, int64_t x_row, int64_t block, const float* factors, int64_t n) HWY_ATTR {
+      return dot_eight_bits(form, codes + r * row_bytes + block * 32, p.x.codes + (x_row * blocks + block) * kActivationBlock, factors, n);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace dsv4::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dsv4::ops {
+
+HWY_EXPORT(GemvInt8);
+
+void gemv_int8(const Product& product, const float* group_sums, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(GemvInt8)(product, group_sums, begin, end);
+}
+
+}  // namespace dsv4::ops
+#endif  // HWY_ONCE

@@ -1,0 +1,51 @@
+// What multiply() is made of, for its files alone: leaf kernels of one thread, compiled for every instruction set and chosen at run time.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/matrix/multiply.h"
+
+namespace dsv4::ops {
+
+constexpr int64_t kPanelRows = 16;       ///< rows of weights that a GEMM kernel multiplies at once
+constexpr int64_t kChunkColumns = 4096;  ///< columns that an int8 GEMM unpacks at once
+constexpr int64_t kFloatChunkColumns = 512;
+constexpr int64_t kPieceRows = 64;  ///< most rows that a thread unpacks at once
+
+/// Tokens of a GEMM, packed in tiles: tile i of n holds the tokens from tokens*i/n on, in every array its tokens innermost. Offsets are multiples of the
+/// first token: what is in front of a tile has the same size for every token.
+struct PackedTokens {
+  int64_t tokens = 0;
+  int64_t tiles = 0;
+  int8_t* codes = nullptr;  ///< [cols/4, tile, 4]; for 4-bit weights of 8 columns first the four even ones, then the odd ones
+  float* scales = nullptr;  ///< [blocks, tile]
+  float* sums = nullptr;    ///< [segments, tile]
+  float* values = nullptr;  ///< float32 GEMM: [cols, tile]
+
+  int64_t first(int64_t tile) const { return tokens * tile / tiles; }
+};
+
+/// Columns of an int8 GEMM whose weights share a scale within a row and lie in one chunk.
+int64_t segment_columns(const PackedMatrix& matrix);
+
+/// sums of x's blocks over the columns of a scale: [tokens, groups], what zero points are multiplied with.
+void sum_groups(const PackedMatrix& matrix, const Activations& x, float* sums);
+
+/// Rows [begin, end) for each token. `group_sums` as sum_groups gives them.
+void gemv_int8(const Product& product, const float* group_sums, int64_t begin, int64_t end);
+void gemv_float(const Product& product, int64_t begin, int64_t end);
+
+int64_t int8_tile_tokens();  ///< most tokens of a tile
+int64_t float_tile_tokens();
+
+/// Fills in one tile of `packed`.
+void pack_int8_tile(const PackedMatrix& matrix, const Activations& x, const PackedTokens& packed, int64_t tile);
+void pack_float_tile(const Activations& x, const PackedTokens& packed, int64_t tile);
+
+/// Rows [begin, end), at most kPieceRows of them, for all tokens.
+int64_t gemm_int8_buffer_bytes();
+void gemm_int8(const Product& product, const PackedTokens& packed, int64_t begin, int64_t end, std::byte* buffer);
+int64_t gemm_float_buffer_bytes();
+void gemm_float(const Product& product, const PackedTokens& packed, int64_t begin, int64_t end, std::byte* buffer);
+
+}  // namespace dsv4::ops

@@ -1,0 +1,126 @@
+// Vectors of floats as the kernels use them, for the instruction set that Highway compiles for at the moment. Included once for each.
+//
+// x86 by intrinsics, because most of these kernels need instructions that Highway (1.0) has no name for; everything else by the compilers' own vectors.
+#if defined(DSV4_OPS_MATRIX_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef DSV4_OPS_MATRIX_SIMD_INL_H_
+#undef DSV4_OPS_MATRIX_SIMD_INL_H_
+#else
+#define DSV4_OPS_MATRIX_SIMD_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "checkpoint/numbers.h"
+#include "ops/matrix/packed_matrix.h"
+
+// HWY_AVX3_DL is the one with VNNI.
+#undef DSV4_AVX512
+#undef DSV4_AVX2
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#define DSV4_AVX512 1
+#elif HWY_TARGET == HWY_AVX2
+#define DSV4_AVX2 1
+#endif
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#include <immintrin.h>
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes the undefined vectors in its own AVX-512 intrinsics for uninitialised ones (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace dsv4::ops::HWY_NAMESPACE {
+
+#if DSV4_AVX512
+
+constexpr int64_t kLanes = 16;
+using Floats = __m512;
+
+HWY_INLINE Floats zeros() { return _mm512_setzero_ps(); }
+HWY_INLINE Floats all(float value) { return _mm512_set1_ps(value); }
+HWY_INLINE Floats load(const float* from) { return _mm512_loadu_ps(from); }
+HWY_INLINE void store(float* to, Floats v) { _mm512_storeu_ps(to, v); }
+HWY_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+HWY_INLINE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
+HWY_INLINE float sum_of_lanes(Floats v) { return _mm512_reduce_add_ps(v); }
+HWY_INLINE Floats load_f16(const std::byte* from) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))); }
+HWY_INLINE Floats load_bf16(const std::byte* from) {
+  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
+
+#elif DSV4_AVX2
+
+constexpr int64_t kLanes = 8;
+using Floats = __m256;
+
+HWY_INLINE Floats zeros() { return _mm256_setzero_ps(); }
+HWY_INLINE Floats all(float value) { return _mm256_set1_ps(value); }
+HWY_INLINE Floats load(const float* from) { return _mm256_loadu_ps(from); }
+HWY_INLINE void store(float* to, Floats v) { _mm256_storeu_ps(to, v); }
+HWY_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+HWY_INLINE Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
+HWY_INLINE float sum_of_lanes(Floats v) {
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+HWY_INLINE Floats load_f16(const std::byte* from) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))); }
+HWY_INLINE Floats load_bf16(const std::byte* from) {
+  const __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+}
+
+#else
+
+constexpr int64_t kLanes = 4;
+using Floats = float __attribute__((vector_size(16)));
+
+HWY_INLINE Floats zeros() { return Floats{}; }
+HWY_INLINE Floats all(float value) { return Floats{value, value, value, value}; }
+HWY_INLINE Floats load(const float* from) {
+  Floats v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+HWY_INLINE void store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
+HWY_INLINE Floats add(Floats a, Floats b) { return a + b; }
+HWY_INLINE Floats mul(Floats a, Floats b) { return a * b; }
+HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
+HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return c - a * b; }
+HWY_INLINE float sum_of_lanes(Floats v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+HWY_INLINE Floats load_f16(const std::byte* from) {
+  uint16_t bits[4];
+  std::memcpy(bits, from, sizeof bits);
+  return Floats{f16_to_f32(bits[0]), f16_to_f32(bits[1]), f16_to_f32(bits[2]), f16_to_f32(bits[3])};
+}
+HWY_INLINE Floats load_bf16(const std::byte* from) {
+  uint16_t bits[4];
+  std::memcpy(bits, from, sizeof bits);
+  return Floats{bf16_to_f32(bits[0]), bf16_to_f32(bits[1]), bf16_to_f32(bits[2]), bf16_to_f32(bits[3])};
+}
+
+#endif
+
+/// kLanes weights of a float type, from any address.
+template <WeightType kType>
+HWY_INLINE Floats load_weights(const std::byte* from) {
+  if constexpr (kType == WeightType::kF16) return load_f16(from);
+  if constexpr (kType == WeightType::kBF16) return load_bf16(from);
+  return load(reinterpret_cast<const float*>(from));
+}
+
+}  // namespace dsv4::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard of Highway's kind
