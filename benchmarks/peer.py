@@ -73,8 +73,8 @@ def values(runs, key, scale=1.0):
 
 def traffic(ours, ours_bytes, other=None, other_bytes=None):
     """Bytes a token and GB/s, of both."""
-    text = f"{ours_bytes / 1e9:.2f} GB, {ours_bytes * ours / 1e9:.1f} GB/s"
-    return text + (f"; {other_bytes / 1e9:.2f} GB, {other_bytes * other / 1e9:.1f} GB/s" if other_bytes else "")
+    text = f"{bench.size_text(ours_bytes)}, {ours_bytes * ours / 1e9:.1f} GB/s"
+    return text + (f"; {bench.size_text(other_bytes)}, {other_bytes * other / 1e9:.1f} GB/s" if other_bytes else "")
 
 
 def at_least(number):
