@@ -96,6 +96,20 @@ std::vector<double> token_errors(const std::vector<float>& a, const std::vector<
   return errors;
 }
 
+/// Products of one token and of many are rounded differently in float32. What a cache keeps in fewer bits may then go to either side of a tie, which moves
+/// the results of some tokens by a fraction of that step, and of no others.
+void expect_same(const std::vector<float>& found, const std::vector<float>& expected, const AttentionCase& c) {
+  ASSERT_EQ(found.size(), expected.size());
+  if (c.type == CacheType::kF32 && !c.attributes.quantize_cache) {
+    EXPECT_LT(difference(found, expected), 1e-5);
+    return;
+  }
+  std::vector<double> errors = token_errors(found, expected, c.hidden);
+  std::sort(errors.begin(), errors.end());
+  EXPECT_LT(errors[errors.size() / 2], 1e-5);
+  EXPECT_LT(errors.back(), c.attributes.quantize_cache ? 5e-2 : 5e-3);
+}
+
 /// Inputs x, position and cache; frequencies are a constant.
 std::shared_ptr<ov::Model> model_of(const AttentionCase& c, const CaseWeights& weights) {
   const auto inputs = parameters(c);
@@ -166,10 +180,9 @@ TEST(Attention, GivesTheSameInEverySplit) {
         Runner runner(c, random_weights(c));
         const CacheLayout layout = layout_of(c, c.tokens + 5);
         const std::vector<float> whole = runner.run_all(new_cache(layout), x, {c.tokens});
-        EXPECT_LT(difference(runner.run_all(new_cache(layout), x, by_one(c.tokens)), whole), 1e-5);
+        expect_same(runner.run_all(new_cache(layout), x, by_one(c.tokens)), whole, c);
         for (const int64_t most : {3, 9, 40}) {
-          EXPECT_LT(difference(runner.run_all(new_cache(layout), x, random_calls(c.tokens, most, static_cast<uint32_t>(most))), whole),
-                    1e-5);
+          expect_same(runner.run_all(new_cache(layout), x, random_calls(c.tokens, most, static_cast<uint32_t>(most))), whole, c);
         }
       }
     }
@@ -306,7 +319,8 @@ TEST(Attention, ContinuesFromCopiedRanges) {
         }
         const float* rest = x.data() + t * c.hidden;
         const std::vector<float> from_copy = runner.run(copy, rest, c.tokens - t, t);
-        EXPECT_LT(difference(from_copy, {whole.begin() + t * c.hidden, whole.end()}), 1e-5) << "after " << t << " tokens";
+        SCOPED_TRACE(t);
+        expect_same(from_copy, {whole.begin() + t * c.hidden, whole.end()}, c);
         runner.run(cache, rest, 1, t);
       }
     }
