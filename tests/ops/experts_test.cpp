@@ -402,6 +402,20 @@ TEST(Experts, SurvivesACopyOfTheNode) {
   EXPECT_EQ(evaluate(*op->clone_with_new_inputs(op->input_values()), inputs), evaluate(*op, inputs));
 }
 
+TEST(Experts, GivesTheSameWithBoundWeights) {
+  Random random(17);
+  const Case c{.tokens = 3, .stack = Kind::kU4, .group = 32};
+  Layer layer = make_layer(random, c);
+  const ov::TensorVector inputs = make_tokens(random, c).tensors(c);
+  const auto among = evaluate(*experts_op(c, layer), inputs);
+  layer.inputs.bind();
+  const auto bound = experts_op(c, layer);
+  ASSERT_EQ(bound->get_input_size(), 3u);
+  EXPECT_EQ(evaluate(*bound, inputs), among);
+  EXPECT_EQ(evaluate(*bound->clone_with_new_inputs(bound->input_values()), inputs), among);
+  EXPECT_EQ(infer(bound, inputs), among);
+}
+
 TEST(Experts, RefusesBadIdsAndBadTables) {
   Random random(14);
   const Case c{.per_token = 2, .tokens = 2, .vocabulary = 3, .hashed = true};
