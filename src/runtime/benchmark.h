@@ -34,7 +34,8 @@ struct Benchmark {
   int64_t cache_bytes = 0;           ///< a token, in the middle of the decoded ones
   double read_bandwidth = 0.0;       ///< bytes a second that the machine reads with as many threads; median of passes between the repeats
   std::optional<double> disk_share;  ///< of the weights' bytes while decoding: how many came from storage
-  std::vector<OpSeconds> prefill_by_op, decode_by_op;  ///< mean seconds of the prompt, of a decoded token, what is between the ops last; of the CPU program
+  std::vector<OpSeconds> prefill_by_op,
+      decode_by_op;  ///< mean seconds of the prompt, of a decoded token, what is between the ops last; of the CPU program
 
   double bytes_per_second() const { return static_cast<double>(weight_bytes.total() + cache_bytes) / decode_seconds; }
 };

@@ -17,24 +17,39 @@ class CpuSequence final : public Sequence {
  public:
   explicit CpuSequence(const LoadedModel& model)
       : Sequence(model),
+        one_token_(ov::CompiledModel(model.one_token).create_infer_request()),
         layout_(model.cache),
         memory_(layout_.bytes(), "the cache of a sequence; a smaller context (--context) needs less") {
     layout_.write_header(memory_.data());
-    request_.set_tensor("cache", ov::Tensor(ov::element::u8, {static_cast<size_t>(layout_.bytes())}, memory_.data()));
+    const ov::Tensor cache(ov::element::u8, {static_cast<size_t>(layout_.bytes())}, memory_.data());
     position_ = ov::Tensor(ov::element::i32, {1});
-    request_.set_tensor("position", position_);
+    token_ = ov::Tensor(ov::element::i32, {1});
+    ov::Tensor first_row(ov::element::i32, {1});
+    first_row.data<int32_t>()[0] = 0;
+    for (ov::InferRequest* request : {&request_, &one_token_}) {
+      request->set_tensor("cache", cache);
+      request->set_tensor("position", position_);
+    }
+    one_token_.set_tensor("input_ids", token_);
+    one_token_.set_tensor("logit_rows", first_row);
   }
 
   int64_t rows_of(int64_t length, bool last) const override { return model_.options.all_logits ? length : last ? 1 : 0; }
 
   void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
-    ids_.set_length(request_, "input_ids", tokens.size());
-    std::copy(tokens.begin(), tokens.end(), ids_.data());
-    rows_.set_length(request_, "logit_rows", static_cast<size_t>(rows));
-    for (int64_t i = 0; i < rows; ++i) rows_.data()[i] = static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - rows + i);
     position_.data<int32_t>()[0] = static_cast<int32_t>(position);
-    run();
-    const ov::Tensor out = request_.get_tensor("logits");
+    const bool one = tokens.size() == 1 && rows == 1;
+    if (one) {
+      token_.data<int32_t>()[0] = static_cast<int32_t>(tokens[0]);
+    } else {
+      ids_.set_length(request_, "input_ids", tokens.size());
+      std::copy(tokens.begin(), tokens.end(), ids_.data());
+      rows_.set_length(request_, "logit_rows", static_cast<size_t>(rows));
+      for (int64_t i = 0; i < rows; ++i) rows_.data()[i] = static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - rows + i);
+    }
+    ov::InferRequest& request = one ? one_token_ : request_;
+    run(request);
+    const ov::Tensor out = request.get_tensor("logits");
     logits.insert(logits.end(), out.data<const float>(), out.data<const float>() + rows * model_.config.vocab_size);
   }
 
@@ -91,9 +106,10 @@ class CpuSequence final : public Sequence {
     ov::Tensor tensor_;
   };
 
+  ov::InferRequest one_token_;
   ops::CacheLayout layout_;
   LazyMemory memory_;
-  ov::Tensor position_;
+  ov::Tensor position_, token_;
   Indices ids_, rows_;
 };
 

@@ -23,6 +23,9 @@ struct LoadedModel {
   ActiveBytes active_bytes;
   ops::CacheShape cache;
   ov::CompiledModel compiled;
+  /// The CPU program for one token with logits. With shapes that are known the plugin need not infer them, which takes longer than a small model's arithmetic
+  /// (it clones every op of its own for that).
+  ov::CompiledModel one_token;
 };
 
 /// What an OpenVINO exception says, on one line.

@@ -44,7 +44,7 @@ class PortableSequence final : public Sequence {
       request_.set_tensor("position_ids", positions);
       request_.set_tensor("beam_idx", beams);
     }
-    run();
+    run(request_);
     const ov::Tensor out = request_.get_tensor("logits");
     const float* end = out.data<const float>() + out.get_size();
     logits.insert(logits.end(), end - rows * model_.config.vocab_size, end);

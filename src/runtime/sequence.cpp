@@ -7,9 +7,9 @@ namespace dsv4 {
 
 Sequence::Sequence(const LoadedModel& model) : model_(model), request_(ov::CompiledModel(model.compiled).create_infer_request()) {}
 
-void Sequence::run() {
+void Sequence::run(ov::InferRequest& request) {
   try {
-    request_.infer();
+    request.infer();
   } catch (const ov::Exception& e) {
     fail("inference failed: ", first_line(e.what()));
   }

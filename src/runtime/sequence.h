@@ -29,7 +29,7 @@ class Sequence {
   virtual void fill_with_noise(int64_t position);
 
  protected:
-  void run();  // infer, with OpenVINO's exceptions as Errors
+  static void run(ov::InferRequest& request);  // infer, with OpenVINO's exceptions as Errors
   const LoadedModel& model_;
   ov::InferRequest request_;
 };

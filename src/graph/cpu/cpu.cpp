@@ -51,11 +51,16 @@ ops::WeightInputs CpuVocabulary::inputs(const std::vector<std::string>& names) {
   return weights;
 }
 
+ops::WeightInputs CpuVocabulary::given(ops::WeightInputs weights) const {
+  if (options_.bind_weights) weights.bind();
+  return weights;
+}
+
 Streams CpuVocabulary::embed() {
   ops::WeightInputs table;
   table.add(weights_.stored("embed.weight"));
-  active_bytes_.dense += bytes_of(table.nodes) / config_.vocab_size;              // a row a token
-  return {std::make_shared<ops::Embed>(input_ids_, table, config_.hc_mult), {}};  // [T] -> [T,hc,D]
+  active_bytes_.dense += bytes_of(table.nodes) / config_.vocab_size;                     // a row a token
+  return {std::make_shared<ops::Embed>(input_ids_, given(table), config_.hc_mult), {}};  // [T] -> [T,hc,D]
 }
 
 ops::WeightInputs CpuVocabulary::mixing_weights(const std::string& site, const std::string& norm) {
@@ -66,7 +71,8 @@ HyperConnection CpuVocabulary::hyper_connect_pre(const Streams& streams, const s
   const ops::HyperConnectAttributes attributes{config_.hc_sinkhorn_iters, config_.hc_eps, config_.rms_norm_eps};
   const auto& last = streams.pending;
   const ops::PendingPost pending = last ? ops::PendingPost{last->output, last->post, last->comb} : ops::PendingPost{};
-  const auto node = std::make_shared<ops::HyperConnect>(streams.value, last ? &pending : nullptr, mixing_weights(site, norm), attributes);
+  const auto node =
+      std::make_shared<ops::HyperConnect>(streams.value, last ? &pending : nullptr, given(mixing_weights(site, norm)), attributes);
   node->set_friendly_name(site);
   return {node->output(0), node->output(3), node->output(1), node->output(2)};  // [T,D], [T,hc,D], [T,hc], [T,hc,hc]
 }
@@ -128,7 +134,7 @@ Value CpuVocabulary::attention(const Value& x, int64_t layer_index) {
   attributes.norm_eps = config_.rms_norm_eps;
   attributes.mode = options_.activations;
   attributes.quantize_cache = options_.quantize_cache;
-  const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), inputs(names), attributes);
+  const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), given(inputs(names)), attributes);
   node->set_friendly_name(prefix);
   return node;  // [T,D] -> [T,D]
 }
@@ -156,7 +162,7 @@ Value CpuVocabulary::experts(const Value& x, int64_t layer_index) {
   attributes.mode = options_.activations;
   attributes.prefetch = options_.prefetch_experts;
   const Value selection = weights_.stored(prefix + (layer.hash_routed ? ".gate.tid2eid" : ".gate.bias")).at(0);
-  const auto node = std::make_shared<ops::Experts>(x, input_ids_, selection, weights, attributes);
+  const auto node = std::make_shared<ops::Experts>(x, input_ids_, selection, given(std::move(weights)), attributes);
   node->set_friendly_name(prefix);
   return node;  // [T,D] -> [T,D]
 }
@@ -165,7 +171,7 @@ Value CpuVocabulary::logits(const Value& x, const std::string& weight) {
   ops::WeightInputs head;
   head.add(weights_.stored(weight));
   active_bytes_.head = bytes_of(head.nodes);
-  return std::make_shared<ops::Linear>(x, head, options_.activations);  // [n,D] -> [n,V]
+  return std::make_shared<ops::Linear>(x, given(head), options_.activations);  // [n,D] -> [n,V]
 }
 
 std::shared_ptr<ov::Model> CpuVocabulary::finish(const Value& logits) {

@@ -28,6 +28,7 @@ struct CpuOptions {
   ops::ActivationMode activations = ops::ActivationMode::kInt8;
   bool quantize_cache = false;    ///< round what is cached as the model was trained (spec 2.9 ii)
   bool prefetch_experts = false;  ///< the weights are a mapped file: ask the kernel for the pages of selected experts
+  bool bind_weights = true;       ///< false: as inputs of the ops, for a program that is to be written to a file (ops/support/op_inputs.h)
 };
 
 /// The program for one sequence, a call of T tokens. Inputs: `input_ids` i32 [T]; `position` i32 [1], tokens before this call; `cache` u8 [bytes] (cpu_cache_shape),
@@ -59,6 +60,7 @@ class CpuVocabulary final : public Vocabulary {
  private:
   /// The named weights in the order in which an op takes them.
   ops::WeightInputs inputs(const std::vector<std::string>& names);
+  ops::WeightInputs given(ops::WeightInputs weights) const;
   ops::WeightInputs mixing_weights(const std::string& site, const std::string& norm);
   Value frequencies(bool compressed) const;
 

@@ -250,7 +250,7 @@ class Call {
 
 Attention::Attention(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& position, const ov::Output<ov::Node>& cache,
                      const ov::Output<ov::Node>& frequencies, const WeightInputs& weights, const AttentionAttributes& attributes)
-    : Op({x, position, cache, frequencies}), parts_(weights.parts), attributes_(attributes) {
+    : Op({x, position, cache, frequencies}), weights_(weights), attributes_(attributes) {
   for (size_t i = 0; i < weights.nodes.size(); ++i) set_argument(kFirstWeight + i, weights.nodes[i]);
   constructor_validate_and_infer_types();
 }
@@ -259,7 +259,7 @@ void Attention::validate_and_infer_types() {
   const AttentionAttributes& a = attributes_;
   NODE_VALIDATION_CHECK(this, get_input_size() >= kFirstWeight, "expected x, position, cache, frequencies and weights");
   check_attributes(this, a);
-  const std::vector<PackedMatrix> weights = describe_weights(this, kFirstWeight, parts_);
+  const std::vector<PackedMatrix> weights = weights_.describe(this, kFirstWeight);
   check_weights(this, weights, a);
   const int64_t hidden = weights[0].cols;
   const auto expect = [&](size_t input, const char* name, ov::element::Type type, const ov::PartialShape& shape) {
@@ -275,16 +275,13 @@ void Attention::validate_and_infer_types() {
 }
 
 std::shared_ptr<ov::Node> Attention::clone_with_new_inputs(const ov::OutputVector& inputs) const {
-  WeightInputs weights;
-  weights.nodes.assign(inputs.begin() + kFirstWeight, inputs.end());
-  weights.parts = parts_;
-  return std::make_shared<Attention>(inputs[0], inputs[1], inputs[2], inputs[3], weights, attributes_);
+  return std::make_shared<Attention>(inputs[0], inputs[1], inputs[2], inputs[3], weights_.among(inputs, kFirstWeight), attributes_);
 }
 
 bool Attention::visit_attributes(ov::AttributeVisitor& visitor) {
   AttentionAttributes& a = attributes_;
   bool int8_activations = a.mode == ActivationMode::kInt8;
-  visitor.on_attribute("parts", parts_);
+  weights_.visit(visitor);
   visitor.on_attribute("layer", a.layer);
   visitor.on_attribute("heads", a.heads);
   visitor.on_attribute("head_dim", a.head_dim);
@@ -305,9 +302,9 @@ bool Attention::visit_attributes(ov::AttributeVisitor& visitor) {
 
 bool Attention::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
   const AttentionAttributes& a = attributes_;
-  const std::vector<PackedMatrix> views = view_weights(inputs, kFirstWeight, parts_);
+  std::vector<PackedMatrix> storage;
   Scratch scratch;
-  const AttentionWeights weights = name_weights(views, a, scratch);
+  const AttentionWeights weights = name_weights(weights_.view(inputs, kFirstWeight, storage), a, scratch);
   const ov::Shape& shape = inputs[0].get_shape();
   const auto hidden = static_cast<size_t>(weights.hidden());
   OPENVINO_ASSERT(shape.size() == 2 && shape[1] == hidden, "Attention: x has shape ", shape, "; expected [T,", hidden, "]");

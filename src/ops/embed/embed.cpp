@@ -14,13 +14,13 @@ constexpr int64_t kValuesAtOnce = 1 << 14;  // output values below which a threa
 
 }  // namespace
 
-Embed::Embed(const ov::Output<ov::Node>& ids, const WeightInputs& table, int64_t hc) : Op({ids}), parts_(table.parts), hc_(hc) {
+Embed::Embed(const ov::Output<ov::Node>& ids, const WeightInputs& table, int64_t hc) : Op({ids}), weights_(table), hc_(hc) {
   for (size_t i = 0; i < table.nodes.size(); ++i) set_argument(1 + i, table.nodes[i]);
   constructor_validate_and_infer_types();
 }
 
 void Embed::validate_and_infer_types() {
-  const std::vector<PackedMatrix> weights = describe_weights(this, 1, parts_);
+  const std::vector<PackedMatrix> weights = weights_.describe(this, 1);
   NODE_VALIDATION_CHECK(this, weights.size() == 1, "expected one weight");
   NODE_VALIDATION_CHECK(this, hc_ >= 1 && hc_ <= 64, "hc is ", hc_);
   const ov::PartialShape ids = get_input_partial_shape(0);
@@ -30,21 +30,19 @@ void Embed::validate_and_infer_types() {
 }
 
 std::shared_ptr<ov::Node> Embed::clone_with_new_inputs(const ov::OutputVector& inputs) const {
-  WeightInputs table;
-  table.nodes.assign(inputs.begin() + 1, inputs.end());
-  table.parts = parts_;
-  return std::make_shared<Embed>(inputs[0], table, hc_);
+  return std::make_shared<Embed>(inputs[0], weights_.among(inputs, 1), hc_);
 }
 
 bool Embed::visit_attributes(ov::AttributeVisitor& visitor) {
-  visitor.on_attribute("parts", parts_);
+  weights_.visit(visitor);
   visitor.on_attribute("hc", hc_);
   return true;
 }
 
 bool Embed::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
   const TimePart time(OpPart::kEmbed);
-  const PackedMatrix table = view_weights(inputs, 1, parts_)[0];
+  std::vector<PackedMatrix> storage;
+  const PackedMatrix table = weights_.view(inputs, 1, storage)[0];
   const ov::Shape shape = inputs[0].get_shape();  // [T]
   OPENVINO_ASSERT(shape.size() == 1, "Embed: ids of shape ", shape, "; expected [T]");
   const int64_t tokens = static_cast<int64_t>(shape[0]), width = table.cols;

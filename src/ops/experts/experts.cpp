@@ -22,14 +22,14 @@ ov::Dimension first_dim(const ov::PartialShape& shape) { return shape.rank().is_
 
 Experts::Experts(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& ids, const ov::Output<ov::Node>& selection,
                  const WeightInputs& weights, const ExpertsAttributes& attributes)
-    : Op({x, ids, selection}), parts_(weights.parts), attributes_(attributes) {
+    : Op({x, ids, selection}), weights_(weights), attributes_(attributes) {
   for (size_t i = 0; i < weights.nodes.size(); ++i) set_argument(kFirstWeight + i, weights.nodes[i]);
   constructor_validate_and_infer_types();
 }
 
 void Experts::validate_and_infer_types() {
   constexpr std::array<size_t, 2> stacks = {kGateUp, kDown};
-  const std::vector<PackedMatrix> w = describe_weights(this, kFirstWeight, parts_, stacks);
+  const std::vector<PackedMatrix> w = weights_.describe(this, kFirstWeight, stacks);
   NODE_VALIDATION_CHECK(this, w.size() == kWeights, "expected gate, gate and up rows, down rows, w1, w3 and w2, found ", w.size(),
                         " weights");
   const int64_t experts = w[kGate].rows, width = w[kGate].cols, inner = w[kW1].rows, k = attributes_.experts_per_token;
@@ -62,15 +62,12 @@ void Experts::validate_and_infer_types() {
 }
 
 std::shared_ptr<ov::Node> Experts::clone_with_new_inputs(const ov::OutputVector& inputs) const {
-  WeightInputs weights;
-  weights.nodes.assign(inputs.begin() + kFirstWeight, inputs.end());
-  weights.parts = parts_;
-  return std::make_shared<Experts>(inputs[0], inputs[1], inputs[2], weights, attributes_);
+  return std::make_shared<Experts>(inputs[0], inputs[1], inputs[2], weights_.among(inputs, kFirstWeight), attributes_);
 }
 
 bool Experts::visit_attributes(ov::AttributeVisitor& visitor) {
   bool int8_activations = attributes_.mode == ActivationMode::kInt8;
-  visitor.on_attribute("parts", parts_);
+  weights_.visit(visitor);
   visitor.on_attribute("hash_routed", attributes_.hash_routed);
   visitor.on_attribute("experts_per_token", attributes_.experts_per_token);
   visitor.on_attribute("scaling_factor", attributes_.scaling_factor);
@@ -82,7 +79,8 @@ bool Experts::visit_attributes(ov::AttributeVisitor& visitor) {
 }
 
 bool Experts::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
-  const std::vector<PackedMatrix> w = view_weights(inputs, kFirstWeight, parts_);
+  std::vector<PackedMatrix> storage;
+  const std::span<const PackedMatrix> w = weights_.view(inputs, kFirstWeight, storage);
   MixtureLayer layer{.gate = w[kGate], .gate_up = w[kGateUp], .down = w[kDown], .w1 = w[kW1], .w3 = w[kW3], .w2 = w[kW2]};
   layer.experts_per_token = attributes_.experts_per_token;
   layer.scaling_factor = static_cast<float>(attributes_.scaling_factor);

@@ -25,9 +25,7 @@ struct Sizes {
 };
 
 /// Checks what both ops share; outputs of fn: (2+hc)*hc, of a head hc.
-Sizes check_weights(const ov::Node* node, size_t first, const std::vector<int64_t>& parts, const HyperConnectAttributes& attributes,
-                    bool head) {
-  const std::vector<PackedMatrix> w = describe_weights(node, first, parts);
+Sizes check_weights(const ov::Node* node, const std::vector<PackedMatrix>& w, const HyperConnectAttributes& attributes, bool head) {
   NODE_VALIDATION_CHECK(node, w.size() == kWeights, "expected fn, base, scale and norm, found ", w.size(), " weights");
   const int64_t width = w[kNorm].cols, hc = w[kFn].cols / width, outputs = head ? hc : (2 + hc) * hc;
   NODE_VALIDATION_CHECK(node, w[kFn].cols % width == 0 && hc <= 64 && w[kFn].rows == outputs, "fn is [", w[kFn].rows, ",", w[kFn].cols,
@@ -88,7 +86,7 @@ struct Destination {
   float* comb = nullptr;
 };
 
-MixingSite site_of(const std::vector<PackedMatrix>& weights, const HyperConnectAttributes& attributes, bool head, Scratch& scratch) {
+MixingSite site_of(std::span<const PackedMatrix> weights, const HyperConnectAttributes& attributes, bool head, Scratch& scratch) {
   const auto aligned = [&](const PackedMatrix& weight) {
     float* copy = scratch.take<float>(weight.cols);
     std::memcpy(copy, weight.codes, static_cast<size_t>(weight.cols) * sizeof(float));
@@ -106,7 +104,7 @@ MixingSite site_of(const std::vector<PackedMatrix>& weights, const HyperConnectA
 }
 
 /// Post, mixing weights, pre and norm of tokens [first, first + n).
-void connect(const MixingSite& site, const std::vector<PackedMatrix>& weights, const Source& from, const Destination& to, int64_t first,
+void connect(const MixingSite& site, std::span<const PackedMatrix> weights, const Source& from, const Destination& to, int64_t first,
              int64_t n) {
   Scratch scratch;
   const int64_t hc = site.streams, width = site.width, values = hc * width;
@@ -140,7 +138,7 @@ void connect(const MixingSite& site, const std::vector<PackedMatrix>& weights, c
   });
 }
 
-void connect_all(const std::vector<PackedMatrix>& weights, const HyperConnectAttributes& attributes, bool head, const Source& from,
+void connect_all(std::span<const PackedMatrix> weights, const HyperConnectAttributes& attributes, bool head, const Source& from,
                  const Destination& to, int64_t n) {
   Scratch scratch;
   const MixingSite site = site_of(weights, attributes, head, scratch);
@@ -151,18 +149,11 @@ void append(ov::OutputVector& inputs, const PendingPost& pending) {
   inputs.insert(inputs.end(), {pending.output, pending.post, pending.comb});
 }
 
-WeightInputs weights_among(const ov::OutputVector& inputs, size_t first, const std::vector<int64_t>& parts) {
-  WeightInputs weights;
-  weights.nodes.assign(inputs.begin() + static_cast<std::ptrdiff_t>(first), inputs.end());
-  weights.parts = parts;
-  return weights;
-}
-
 }  // namespace
 
 HyperConnect::HyperConnect(const ov::Output<ov::Node>& streams, const PendingPost* pending, const WeightInputs& weights,
                            const HyperConnectAttributes& attributes)
-    : parts_(weights.parts), pending_(pending != nullptr), attributes_(attributes) {
+    : weights_(weights), pending_(pending != nullptr), attributes_(attributes) {
   ov::OutputVector inputs = {streams};
   if (pending) append(inputs, *pending);
   inputs.insert(inputs.end(), weights.nodes.begin(), weights.nodes.end());
@@ -171,7 +162,7 @@ HyperConnect::HyperConnect(const ov::Output<ov::Node>& streams, const PendingPos
 }
 
 void HyperConnect::validate_and_infer_types() {
-  const Sizes sizes = check_weights(this, pending_ ? 4 : 1, parts_, attributes_, false);
+  const Sizes sizes = check_weights(this, weights_.describe(this, pending_ ? 4 : 1), attributes_, false);
   const int64_t hc = sizes.streams, width = sizes.width;
   check_float(this, 0, {-1, hc, width}, "streams");
   const ov::Dimension tokens = first_dim(get_input_partial_shape(0));
@@ -183,14 +174,14 @@ void HyperConnect::validate_and_infer_types() {
 }
 
 std::shared_ptr<ov::Node> HyperConnect::clone_with_new_inputs(const ov::OutputVector& inputs) const {
-  const WeightInputs weights = weights_among(inputs, pending_ ? 4 : 1, parts_);
+  const WeightInputs weights = weights_.among(inputs, pending_ ? 4 : 1);
   if (!pending_) return std::make_shared<HyperConnect>(inputs[0], nullptr, weights, attributes_);
   const PendingPost pending{inputs[1], inputs[2], inputs[3]};
   return std::make_shared<HyperConnect>(inputs[0], &pending, weights, attributes_);
 }
 
 bool HyperConnect::visit_attributes(ov::AttributeVisitor& visitor) {
-  visitor.on_attribute("parts", parts_);
+  weights_.visit(visitor);
   visitor.on_attribute("pending", pending_);
   visit(visitor, attributes_);
   return true;
@@ -198,7 +189,8 @@ bool HyperConnect::visit_attributes(ov::AttributeVisitor& visitor) {
 
 bool HyperConnect::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
   const TimePart time(OpPart::kHyperConnect);
-  const std::vector<PackedMatrix> weights = view_weights(inputs, pending_ ? 4 : 1, parts_);
+  std::vector<PackedMatrix> storage;
+  const std::span<const PackedMatrix> weights = weights_.view(inputs, pending_ ? 4 : 1, storage);
   const size_t width = static_cast<size_t>(weights[kNorm].cols), hc = static_cast<size_t>(weights[kFn].cols) / width;
   const ov::Shape shape = inputs[0].get_shape();
   const size_t tokens = shape.empty() ? 0 : shape[0];
@@ -226,7 +218,7 @@ bool HyperConnect::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
 
 HyperConnectHead::HyperConnectHead(const ov::Output<ov::Node>& streams, const PendingPost& pending, const ov::Output<ov::Node>& rows,
                                    const WeightInputs& weights, const HyperConnectAttributes& attributes)
-    : parts_(weights.parts), attributes_(attributes) {
+    : weights_(weights), attributes_(attributes) {
   ov::OutputVector inputs = {streams};
   append(inputs, pending);
   inputs.push_back(rows);
@@ -236,7 +228,7 @@ HyperConnectHead::HyperConnectHead(const ov::Output<ov::Node>& streams, const Pe
 }
 
 void HyperConnectHead::validate_and_infer_types() {
-  const Sizes sizes = check_weights(this, 5, parts_, attributes_, true);
+  const Sizes sizes = check_weights(this, weights_.describe(this, 5), attributes_, true);
   check_float(this, 0, {-1, sizes.streams, sizes.width}, "streams");
   check_pending(this, 1, first_dim(get_input_partial_shape(0)), sizes);
   const ov::PartialShape rows = get_input_partial_shape(4);
@@ -247,18 +239,19 @@ void HyperConnectHead::validate_and_infer_types() {
 
 std::shared_ptr<ov::Node> HyperConnectHead::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   const PendingPost pending{inputs[1], inputs[2], inputs[3]};
-  return std::make_shared<HyperConnectHead>(inputs[0], pending, inputs[4], weights_among(inputs, 5, parts_), attributes_);
+  return std::make_shared<HyperConnectHead>(inputs[0], pending, inputs[4], weights_.among(inputs, 5), attributes_);
 }
 
 bool HyperConnectHead::visit_attributes(ov::AttributeVisitor& visitor) {
-  visitor.on_attribute("parts", parts_);
+  weights_.visit(visitor);
   visit(visitor, attributes_);
   return true;
 }
 
 bool HyperConnectHead::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
   const TimePart time(OpPart::kHyperConnect);
-  const std::vector<PackedMatrix> weights = view_weights(inputs, 5, parts_);
+  std::vector<PackedMatrix> storage;
+  const std::span<const PackedMatrix> weights = weights_.view(inputs, 5, storage);
   const size_t width = static_cast<size_t>(weights[kNorm].cols), hc = static_cast<size_t>(weights[kFn].cols) / width;
   const ov::Shape shape = inputs[0].get_shape(), rows_shape = inputs[4].get_shape();
   const size_t tokens = shape.empty() ? 0 : shape[0];

@@ -35,8 +35,7 @@ HWY_INLINE int32_t round_block(const float* x, float inverse, int8_t* codes) {
   const __m512 factor = _mm512_set1_ps(inverse);
   const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor));
   const __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(a));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtepi32_epi8(b));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), _mm256_set_m128i(_mm512_cvtepi32_epi8(b), _mm512_cvtepi32_epi8(a)));
   return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
 }
 
@@ -93,6 +92,22 @@ HWY_INLINE int32_t round_block(const float* x, float inverse, int8_t* codes) {
 
 #endif
 
+/// A block's even and odd codes.
+HWY_INLINE void split(const int8_t* codes, int8_t* even, int8_t* odd) {
+#if DSV4_AVX512 || DSV4_AVX2
+  const __m256i evens_first = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
+  const __m256i halves = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)), evens_first);
+  const __m256i parts = _mm256_permute4x64_epi64(halves, 0xD8);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(even), _mm256_castsi256_si128(parts));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(odd), _mm256_extracti128_si256(parts, 1));
+#else
+  for (int64_t i = 0; i < kActivationBlock / 2; ++i) {
+    even[i] = codes[2 * i];
+    odd[i] = codes[2 * i + 1];
+  }
+#endif
+}
+
 /// One row.
 void RoundRow(const float* x, int64_t cols, int8_t* codes, int8_t* planes, float* scales, float* sums) {
   const int64_t blocks = (cols + kActivationBlock - 1) / kActivationBlock;
@@ -115,10 +130,7 @@ void RoundRow(const float* x, int64_t cols, int8_t* codes, int8_t* planes, float
       std::fill_n(to, kActivationBlock, int8_t{0});
       scales[b] = sums[b] = largest < kSmallest ? 0.0f : largest;
     }
-    for (int64_t i = 0; i < kActivationBlock / 2; ++i) {
-      planes[b * kActivationBlock / 2 + i] = to[2 * i];
-      odd[b * kActivationBlock / 2 + i] = to[2 * i + 1];
-    }
+    split(to, planes + b * kActivationBlock / 2, odd + b * kActivationBlock / 2);
   }
 }
 
@@ -139,6 +151,7 @@ Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64
   int8_t* codes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);
   int8_t* planes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);
   float* scales = scratch.take<float>(tokens * blocks + kLanesBeyond);
+  std::fill_n(scales + tokens * blocks, kLanesBeyond, 0.0f);  // chance bits may be subnormal numbers, which are slow to multiply
   float* sums = scratch.take<float>(tokens * blocks);
   constexpr int64_t kValuesAtOnce = 1 << 14;  // some microseconds
   parallel_pieces(tokens, std::max<int64_t>(1, kValuesAtOnce / std::max<int64_t>(1, cols)), [&](int64_t begin, int64_t end) {

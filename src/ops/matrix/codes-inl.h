@@ -156,7 +156,9 @@ HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin
   }
   const auto* bytes = reinterpret_cast<const uint8_t*>(codes);
   const bool four_bits = is_four_bits(m.type);
+  alignas(64) float codes_as_floats[16];  // exact: small integers and halves
   const CodeForm form = code_form(m.type);
+  for (int64_t k = 0; k < 16; ++k) codes_as_floats[k] = (static_cast<float>(form.table[k]) - form.offset) * form.factor;
   for (int64_t c = begin; c < begin + n;) {
     const int64_t g = c / m.group, end = std::min(begin + n, (g + 1) * m.group);
     float scale, zero_point = 0.0f;
@@ -169,8 +171,8 @@ HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin
     } else if (m.type == WeightType::kI8) {
       for (int64_t k = 0; k < count; ++k) to[k] = static_cast<float>(static_cast<int8_t>(bytes[c + k])) * scale;
     } else if (four_bits) {
-      alignas(64) float values[16];  // exact: small integers and halves
-      for (int64_t k = 0; k < 16; ++k) values[k] = ((static_cast<float>(form.table[k]) - form.offset) * form.factor - zero_point) * scale;
+      alignas(64) float values[16];
+      for (int64_t k = 0; k < 16; ++k) values[k] = (codes_as_floats[k] - zero_point) * scale;
       int64_t k = 0;
       if (c % 2 != 0) to[k++] = values[bytes[c / 2] >> 4];
       const uint8_t* whole = bytes + (c + k) / 2;

@@ -125,9 +125,10 @@ HWY_INLINE SignedForm signed_form(WeightType type) {
   }
 }
 
-/// Lane j: the sum over columns 8j to 8j + 7 of table[code] * x. `x`: [8, kLanes], as transpose_activations gives it. `inner` reads up to three bytes more than its 4 * kLanes.
+/// Lane j: the sum over columns 8j to 8j + 7 of table[code] * x. `x`: [8, kLanes], as transpose_activations gives it.
 #if DSV4_AVX512
 struct NibbleDot {
+  static constexpr int64_t kReads = 64 + 3;  // bytes, by inner
   __m512 values;
   explicit HWY_INLINE NibbleDot(const SignedForm& form)
       : values(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(form.table))))) {}
@@ -154,6 +155,7 @@ struct NibbleDot {
 };
 #else
 struct NibbleDot {
+  static constexpr int64_t kReads = 32;
   __m256i table;
   explicit HWY_INLINE NibbleDot(const SignedForm& form)
       : table(_mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(form.table)))) {}
@@ -216,6 +218,8 @@ HWY_INLINE void nibble_rows(const Product& p, const float* transposed, int64_t b
         scales[i] *= form.factor;
         zeros_times_scales[i] = (zeros_times_scales[i] + form.offset) * scales[i];
       }
+      store(scales + n * (row_end - row), zeros());
+      store(zeros_times_scales + n * (row_end - row), zeros());
       // Chunks of these groups: kScales is a multiple of the groups of a chunk.
       const int64_t first = g / per_chunk * chunks_of_group, last = std::min(chunks, (g + n + per_chunk - 1) / per_chunk * chunks_of_group);
       for (int64_t r = row; r < row_end; ++r) {
@@ -238,7 +242,7 @@ HWY_INLINE void nibble_rows(const Product& p, const float* transposed, int64_t b
             const float* of_chunk = x + c * (kChunk + kLanes);
             const int64_t left = row_bytes - c * (kChunk / 2);
             __builtin_prefetch(codes + 2048);
-            add_chunk(c, left >= kChunk / 2 + 3 ? dots.inner(codes, of_chunk) : dots.last(codes, std::min(left, kChunk / 2), of_chunk));
+            add_chunk(c, left >= NibbleDot::kReads ? dots.inner(codes, of_chunk) : dots.last(codes, std::min(left, kChunk / 2), of_chunk));
           }
           float& y = p.y[t * p.y_stride + r];
           y = g == 0 ? sum_of_lanes(sum) : y + sum_of_lanes(sum);

@@ -233,6 +233,7 @@ HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t
     for (int64_t g = 0; g < groups; g += groups_at_once) {
       const int64_t n = std::min(groups_at_once, groups - g);
       load_factors(m, form, row * groups + g, n * (row_end - row), scales, zero_factors);
+      store(scales + n * (row_end - row), zeros());  // multiplied too, and not to be slow: no chance bits
       for (int64_t r = row; r < row_end; ++r) {
         const float* of_groups = scales + (r - row) * groups;
         const float* of_zeros = zero_factors + (r - row) * groups;

@@ -18,6 +18,7 @@ constexpr int64_t kGemmTokens = 5;
 constexpr double kBytesPerNanosecond = 10.0;
 constexpr double kInt8ProductsPerNanosecond = 60.0;
 constexpr double kFloatProductsPerNanosecond = 20.0;
+constexpr double kNanosecondsPerResult = 4.0;
 constexpr double kAloneNanoseconds = 20e3;  // less than this is not worth waking another thread for
 
 struct Job {
@@ -36,9 +37,9 @@ struct Job {
 bool takes_int8(const Product& p) { return p.x.codes != nullptr && p.matrix.group != 0 && p.matrix.group % kActivationBlock == 0; }
 
 double nanoseconds(const Product& p, bool int8) {
-  const auto products = static_cast<double>(p.matrix.rows * p.matrix.cols * p.x.tokens);
-  return std::max(static_cast<double>(p.matrix.bytes()) / kBytesPerNanosecond,
-                  products / (int8 ? kInt8ProductsPerNanosecond : kFloatProductsPerNanosecond));
+  const auto results = static_cast<double>(p.matrix.rows * p.x.tokens), products = results * static_cast<double>(p.matrix.cols);
+  return results * kNanosecondsPerResult + std::max(static_cast<double>(p.matrix.bytes()) / kBytesPerNanosecond,
+                                                    products / (int8 ? kInt8ProductsPerNanosecond : kFloatProductsPerNanosecond));
 }
 
 bool same_rows(const Activations& a, const Activations& b) {

@@ -87,18 +87,20 @@ PackedMatrix PackedMatrix::slice(int64_t begin, int64_t n) const {
 
 PackedMatrix describe_matrix(std::span<const ov::element::Type> types, std::span<const ov::Shape> shapes, MatrixForm form,
                              const std::string& what) {
+  if (types.empty() || types.size() > 3) fail(what, ": a weight of ", types.size(), " tensors; expected 1 to 3");
+  if (shapes.size() != types.size()) fail(what, ": a weight of ", types.size(), " tensors with ", shapes.size(), " shapes");
   PackedMatrix m;
   m.type = weight_type(types[0], what);
+  const bool compressed = is_four_bits(m.type) || m.type == WeightType::kU8 || m.type == WeightType::kI8;
   const ov::Shape& shape = shapes[0];
   const auto text = [](const ov::Shape& dims) { return ov::PartialShape(dims).to_string(); };
   const size_t leading = form == MatrixForm::kStack ? 1 : 0;  // dims in front of [out, ...]
   const bool exact = form == MatrixForm::kPlain && shape.size() == 1;
   if (types.size() == 1) {
-    if (is_four_bits(m.type) || m.type == WeightType::kU8 || m.type == WeightType::kI8) {
-      fail(what, ": weights of type ", types[0].get_type_name(), " without scales");
-    }
+    if (compressed) fail(what, ": weights of type ", types[0].get_type_name(), " without scales");
     if (!exact && shape.size() != leading + 2) fail(what, ": weights of shape ", text(shape), "; expected ", leading + 2, " dims");
   } else {
+    if (!compressed) fail(what, ": scales for weights of type ", types[0].get_type_name());
     if (shape.size() != leading + 2 && shape.size() != leading + 3) {
       fail(what, ": compressed weights of shape ", text(shape), "; expected ", leading + 2, " or ", leading + 3, " dims");
     }
