@@ -61,10 +61,13 @@ void check(const MatrixKind& kind, ActivationMode mode, int64_t tokens) {
   SCOPED_TRACE(kind.name() + (mode == ActivationMode::kInt8 ? ", int8, " : ", f32, ") + std::to_string(tokens) + " tokens");
   const RandomMatrix w = random_matrix(kind);
   const int64_t stride = kind.cols + 3, y_stride = kind.rows + 5;
-  const std::vector<float> values = random_floats(tokens * stride, 2);
+  const std::vector<float> numbers = random_floats(tokens * stride - 3, 2);
+  const testing_support::GuardedBytes memory(numbers.size() * sizeof(float));  // x ends with the last column of the last token
+  auto* values = reinterpret_cast<float*>(memory.data());
+  std::copy(numbers.begin(), numbers.end(), values);
   std::vector<float> y(static_cast<size_t>(tokens * y_stride), -77.0f);
   Scratch scratch;
-  const Activations x = make_activations(values.data(), tokens, kind.cols, stride, mode, scratch);
+  const Activations x = make_activations(values, tokens, kind.cols, stride, mode, scratch);
   multiply(w.matrix, x, y.data(), y_stride, scratch);
   expect_products(w, x, y.data(), y_stride);
   for (int64_t t = 0; t < tokens; ++t) {

@@ -15,11 +15,6 @@ HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
 namespace {
 
-// How far ahead of the codes in use the next ones are asked for: the processor's own prefetching stops at every page.
-constexpr int64_t kAhead = 2048;
-
-HWY_INLINE void prefetch(const void* from) { __builtin_prefetch(from, 0, 3); }
-
 #if HWY_TARGET == HWY_AVX3_DL
 
 // All: sum over the blocks of a row of factor * dot of the block. `even`, `odd`: the activation codes of these columns.
@@ -43,8 +38,8 @@ HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int
   int64_t b = 0;
   for (; b + 8 <= blocks; b += 8) {
     const int64_t i = b * 16;
-    prefetch(w + i + kAhead);
-    prefetch(w + i + kAhead + 64);
+    prefetch_ahead(w + i);
+    prefetch_ahead(w + i + 64);
     sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), even + i, odd + i), spread(_mm_loadu_ps(factors + b)), sum0);
     sum1 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i + 64), even + i + 64, odd + i + 64), spread(_mm_loadu_ps(factors + b + 4)), sum1);
   }
@@ -69,8 +64,8 @@ HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const in
   int64_t b = 0;
   for (; b + 4 <= blocks; b += 4) {
     const int64_t i = b * 32;
-    prefetch(w + i + kAhead);
-    prefetch(w + i + kAhead + 64);
+    prefetch_ahead(w + i);
+    prefetch_ahead(w + i + 64);
     const __m128 of_blocks = _mm_loadu_ps(factors + b);
     sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), x + i), spread(of_blocks), sum0);
     sum1 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i + 64), x + i + 64), spread(_mm_movehl_ps(of_blocks, of_blocks)), sum1);
@@ -115,7 +110,7 @@ HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int
   int64_t b = 0;
   for (; b + 4 <= blocks; b += 4) {
     const int64_t i = b * 16;
-    prefetch(w + i + kAhead);
+    prefetch_ahead(w + i);
     std::memcpy(&two, factors + b, sizeof two);
     sum0 = _mm256_fmadd_ps(dots(load_bytes(w + i), load_bytes(even + i), load_bytes(odd + i)), spread(two), sum0);
     std::memcpy(&two, factors + b + 2, sizeof two);
@@ -143,7 +138,7 @@ HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const in
   __m256 sum0 = _mm256_setzero_ps(), sum1 = sum0;
   int64_t b = 0;
   for (; b + 2 <= blocks; b += 2) {
-    prefetch(w + b * 32 + kAhead);
+    prefetch_ahead(w + b * 32);
     sum0 = _mm256_fmadd_ps(dots(b * 32), _mm256_broadcast_ss(factors + b), sum0);
     sum1 = _mm256_fmadd_ps(dots(b * 32 + 32), _mm256_broadcast_ss(factors + b + 1), sum1);
   }
@@ -202,16 +197,23 @@ HWY_INLINE void multiply_by_group(const float* of_blocks, const float* of_groups
   }
 }
 
-/// sum of a[i] * b[i], i < n.
-HWY_INLINE float sum_of_products(const float* a, const float* b, int64_t n) {
+/// sum of a[i] * b[i] * c[i], i < n, or without a.
+template <bool kThree>
+HWY_INLINE float sum_of_products([[maybe_unused]] const float* a, const float* b, const float* c, int64_t n) {
   float sum = 0.0f;
   int64_t i = 0;
   if (n >= kLanes) {
     Floats sums = zeros();
-    for (; i + kLanes <= n; i += kLanes) sums = multiply_add(load(a + i), load(b + i), sums);
+    for (; i + kLanes <= n; i += kLanes) {
+      if constexpr (kThree) {
+        sums = multiply_add(mul(load(a + i), load(b + i)), load(c + i), sums);
+      } else {
+        sums = multiply_add(load(b + i), load(c + i), sums);
+      }
+    }
     sum = sum_of_lanes(sums);
   }
-  for (; i < n; ++i) sum += a[i] * b[i];
+  for (; i < n; ++i) sum += kThree ? a[i] * b[i] * c[i] : b[i] * c[i];
   return sum;
 }
 
@@ -223,7 +225,7 @@ HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t
   const PackedMatrix& m = p.matrix;
   const int64_t groups = m.groups(), per_group = m.group / kActivationBlock, blocks = p.x.blocks();
   alignas(64) float scales[kFactors + kLanes];
-  alignas(64) float zero_factors[kFactors + kLanes];
+  alignas(64) float zero_points[kFactors];
   alignas(64) float factors[kFactors + kLanes];
   // Short rows: the scales of many at once. Long ones: some groups after another.
   const int64_t groups_at_once = std::min(groups, std::max<int64_t>(1, kFactors / per_group));
@@ -232,15 +234,25 @@ HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t
     const int64_t row_end = std::min(end, row + rows_at_once);
     for (int64_t g = 0; g < groups; g += groups_at_once) {
       const int64_t n = std::min(groups_at_once, groups - g);
-      load_factors(m, form, row * groups + g, n * (row_end - row), scales, zero_factors);
-      store(scales + n * (row_end - row), zeros());  // multiplied too, and not to be slow: no chance bits
+      const int64_t count = n * (row_end - row);
+      load_scales(m, row * groups + g, count, scales);
+      store(scales + count, zeros());  // multiplied too, and not to be slow: no chance bits
+      if (m.zero_points) {
+        load_zero_points(m, row * groups + g, count, zero_points);
+        for (int64_t i = 0; form.offset != 0.0f && i < count; ++i) zero_points[i] += form.offset;
+      }
       for (int64_t r = row; r < row_end; ++r) {
         const float* of_groups = scales + (r - row) * groups;
-        const float* of_zeros = zero_factors + (r - row) * groups;
         for (int64_t t = 0; t < p.x.tokens; ++t) {
           const int64_t x_row = p.x.row ? p.x.row[t] : t;
           const float* of_blocks = p.x.scales + x_row * blocks + g * per_group;
-          float y = -sum_of_products(of_zeros, group_sums + t * groups + g, n);
+          const float* sums = group_sums + t * groups + g;
+          float y = 0.0f;
+          if (m.zero_points) {
+            y = -sum_of_products<true>(zero_points + (r - row) * groups, of_groups, sums, n);
+          } else if (form.offset != 0.0f) {
+            y = -form.offset * sum_of_products<false>(nullptr, of_groups, sums, n);
+          }
           if (n == 1) {
             y += of_groups[0] * dot(r, x_row, g * per_group, of_blocks, per_group);
           } else {
@@ -248,7 +260,7 @@ HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t
             y += dot(r, x_row, g * per_group, factors, n * per_group);
           }
           float& out = p.y[t * p.y_stride + r];
-          out = g == 0 ? y : out + y;
+          out = g == 0 ? y * form.factor : out + y * form.factor;
         }
       }
     }
