@@ -40,7 +40,7 @@ enum class Codes { kUpTo15, kUpTo24, kBytes };
 
 constexpr int kSteps = kActivationBlock / 4;
 
-#if HWY_TARGET == HWY_AVX3_DL
+#if DSV4_VNNI
 
 constexpr int kMostTokens = 12;  // sums and dots of 12 tokens and what they are multiplied with fill the 32 registers
 
