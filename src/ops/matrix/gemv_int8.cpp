@@ -254,13 +254,13 @@ constexpr int64_t kFactors = 512;  // scales that are converted, and blocks that
 template <class Dot>
 HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t begin, int64_t end, const CodeForm& form, const Dot& dot) {
   const PackedMatrix& m = p.matrix;
-  const int64_t groups = m.groups(), per_group = m.group / kActivationBlock, blocks = p.x.blocks();
+  const int64_t per_group = m.group / kActivationBlock, groups = std::max<int64_t>(1, m.groups()), blocks = p.x.blocks();
   alignas(64) float scales[kFactors + kLanes];
   alignas(64) float zero_points[kFactors];
   alignas(64) float factors[kFactors + kLanes];
   // Short rows: the scales of many at once. Long ones: some groups after another.
   const int64_t groups_at_once = std::min(groups, std::max<int64_t>(1, kFactors / per_group));
-  const int64_t rows_at_once = groups_at_once < groups ? 1 : std::max<int64_t>(1, kFactors / groups);
+  const int64_t rows_at_once = groups_at_once < groups ? 1 : kFactors / groups;
   for (int64_t row = begin; row < end; row += rows_at_once) {
     const int64_t row_end = std::min(end, row + rows_at_once);
     for (int64_t g = 0; g < groups; g += groups_at_once) {
