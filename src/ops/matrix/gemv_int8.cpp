@@ -254,7 +254,8 @@ constexpr int64_t kFactors = 512;  // scales that are converted, and blocks that
 template <class Dot>
 HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t begin, int64_t end, const CodeForm& form, const Dot& dot) {
   const PackedMatrix& m = p.matrix;
-  const int64_t per_group = m.group / kActivationBlock, groups = std::max<int64_t>(1, m.groups()), blocks = p.x.blocks();
+  const int64_t per_group = std::max<int64_t>(1, m.group / kActivationBlock), groups = std::max<int64_t>(1, m.groups()),
+                blocks = p.x.blocks();
   alignas(64) float scales[kFactors + kLanes];
   alignas(64) float zero_points[kFactors];
   alignas(64) float factors[kFactors + kLanes];
