@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes the Python environments of the tests from their pinned requirements; does nothing for one that is up to date.
 #
-#   tools/test-venv.sh [tests] [nncf] [clients] [text]     which; without arguments all
+#   tools/test-venv.sh [tests] [nncf] [clients] [text] [peer]     which; without arguments all but peer
 #     tests  build/venv, tests/requirements.txt: what runs the tests
 #     nncf   build/venv-nncf, tests/requirements-nncf.txt: NNCF, which some tests call as a program
 #     clients  build/venv-clients, tests/requirements-clients.txt: OpenVINO GenAI and optimum-intel, what runs the tests in tests/clients
 #     text   build/venv-text, the same as tests and tests/requirements-text.txt: what runs the tests of the tokenizer
+#     peer   build/peer/venv, benchmarks/requirements-peer.txt: what benchmarks/peer.py converts checkpoints for llama.cpp with
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +19,7 @@ environment() {
     return
   fi
   echo "test-venv: installing $requirements into $venv"
-  mkdir -p build
+  mkdir -p "$(dirname "$venv")"
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$@" -r "$requirements"
@@ -53,6 +54,7 @@ for name in "$@"; do
       add_to build/venv-text tests/requirements-text.txt
       add_to build/venv-text tests/requirements-deepseek.txt
       ;;
-    *) echo "test-venv: unknown environment '$name' (known: tests nncf clients text)" >&2; exit 2 ;;
+    peer) environment build/peer/venv benchmarks/requirements-peer.txt torch,transformers,sentencepiece --no-deps --no-cache-dir --no-compile ;;
+    *) echo "test-venv: unknown environment '$name' (known: tests nncf clients text peer)" >&2; exit 2 ;;
   esac
 done

@@ -49,6 +49,7 @@ int run(int argc, char** argv) {
   dsv4::add_verify_command(app);
   dsv4::add_run_command(app);
   dsv4::add_perplexity_command(app);
+  dsv4::add_bench_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {

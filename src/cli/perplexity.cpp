@@ -6,12 +6,14 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/config.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/option_checks.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
+#include "dsv4/session.h"
 #include "runtime/likelihood.h"
-#include "runtime/session.h"
 
 namespace dsv4 {
 
@@ -65,8 +67,8 @@ void add_perplexity_command(CLI::App& app) {
                    "--static-shape fixed")
       ->capture_default_str()
       ->check(at_least(0));
-  command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();
-  command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(at_least(0));
+  arguments->engine.program = Program::kPortable;  // what other programs see of the folder, unless asked otherwise
+  add_engine_options(*command, arguments->engine);
   command->add_flag("--json", arguments->json, "Print one JSON object");
   command->callback([arguments] { run_perplexity(*arguments); });
 }

@@ -6,11 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "checkpoint/config.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/option_checks.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
-#include "runtime/generate.h"
+#include "dsv4/generate.h"
 #include "runtime/npy.h"
 #include "text/tokenizer.h"
 
@@ -21,7 +23,7 @@ namespace {
 struct RunArguments {
   std::filesystem::path model;
   std::optional<std::string> prompt;
-  std::string tokens, program = "portable";
+  std::string tokens;
   std::filesystem::path tokens_file, logits;
   EngineOptions engine;
   GenerateOptions generate;
@@ -76,9 +78,6 @@ class Output {
 };
 
 void run_run(RunArguments& arguments) {
-  if (arguments.program != "portable") {
-    throw UsageError(concat("--program ", arguments.program, ": only the portable program is in this version"));
-  }
   check_prompt_options(arguments);
   std::optional<Tokenizer> tokenizer;
   if (arguments.prompt) tokenizer.emplace(arguments.model);
@@ -90,9 +89,9 @@ void run_run(RunArguments& arguments) {
   Session session(engine);
   Output output(tokenizer);
   if (!arguments.json) arguments.generate.on_token = [&output](int64_t token) { output.token(token); };
-  const Generated out = generate(session, engine.config(), prompt, arguments.generate);
+  const Generated out = generate(session, prompt, arguments.generate);
   if (!arguments.logits.empty()) {
-    write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.config().vocab_size);
+    write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocabulary());
   }
   const double decode_rate = out.decoded > 0 ? static_cast<double>(out.decoded) / out.decode_seconds : 0.0;
   if (arguments.json) {
@@ -101,15 +100,16 @@ void run_run(RunArguments& arguments) {
     if (tokenizer) json["text"] = tokenizer->decode(out.tokens);
     json["prompt_tokens"] = prompt.size();
     json["finish_reason"] = out.stopped_at_eos ? "stop" : "length";
-    json["compile_seconds"] = engine.compile_seconds();
+    json["program"] = program_name(engine.program());
+    json["open_seconds"] = engine.open_seconds();
     json["prefill_seconds"] = out.prefill_seconds;
     json["decode_tokens_per_second"] = decode_rate;
     std::cout << json.dump() << '\n';
     return;
   }
   output.finish();
-  std::cerr << concat("dsv4: opened in ", engine.compile_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds,
-                      " s, ", decode_rate, " tokens/s after that\n");
+  std::cerr << concat("dsv4: opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
+                      decode_rate, " tokens/s after that\n");
 }
 
 }  // namespace
@@ -131,9 +131,9 @@ void add_run_command(CLI::App& app) {
   command->add_option("--seed", generate.sampler.seed, "Of the sampling")->capture_default_str()->check(unsigned_64());
   command->add_flag("--ignore-eos", generate.ignore_eos, "Go on after an end-of-sequence token");
   command->add_option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file");
-  command->add_option("--program", arguments->program, "portable (the CPU program is not in this version)")->capture_default_str();
-  command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();
-  command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(at_least(0));
+  add_engine_options(*command, arguments->engine);
+  command->add_option("--context", arguments->engine.context, "CPU program: most tokens of the sequence; 0: what the model was made for")
+      ->check(at_least(0));
   command->add_flag("--json", arguments->json, "Print one JSON object");
   command->callback([arguments] { run_run(*arguments); });
 }

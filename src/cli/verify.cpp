@@ -12,9 +12,10 @@
 #include "cli/token_arguments.h"
 #include "convert/model_card.h"
 #include "dsv4/error.h"
+#include "dsv4/session.h"
 #include "reference/compare.h"
 #include "reference/reference.h"
-#include "runtime/session.h"
+#include "runtime/loaded_model.h"
 #include "runtime/stored_formats.h"
 
 namespace dsv4 {
@@ -126,6 +127,7 @@ void run_verify(VerifyArguments& arguments) {
   if (!arguments.tokens.empty() && !arguments.tokens_file.empty()) throw UsageError("give one of --tokens and --tokens-file");
   const Checkpoint checkpoint = Checkpoint::open(arguments.checkpoint);
   arguments.engine.all_logits = true;
+  arguments.engine.program = Program::kPortable;  // the folder itself is what is verified
   const Engine engine(arguments.model, arguments.engine);
   const int64_t vocab = engine.config().vocab_size, layers = engine.config().num_hidden_layers;
   if (checkpoint.config().vocab_size != vocab || checkpoint.config().num_hidden_layers < layers) {

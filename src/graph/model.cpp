@@ -8,20 +8,18 @@
 namespace dsv4 {
 
 std::shared_ptr<ov::Model> build_model(const Config& config, Vocabulary& ops) {
-  Value streams = ops.embed();  // [B,S] ids -> [T,hc,D]
+  Streams streams = ops.embed();  // [B,S] ids -> [T,hc,D]
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     const std::string prefix = "layers." + std::to_string(layer);
 
-    const HyperConnection attn = ops.hyper_connect_pre(streams, prefix + ".hc_attn");  // [T,hc,D] -> [T,1,D]
-    const Value attn_input = ops.rms_norm(attn.input, prefix + ".attn_norm.weight");   // [T,1,D]
-    streams = ops.hyper_connect_post(attn, ops.attention(attn_input, layer));          // [T,1,D] -> [T,hc,D]
+    const HyperConnection attn = ops.hyper_connect_pre(streams, prefix + ".hc_attn", prefix + ".attn_norm.weight");  // [T,hc,D] -> [T,1,D]
+    streams = ops.hyper_connect_post(attn, ops.attention(attn.input, layer));                                        // [T,1,D] -> [T,hc,D]
 
-    const HyperConnection ffn = ops.hyper_connect_pre(streams, prefix + ".hc_ffn");  // [T,hc,D] -> [T,1,D]
-    const Value ffn_input = ops.rms_norm(ffn.input, prefix + ".ffn_norm.weight");    // [T,1,D]
-    streams = ops.hyper_connect_post(ffn, ops.experts(ffn_input, layer));            // [T,1,D] -> [T,hc,D]
+    const HyperConnection ffn = ops.hyper_connect_pre(streams, prefix + ".hc_ffn", prefix + ".ffn_norm.weight");  // [T,hc,D] -> [T,1,D]
+    streams = ops.hyper_connect_post(ffn, ops.experts(ffn.input, layer));                                         // [T,1,D] -> [T,hc,D]
   }
-  const Value hidden = ops.rms_norm(ops.hyper_connect_head(streams, "hc_head"), "norm.weight");  // [T,hc,D] -> [T,1,D]
-  return ops.finish(ops.logits(hidden, "head.weight"));                                          // [T,1,D] -> [B,S,V]
+  const Value hidden = ops.hyper_connect_head(streams, "hc_head", "norm.weight");  // [T,hc,D] -> [T,1,D]
+  return ops.finish(ops.logits(hidden, "head.weight"));                            // [T,1,D] -> [B,S,V]
 }
 
 std::shared_ptr<ov::Model> build_portable_model(const Config& config, WeightSource& weights, const PortableOptions& options) {

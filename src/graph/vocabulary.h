@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "openvino/core/model.hpp"
@@ -13,27 +15,37 @@ using Value = ov::Output<ov::Node>;
 
 /// What hyper_connect_pre hands to the sublayer and keeps for hyper_connect_post. T = B*S tokens.
 struct HyperConnection {
-  Value input;     ///< [T,1,D] mix of the streams, input of the sublayer
+  Value input;     ///< [T,1,D] mix of the streams, normalised: input of the sublayer
   Value residual;  ///< [T,hc,D] the streams as they were
   Value post;      ///< [T,1,hc] weight of the sublayer's output in each stream
   Value comb;      ///< [T,hc,hc] doubly stochastic mixing of the streams; summed over its first index
 };
 
-/// Activations are float32. Weights are named, never passed: `prefix` is a checkpoint prefix such as "layers.3.attn".
+/// The hc residual streams between two sublayers. A program may leave the post of a sublayer to whatever reads the streams next, so that one pass over
+/// them does both.
+struct Streams {
+  Value value;  ///< [T,hc,D]; before the pending post, if there is one
+  struct Post {
+    Value output;  ///< [T,1,D] of the sublayer
+    Value post;
+    Value comb;
+  };
+  std::optional<Post> pending;
+};
+
+/// Activations are float32; a program may leave out dims of 1. Weights are named, never passed: `prefix` is a checkpoint prefix such as "layers.3.attn".
 class Vocabulary {
  public:
   virtual ~Vocabulary() = default;
 
   /// ids of the call -> [T,hc,D]: the embedding, copied into every residual stream.
-  virtual Value embed() = 0;
-  /// streams [T,hc,D] -> the sublayer's input and what its post needs. site: "layers.N.hc_attn" or "layers.N.hc_ffn".
-  virtual HyperConnection hyper_connect_pre(const Value& streams, const std::string& site) = 0;
+  virtual Streams embed() = 0;
+  /// streams [T,hc,D] -> the sublayer's input, RMS-normalised by the weight `norm`, and what its post needs. site: "layers.N.hc_attn" or "layers.N.hc_ffn".
+  virtual HyperConnection hyper_connect_pre(const Streams& streams, const std::string& site, const std::string& norm) = 0;
   /// sublayer output [T,1,D] -> new streams [T,hc,D].
-  virtual Value hyper_connect_post(const HyperConnection& connection, const Value& output) = 0;
-  /// streams [T,hc,D] -> [T,1,D]. site: "hc_head".
-  virtual Value hyper_connect_head(const Value& streams, const std::string& site) = 0;
-  /// x [T,1,D] -> the same shape, times the named weight.
-  virtual Value rms_norm(const Value& x, const std::string& weight) = 0;
+  virtual Streams hyper_connect_post(const HyperConnection& connection, const Value& output) = 0;
+  /// streams [T,hc,D] -> [T,1,D], normalised by the weight `norm`. site: "hc_head".
+  virtual Value hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) = 0;
   /// x [T,1,D] -> [T,1,D]: attention of one layer, its state included.
   virtual Value attention(const Value& x, int64_t layer) = 0;
   /// x [T,1,D] -> [T,1,D]: router, routed experts and shared expert of one layer.

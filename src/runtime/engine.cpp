@@ -1,5 +1,5 @@
 // Loading and compiling a model folder.
-#include "runtime/engine.h"
+#include "dsv4/engine.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +9,7 @@
 #include "openvino/openvino.hpp"
 #include "openvino/opsets/opset15.hpp"
 #include "runtime/expansion.h"
+#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 
@@ -62,6 +63,23 @@ bool supports(ov::Core& core, const std::string& device, const std::string& prop
   }
 }
 
+// Settles kAuto; Error for a program that the folder or the device does not allow.
+void choose_program(LoadedModel& loaded, const fs::path& folder) {
+  EngineOptions& options = loaded.options;
+  const bool fits = loaded.stateful && options.device == "CPU";
+  if (options.program == Program::kAuto) options.program = fits ? Program::kCpu : Program::kPortable;
+  if (options.program == Program::kCpu && options.device != "CPU") {
+    fail("the CPU program runs on the CPU, not on the device ", options.device, "; use --program portable");
+  }
+  if (options.program == Program::kCpu && !loaded.stateful) {
+    fail(folder.string(),
+         ": a prefill-only model; the CPU program keeps state. Use --program portable, or convert without --disable-stateful");
+  }
+  const int64_t limit = loaded.config.max_position_embeddings;
+  if (options.context < 0 || options.context > limit)
+    fail("a context of ", options.context, " tokens: expected 1 to ", limit, ", or 0 for that");
+}
+
 // The head on the last position only: Gather in front of the last MatMul, whose input is [B,S,D].
 void keep_last_position(ov::Model& model) {
   const auto result = model.get_results().front();
@@ -99,11 +117,8 @@ std::string first_line(const std::string& text) {
   return line.substr(0, 400);
 }
 
-Engine::Engine(const fs::path& folder, const EngineOptions& options) : options_(options), config_(read_config(folder)) {
-  const auto start = std::chrono::steady_clock::now();
-  const std::shared_ptr<ov::Model> model = read_ir(folder);
-  stateful_ = check_interface(*model, config_, folder);
-  static_length_ = fixed_length(*model, folder);
+void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& model, const fs::path& folder) {
+  const EngineOptions& options = loaded.options;
   if (options.device == "CPU") check_expansion(*model, available_memory(), folder.string());
   if (!options.all_logits) keep_last_position(*model);
 
@@ -114,11 +129,49 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) : options_(
   if (supports(core, options.device, activation_groups.first)) properties.insert(activation_groups);
   if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
   try {
-    compiled_ = core.compile_model(model, options.device, properties);
+    loaded.compiled = core.compile_model(model, options.device, properties);
   } catch (const ov::Exception& e) {
     fail("OpenVINO cannot compile ", folder.string(), " for the device ", options.device, ": ", first_line(e.what()));
   }
-  compile_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Engine::Engine(const fs::path& folder, const EngineOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto loaded = std::make_shared<LoadedModel>();
+  loaded->options = options;
+  loaded->config = read_config(folder);
+  const std::shared_ptr<ov::Model> ir = read_ir(folder);
+  loaded->stateful = check_interface(*ir, loaded->config, folder);
+  loaded->static_length = fixed_length(*ir, folder);
+  choose_program(*loaded, folder);
+  if (loaded->options.program == Program::kCpu) {
+    load_cpu(*loaded, ir, folder);
+  } else {
+    load_portable(*loaded, ir, folder);
+  }
+  loaded->open_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  model_ = loaded;
+}
+
+const EngineOptions& Engine::options() const { return model_->options; }
+Program Engine::program() const { return model_->options.program; }
+int64_t Engine::vocabulary() const { return model_->config.vocab_size; }
+int64_t Engine::context() const { return program() == Program::kCpu ? model_->cache.capacity : model_->config.max_position_embeddings; }
+bool Engine::stateful() const { return model_->stateful; }
+int64_t Engine::static_length() const { return model_->static_length; }
+int Engine::threads() const { return model_->compiled.get_property(ov::inference_num_threads); }
+double Engine::open_seconds() const { return model_->open_seconds; }
+ActiveBytes Engine::active_bytes() const { return model_->active_bytes; }
+const Config& Engine::config() const { return model_->config; }
+
+bool Engine::is_end(int64_t token) const {
+  const std::vector<int64_t>& ends = model_->config.eos_token_ids;
+  return std::find(ends.begin(), ends.end(), token) != ends.end();
+}
+
+int64_t Engine::cache_bytes(int64_t position) const {
+  if (program() != Program::kCpu) return 0;
+  return ops::CacheLayout(model_->cache).read_bytes(position, model_->config.index_topk);
 }
 
 }  // namespace dsv4

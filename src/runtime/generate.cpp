@@ -1,14 +1,13 @@
 // The generation loop.
-#include "runtime/generate.h"
+#include "dsv4/generate.h"
 
-#include <algorithm>
 #include <chrono>
 
 #include "dsv4/error.h"
 
 namespace dsv4 {
 
-Generated generate(Session& session, const Config& config, std::span<const int64_t> prompt, const GenerateOptions& options) {
+Generated generate(Session& session, std::span<const int64_t> prompt, const GenerateOptions& options) {
   using Clock = std::chrono::steady_clock;
   const auto seconds_since = [](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); };
   if (options.max_new_tokens < 0) fail("number of new tokens ", options.max_new_tokens, ": expected 0 or more");
@@ -20,7 +19,7 @@ Generated generate(Session& session, const Config& config, std::span<const int64
   out.prefill_seconds = seconds_since(start);
   if (options.max_new_tokens == 0) return out;
 
-  const size_t vocab = static_cast<size_t>(config.vocab_size);
+  const size_t vocab = static_cast<size_t>(session.engine().vocabulary());
   const std::vector<float>* logits = &out.prompt_logits;
   std::vector<float> step;
   start = Clock::now();
@@ -28,8 +27,7 @@ Generated generate(Session& session, const Config& config, std::span<const int64
     const int64_t token = sampler.sample(std::span(*logits).last(vocab));
     out.tokens.push_back(token);
     if (options.on_token) options.on_token(token);
-    const auto& eos = config.eos_token_ids;
-    out.stopped_at_eos = !options.ignore_eos && std::find(eos.begin(), eos.end(), token) != eos.end();
+    out.stopped_at_eos = !options.ignore_eos && session.engine().is_end(token);
     if (out.stopped_at_eos || static_cast<int64_t>(out.tokens.size()) == options.max_new_tokens) break;
     step = session.feed(std::span(&token, 1));
     logits = &step;

@@ -5,8 +5,9 @@
 #include <cmath>
 #include <vector>
 
+#include "checkpoint/config.h"
 #include "dsv4/error.h"
-#include "runtime/session.h"
+#include "dsv4/session.h"
 
 namespace dsv4 {
 

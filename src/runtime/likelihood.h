@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "runtime/engine.h"
+#include "dsv4/engine.h"
 
 namespace dsv4 {
 

@@ -1,5 +1,5 @@
 // Greedy and top-p sampling.
-#include "runtime/sampler.h"
+#include "dsv4/sampler.h"
 
 #include <algorithm>
 #include <cmath>

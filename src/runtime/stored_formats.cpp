@@ -1,7 +1,6 @@
 // From constants of an IR to formats of checkpoint tensors.
 #include "runtime/stored_formats.h"
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,36 +9,13 @@
 #include "checkpoint/tensor_table.h"
 #include "dsv4/error.h"
 #include "openvino/op/constant.hpp"
-#include "openvino/op/util/multi_subgraph_base.hpp"
+#include "runtime/constants.h"
 
 namespace dsv4 {
 
 namespace {
 
 using ov::op::v0::Constant;
-
-/// The constants of a model, those in bodies of loops too (`--experts gather`), by friendly name.
-class Constants {
- public:
-  explicit Constants(const ov::Model& model) { add(model); }
-
-  const Constant* find(const std::string& name) const {
-    const auto found = by_name_.find(name);
-    return found == by_name_.end() ? nullptr : found->second.get();
-  }
-
- private:
-  void add(const ov::Model& model) {
-    for (const std::shared_ptr<ov::Node>& node : model.get_ops()) {
-      if (const auto constant = ov::as_type_ptr<Constant>(node)) by_name_.emplace(constant->get_friendly_name(), constant);
-      if (const auto bodies = ov::as_type_ptr<ov::op::util::MultiSubGraphOp>(node)) {
-        for (const std::shared_ptr<ov::Model>& body : bodies->get_functions()) add(*body);
-      }
-    }
-  }
-
-  std::map<std::string, std::shared_ptr<Constant>> by_name_;
-};
 
 std::optional<StoredType> stored_type(const ov::element::Type& type) {
   if (type == ov::element::f32) return StoredType::kF32;
@@ -58,7 +34,7 @@ std::optional<StoredType> stored_type(const ov::element::Type& type) {
 }
 
 void check_beside(const Constants& constants, const std::string& name, const ov::element::Type& type) {
-  const Constant* constant = constants.find(name);
+  const auto constant = constants.find(name);
   if (constant == nullptr) fail("openvino_model.xml: the constant ", name, " is not there; convert the checkpoint again");
   if (constant->get_element_type() != type) unexpected(name, *constant, type.to_string());
 }
@@ -68,7 +44,7 @@ StoredFormat format_of_bytes(const Constants& constants, const std::string& name
   if (constant.get_shape()[1] * 2 != static_cast<size_t>(rows * columns)) {
     unexpected(name, constant, concat("half a byte for each of the ", rows * columns, " values of an expert"));
   }
-  const Constant* scale = constants.find(name + "/scale");
+  const auto scale = constants.find(name + "/scale");
   if (scale != nullptr && scale->get_element_type() == ov::element::u8) return {StoredType::kF4E2M1, -1};  // bytes of E8M0
   check_beside(constants, name + "/scale", ov::element::f16);
   const bool asymmetric = constants.find(name + "/zero_point") != nullptr;
@@ -125,7 +101,7 @@ std::string constant_name(const std::string& tensor) {
 StoredFormat format_of_tensor(const Constants& constants, const TensorSpec& spec, const std::string& name) {
   const size_t rank = spec.shape.size() + (name == spec.name ? 0 : 1);  // a stack has the expert in front
   const int64_t columns = spec.shape.back();
-  if (const Constant* whole = constants.find(name)) {
+  if (const auto whole = constants.find(name)) {
     if (rank == 3 && whole->get_element_type() == ov::element::u8 && whole->get_shape().size() == 2) {
       const int64_t rows = spec.shape[0] * (name.ends_with("w1w3.weight") ? 2 : 1);
       return format_of_bytes(constants, name, *whole, rows, columns);
@@ -135,7 +111,7 @@ StoredFormat format_of_tensor(const Constants& constants, const TensorSpec& spec
   std::optional<StoredFormat> format;
   for (int64_t group = 0;; ++group) {
     const std::string part = concat(name, "/rows.", group);
-    const Constant* constant = constants.find(part);
+    const auto constant = constants.find(part);
     if (constant == nullptr) break;
     const StoredFormat of_group = format_of(constants, part, *constant, rank, columns);
     if (format && *format != of_group) {

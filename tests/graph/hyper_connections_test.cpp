@@ -112,6 +112,17 @@ Doubles post(const Config& c, const Mixed& mixed, const float* streams, const fl
   return next;
 }
 
+/// x / sqrt(mean(x^2) + eps) * weight.
+Doubles normalized(const Config& c, const Doubles& x, const std::vector<float>& weight) {
+  double squares = 0.0;
+  for (const double value : x) squares += value * value;
+  Doubles y;
+  for (size_t i = 0; i < x.size(); ++i) {
+    y.push_back(x[i] / std::sqrt(squares / static_cast<double>(x.size()) + c.rms_norm_eps) * weight[i]);
+  }
+  return y;
+}
+
 std::vector<float> normal(std::mt19937& random, size_t count, float deviation) {
   std::normal_distribution<float> distribution(0.0f, deviation);
   std::vector<float> values(count);
@@ -141,6 +152,8 @@ class HyperConnections : public testing::TestWithParam<Case> {
     config_.rms_norm_eps = 1e-6;
     config_.sliding_window = 8;
     width_ = static_cast<size_t>(config_.hc_mult * config_.hidden_size);
+    norm_ = normal(random_, static_cast<size_t>(config_.hidden_size), 1.0f);
+    weights_.add("norm", {norm_.size()}, norm_);
   }
 
   Site add_site(const std::string& name, size_t outputs, size_t scales) {
@@ -157,6 +170,7 @@ class HyperConnections : public testing::TestWithParam<Case> {
   std::mt19937 random_;
   Config config_;
   MapWeights weights_;
+  std::vector<float> norm_;
   size_t width_ = 0;
 };
 
@@ -166,8 +180,8 @@ TEST_P(HyperConnections, MixAsTheFormulasSay) {
   PortableVocabulary vocabulary(config_, weights_, {});
   const Parameter streams = parameter(ov::element::f32, {-1, config_.hc_mult, config_.hidden_size});
   const Parameter output = parameter(ov::element::f32, {-1, 1, config_.hidden_size});
-  const HyperConnection connection = vocabulary.hyper_connect_pre(streams, "layers.0.hc_attn");
-  Program program({connection.input, connection.post, connection.comb, vocabulary.hyper_connect_post(connection, output)},
+  const HyperConnection connection = vocabulary.hyper_connect_pre({streams, {}}, "layers.0.hc_attn", "norm");
+  Program program({connection.input, connection.post, connection.comb, vocabulary.hyper_connect_post(connection, output).value},
                   {streams, output});
 
   std::vector<float> x = normal(random_, kTokens * width_, 2.0f);
@@ -178,7 +192,7 @@ TEST_P(HyperConnections, MixAsTheFormulasSay) {
   EXPECT_EQ(out[3].get_shape(), (ov::Shape{kTokens, hc, d}));
   for (size_t t = 0; t < kTokens; ++t) {
     const Mixed expected = pre(config_, site, &x[t * width_]);
-    expect_near(values_of<float>(out[0]), t, expected.input, "input");
+    expect_near(values_of<float>(out[0]), t, normalized(config_, expected.input, norm_), "input");
     expect_near(values_of<float>(out[1]), t, expected.post, "post");
     expect_near(values_of<float>(out[2]), t, expected.comb, "comb");
     expect_near(values_of<float>(out[3]), t, post(config_, expected, &x[t * width_], &o[t * d]), "streams");
@@ -190,14 +204,14 @@ TEST_P(HyperConnections, HeadWeighsTheStreams) {
   const Site site = add_site("hc_head", hc, 1);
   PortableVocabulary vocabulary(config_, weights_, {});
   const Parameter streams = parameter(ov::element::f32, {-1, config_.hc_mult, config_.hidden_size});
-  Program program({vocabulary.hyper_connect_head(streams, "hc_head")}, {streams});
+  Program program({vocabulary.hyper_connect_head({streams, {}}, "hc_head", "norm")}, {streams});
   const std::vector<float> x = normal(random_, kTokens * width_, 1.0f);
   const std::vector<ov::Tensor> out = program({tensor<float>({kTokens, hc, d}, x)});
   for (size_t t = 0; t < kTokens; ++t) {
     const Doubles u = mix(config_, site, &x[t * width_]);
     Doubles weights;
     for (size_t j = 0; j < hc; ++j) weights.push_back(sigmoid(u[j] * site.scale[0] + site.base[j]) + config_.hc_eps);
-    expect_near(values_of<float>(out[0]), t, weighted_streams(config_, &x[t * width_], weights), "head");
+    expect_near(values_of<float>(out[0]), t, normalized(config_, weighted_streams(config_, &x[t * width_], weights), norm_), "head");
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graph/evaluate.h"
+#include "graph/frequencies.h"
 #include "graph/portable/sequence.h"
 
 namespace dsv4 {

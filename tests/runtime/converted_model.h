@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "convert/convert.h"
+#include "dsv4/session.h"
 #include "reference/golden_data.h"
-#include "runtime/session.h"
 #include "support/files.h"
 
 namespace dsv4::testing_support {
@@ -34,16 +34,19 @@ inline void set_in_config(const std::filesystem::path& folder, const std::string
   write_file(folder / "config.json", config.dump());
 }
 
-inline EngineOptions every_position() {
+/// Exact ones: of the CPU program, what the portable program does too.
+inline EngineOptions last_position(Program program = Program::kPortable) {
   EngineOptions options;
+  options.program = program;
+  options.activations = ActivationRounding::kF32;
+  options.cache = CachePrecision::kF32;
   options.threads = 2;
-  options.all_logits = true;
   return options;
 }
 
-inline EngineOptions last_position() {
-  EngineOptions options;
-  options.threads = 2;
+inline EngineOptions every_position(Program program = Program::kPortable) {
+  EngineOptions options = last_position(program);
+  options.all_logits = true;
   return options;
 }
 

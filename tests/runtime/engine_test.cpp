@@ -1,5 +1,7 @@
 // Loading model folders: what is refused, and that each message says what is wrong.
-#include "runtime/engine.h"
+#include "dsv4/engine.h"
+
+#include "runtime/loaded_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,7 +39,7 @@ TEST_F(Folder, LoadsAsConverted) {
   EXPECT_TRUE(engine.stateful());
   EXPECT_EQ(engine.config().vocab_size, 512);
   EXPECT_EQ(engine.config().num_hidden_layers, 4);
-  EXPECT_GT(engine.compile_seconds(), 0.0);
+  EXPECT_GT(engine.open_seconds(), 0.0);
 }
 
 TEST_F(Folder, NamesAMissingFile) {
@@ -119,7 +121,7 @@ TEST_F(Folder, NamesAnUnknownDevice) {
 
 TEST_F(Folder, RunsInFloat32) {
   const Engine engine(folder_, last_position());
-  EXPECT_EQ(engine.compiled().get_property(ov::hint::inference_precision), ov::element::f32);
+  EXPECT_EQ(engine.loaded().compiled.get_property(ov::hint::inference_precision), ov::element::f32);
 }
 
 TEST(FirstLine, LeavesOutWhereInTheSourceItWas) {

@@ -1,5 +1,5 @@
 // The generation loop on the converted toy.
-#include "runtime/generate.h"
+#include "dsv4/generate.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ using Tokens = std::vector<int64_t>;
 
 class Generate : public testing::Test {
  protected:
-  Generate() : engine_(convert_golden("toy", directory_.path()), last_position()), session_(engine_), config_(engine_.config()) {}
+  Generate() : engine_(convert_golden("toy", directory_.path()), last_position()), session_(engine_) {}
 
   static GenerateOptions greedy(int64_t count) {
     GenerateOptions options;
@@ -28,22 +28,21 @@ class Generate : public testing::Test {
   TemporaryDirectory directory_;
   Engine engine_;
   Session session_;
-  Config config_;
   const Tokens prompt_ = dsv4_test::golden_tokens("toy");
 };
 
 TEST_F(Generate, ContinuesAsTheGoldensDo) {
   const dsv4_test::GoldenData golden = toy_golden();
-  EXPECT_EQ(generate(session_, config_, std::span(prompt_).first(3), greedy(32)).tokens, golden.i64("greedy_after_3_tokens"));
+  EXPECT_EQ(generate(session_, std::span(prompt_).first(3), greedy(32)).tokens, golden.i64("greedy_after_3_tokens"));
   session_.reset();
-  EXPECT_EQ(generate(session_, config_, prompt_, greedy(32)).tokens, golden.i64("greedy_after_all_tokens"));
+  EXPECT_EQ(generate(session_, prompt_, greedy(32)).tokens, golden.i64("greedy_after_all_tokens"));
 }
 
 TEST_F(Generate, CountsAndReportsWhatItDid) {
   Tokens seen;
   GenerateOptions options = greedy(6);
   options.on_token = [&](int64_t token) { seen.push_back(token); };
-  const Generated out = generate(session_, config_, std::span(prompt_).first(20), options);
+  const Generated out = generate(session_, std::span(prompt_).first(20), options);
   EXPECT_EQ(out.tokens.size(), 6u);
   EXPECT_EQ(seen, out.tokens);
   EXPECT_EQ(out.decoded, 5) << "the last token is chosen, not fed";
@@ -54,22 +53,22 @@ TEST_F(Generate, CountsAndReportsWhatItDid) {
 }
 
 TEST_F(Generate, StopsAtTheFirstEosToken) {
-  const Tokens whole = generate(session_, config_, std::span(prompt_).first(3), greedy(12)).tokens;
+  const Tokens whole = generate(session_, std::span(prompt_).first(3), greedy(12)).tokens;
   const auto first = std::find(whole.begin(), whole.end(), whole[4]);
   const Tokens expected(whole.begin(), first + 1);
 
-  config_.eos_token_ids = {100000, whole[4]};
+  set_in_config(directory_.path() / "toy", "eos_token_id", std::vector<int64_t>{500, whole[4]});
+  Session session{Engine(directory_.path() / "toy", last_position())};
   GenerateOptions options = greedy(12);
   options.ignore_eos = false;
-  session_.reset();
-  const Generated stopped = generate(session_, config_, std::span(prompt_).first(3), options);
+  const Generated stopped = generate(session, std::span(prompt_).first(3), options);
   EXPECT_EQ(stopped.tokens, expected) << "the EOS token is the last one";
   EXPECT_TRUE(stopped.stopped_at_eos);
   EXPECT_EQ(stopped.decoded, static_cast<int64_t>(expected.size()) - 1);
 
   options.ignore_eos = true;
-  session_.reset();
-  const Generated all = generate(session_, config_, std::span(prompt_).first(3), options);
+  session.reset();
+  const Generated all = generate(session, std::span(prompt_).first(3), options);
   EXPECT_EQ(all.tokens, whole);
   EXPECT_FALSE(all.stopped_at_eos);
 }
@@ -77,7 +76,7 @@ TEST_F(Generate, StopsAtTheFirstEosToken) {
 TEST_F(Generate, CanJustFeedThePrompt) {
   GenerateOptions options = greedy(0);
   options.on_token = [](int64_t) { ADD_FAILURE() << "no token was asked for"; };
-  const Generated out = generate(session_, config_, std::span(prompt_).first(7), options);
+  const Generated out = generate(session_, std::span(prompt_).first(7), options);
   EXPECT_THAT(out.tokens, IsEmpty());
   EXPECT_EQ(out.decoded, 0);
   EXPECT_EQ(out.prompt_logits.size(), 512u);
@@ -85,11 +84,11 @@ TEST_F(Generate, CanJustFeedThePrompt) {
 }
 
 TEST_F(Generate, GoesOnFromTheSession) {
-  const Tokens once = generate(session_, config_, std::span(prompt_).first(30), greedy(10)).tokens;
+  const Tokens once = generate(session_, std::span(prompt_).first(30), greedy(10)).tokens;
   session_.reset();
   session_.feed(std::span(prompt_).first(18));
-  Tokens twice = generate(session_, config_, std::span(prompt_).subspan(18, 12), greedy(4)).tokens;
-  const Tokens rest = generate(session_, config_, Tokens{twice.back()}, greedy(6)).tokens;
+  Tokens twice = generate(session_, std::span(prompt_).subspan(18, 12), greedy(4)).tokens;
+  const Tokens rest = generate(session_, Tokens{twice.back()}, greedy(6)).tokens;
   twice.insert(twice.end(), rest.begin(), rest.end());
   EXPECT_EQ(twice, once);
 }
@@ -99,7 +98,7 @@ TEST_F(Generate, SamplesTheSameForASeed) {
   options.sampler = {.temperature = 1.5, .top_p = 0.95, .seed = 12};
   const auto sample = [&] {
     session_.reset();
-    return generate(session_, config_, std::span(prompt_).first(5), options).tokens;
+    return generate(session_, std::span(prompt_).first(5), options).tokens;
   };
   const Tokens first = sample();
   EXPECT_EQ(sample(), first);
@@ -110,11 +109,11 @@ TEST_F(Generate, SamplesTheSameForASeed) {
 }
 
 TEST_F(Generate, RefusesWrongOptionsBeforeItFeeds) {
-  EXPECT_THAT(error_of([&] { generate(session_, config_, prompt_, greedy(-1)); }), HasSubstr("-1"));
+  EXPECT_THAT(error_of([&] { generate(session_, prompt_, greedy(-1)); }), HasSubstr("-1"));
   GenerateOptions options = greedy(4);
   options.sampler.top_p = 0.0;
-  EXPECT_THAT(error_of([&] { generate(session_, config_, prompt_, options); }), HasSubstr("top-p"));
-  EXPECT_THAT(error_of([&] { generate(session_, config_, {}, greedy(4)); }), HasSubstr("no tokens"));
+  EXPECT_THAT(error_of([&] { generate(session_, prompt_, options); }), HasSubstr("top-p"));
+  EXPECT_THAT(error_of([&] { generate(session_, {}, greedy(4)); }), HasSubstr("no tokens"));
   EXPECT_EQ(session_.position(), 0);
 }
 
@@ -123,9 +122,9 @@ TEST_F(Generate, RefusesToPassTheLastPosition) {
   set_in_config(folder, "max_position_embeddings", 12);
   const Engine engine(folder, last_position());
   Session session(engine);
-  EXPECT_EQ(generate(session, engine.config(), std::span(prompt_).first(10), greedy(3)).tokens.size(), 3u);  // the third is not fed
+  EXPECT_EQ(generate(session, std::span(prompt_).first(10), greedy(3)).tokens.size(), 3u);  // the third is not fed
   session.reset();
-  EXPECT_THAT(error_of([&] { generate(session, engine.config(), std::span(prompt_).first(10), greedy(4)); }), HasSubstr("13 tokens"));
+  EXPECT_THAT(error_of([&] { generate(session, std::span(prompt_).first(10), greedy(4)); }), HasSubstr("13 tokens"));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Sampling: greedy choice, the nucleus, and the frequencies of sampled tokens against the probabilities that they should have.
-#include "runtime/sampler.h"
+#include "dsv4/sampler.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,11 @@
 // Sessions on the converted toy: what they refuse, positions, splits, reset, snapshots.
-#include "runtime/session.h"
+#include "dsv4/session.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <array>
+#include <thread>
 
 #include "runtime/converted_model.h"
 
@@ -28,19 +31,27 @@ Logits rows_of(const Logits& logits, size_t begin, size_t end) {
           logits.begin() + static_cast<std::ptrdiff_t>(end * kVocabulary)};
 }
 
-class Toy : public testing::TestWithParam<bool> {
+/// What runs: the two forms of the portable program, and the CPU program with nothing rounded.
+enum class Form { kStateful, kPrefillOnly, kCpu };
+
+class Toy : public testing::TestWithParam<Form> {
  protected:
-  Toy() : folder_(convert_golden("toy", directory_.path(), GetParam())) {}
+  Toy() : folder_(convert_golden("toy", directory_.path(), GetParam() != Form::kPrefillOnly)) {}
+
+  static EngineOptions of_last_position() { return last_position(GetParam() == Form::kCpu ? Program::kCpu : Program::kPortable); }
+  static EngineOptions of_every_position() { return every_position(GetParam() == Form::kCpu ? Program::kCpu : Program::kPortable); }
 
   TemporaryDirectory directory_;
   std::filesystem::path folder_;
 };
 
-std::string form_name(const testing::TestParamInfo<bool>& p) { return p.param ? "Stateful" : "PrefillOnly"; }
+std::string form_name(const testing::TestParamInfo<Form>& p) {
+  return p.param == Form::kStateful ? "Stateful" : p.param == Form::kPrefillOnly ? "PrefillOnly" : "Cpu";
+}
 
 TEST_P(Toy, GivesTheGoldenLogits) {
-  const Engine engine(folder_, every_position());
-  EXPECT_EQ(engine.stateful(), GetParam());
+  const Engine engine(folder_, of_every_position());
+  EXPECT_EQ(engine.stateful(), GetParam() != Form::kPrefillOnly);
   Session session(engine);
   const Tokens tokens = dsv4_test::golden_tokens("toy");
   const Logits logits = session.feed(tokens);
@@ -49,7 +60,7 @@ TEST_P(Toy, GivesTheGoldenLogits) {
 }
 
 TEST_P(Toy, GivesTheSameInAnyNumberOfCalls) {
-  const Engine engine(folder_, every_position());
+  const Engine engine(folder_, of_every_position());
   const Tokens tokens = toy_tokens(150);
   const Logits expected = rows_of(toy_golden().f32("logits_reference"), 0, tokens.size());
   Session session(engine);
@@ -66,7 +77,7 @@ TEST_P(Toy, GivesTheSameInAnyNumberOfCalls) {
 }
 
 TEST_P(Toy, GivesTheLastRowAloneWhenAsked) {
-  const Engine engine(folder_, last_position());
+  const Engine engine(folder_, of_last_position());
   const Tokens tokens = toy_tokens(70);
   const Logits golden = toy_golden().f32("logits_reference");
   Session session(engine);
@@ -75,7 +86,7 @@ TEST_P(Toy, GivesTheLastRowAloneWhenAsked) {
 }
 
 TEST_P(Toy, RefusesTokensOutsideTheVocabulary) {
-  const Engine engine(folder_, last_position());
+  const Engine engine(folder_, of_last_position());
   Session session(engine);
   for (const int64_t id : {int64_t{-1}, kVocabulary, int64_t{1} << 40}) {
     const std::string message = error_of([&] { session.feed(Tokens{5, 6, id, 7}); });
@@ -89,7 +100,7 @@ TEST_P(Toy, RefusesTokensOutsideTheVocabulary) {
 }
 
 TEST_P(Toy, IsLeftAsItWasByWhatItRefuses) {
-  const Engine engine(folder_, last_position());
+  const Engine engine(folder_, of_last_position());
   const Tokens tokens = toy_tokens(21);
   Session session(engine);
   session.feed(std::span(tokens).first(20));
@@ -101,7 +112,7 @@ TEST_P(Toy, IsLeftAsItWasByWhatItRefuses) {
 
 TEST_P(Toy, RefusesMorePositionsThanTheModelHas) {
   set_in_config(folder_, "max_position_embeddings", 10);
-  const Engine engine(folder_, last_position());
+  const Engine engine(folder_, of_last_position());
   Session session(engine);
   EXPECT_THAT(error_of([&] { session.feed(toy_tokens(11)); }), AllOf(HasSubstr("11 tokens"), HasSubstr("10")));
   EXPECT_EQ(session.position(), 0);
@@ -114,7 +125,7 @@ TEST_P(Toy, RefusesMorePositionsThanTheModelHas) {
 }
 
 TEST_P(Toy, StartsAnewAfterReset) {
-  const Engine engine(folder_, every_position());
+  const Engine engine(folder_, of_every_position());
   const Tokens tokens = toy_tokens(40);
   const Logits golden = rows_of(toy_golden().f32("logits_reference"), 0, 40);
   Session session(engine);
@@ -127,12 +138,12 @@ TEST_P(Toy, StartsAnewAfterReset) {
 }
 
 TEST_P(Toy, GoesOnFromASnapshot) {
-  const Engine engine(folder_, every_position());
+  const Engine engine(folder_, of_every_position());
   const Tokens tokens = toy_tokens(180);
   const Logits golden = toy_golden().f32("logits_reference");
   Session session(engine);
   session.feed(std::span(tokens).first(131));  // past the window and a block of 128, within one of 4
-  const Session::Snapshot snapshot = session.save();
+  const Snapshot snapshot = session.save();
   EXPECT_EQ(snapshot.position, 131);
 
   session.feed(Tokens(60, 9));  // another continuation: the snapshot is a copy of its own
@@ -151,25 +162,25 @@ TEST_P(Toy, GoesOnFromASnapshot) {
 }
 
 TEST_P(Toy, RestoresTheEmptySequence) {
-  const Engine engine(folder_, every_position());
+  const Engine engine(folder_, of_every_position());
   const Tokens tokens = toy_tokens(12);
   const Logits golden = rows_of(toy_golden().f32("logits_reference"), 0, 12);
   Session session(engine);
-  const Session::Snapshot empty = session.save();
+  const Snapshot empty = session.save();
   EXPECT_EQ(empty.position, 0);
   session.feed(Tokens(33, 2));
   session.restore(empty);
   EXPECT_EQ(session.position(), 0);
   EXPECT_LT(largest_difference(session.feed(tokens), golden), kGoldenTolerance);
   session.reset();
-  const Session::Snapshot after_reset = session.save();
+  const Snapshot after_reset = session.save();
   session.feed(Tokens(5, 3));
   session.restore(after_reset);
   EXPECT_LT(largest_difference(session.feed(tokens), golden), kGoldenTolerance);
 }
 
 TEST_P(Toy, SessionsOfOneEngineAreIndependent) {
-  const Engine engine(folder_, every_position());
+  const Engine engine(folder_, of_every_position());
   const Tokens tokens = toy_tokens(60);
   const Logits golden = toy_golden().f32("logits_reference");
   Session one(engine), other(engine);
@@ -180,7 +191,49 @@ TEST_P(Toy, SessionsOfOneEngineAreIndependent) {
   EXPECT_LT(largest_difference(other.feed(tokens), rows_of(golden, 0, 60)), kGoldenTolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, Toy, testing::Bool(), form_name);
+TEST_P(Toy, ForksGoOnFromTheSamePlaceAndPartWays) {
+  const Engine engine(folder_, of_every_position());
+  const Tokens tokens = toy_tokens(180);
+  const Logits golden = toy_golden().f32("logits_reference");
+  Session session(engine);
+  session.feed(std::span(tokens).first(131));
+  Session fork = session.fork();
+  EXPECT_EQ(fork.position(), 131);
+  session.feed(Tokens(20, 9));
+  EXPECT_LT(largest_difference(fork.feed(std::span(tokens).subspan(131)), rows_of(golden, 131, 180)), kGoldenTolerance);
+  EXPECT_EQ(session.position(), 151);
+}
+
+TEST_P(Toy, SessionsOutliveTheEngineObject) {
+  auto engine = std::make_unique<Engine>(folder_, of_every_position());
+  Session session(*engine);
+  engine.reset();
+  const Tokens tokens = toy_tokens(10);
+  EXPECT_LT(largest_difference(session.feed(tokens), rows_of(toy_golden().f32("logits_reference"), 0, 10)), kGoldenTolerance);
+}
+
+TEST_P(Toy, TwoThreadsRunTwoSessionsAtOnce) {
+  const Engine engine(folder_, of_every_position());
+  const Tokens tokens = toy_tokens(90);
+  const Logits golden = rows_of(toy_golden().f32("logits_reference"), 0, 90);
+  std::array<double, 2> worst{};
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < 2; ++i) {
+      threads.emplace_back([&, i] {
+        Session session(engine);
+        for (int round = 0; round < 3; ++round) {
+          worst[i] = std::max(worst[i], largest_difference(session.feed(tokens, i == 0 ? 90 : 7), golden));
+          session.reset();
+        }
+      });
+    }
+  }
+  EXPECT_LT(worst[0], kGoldenTolerance);
+  EXPECT_LT(worst[1], kGoldenTolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, Toy, testing::Values(Form::kStateful, Form::kPrefillOnly, Form::kCpu), form_name);
 
 TEST(Snapshot, OfAnotherModelIsRefusedAndChangesNothing) {
   const TemporaryDirectory directory;

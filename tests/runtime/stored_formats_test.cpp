@@ -1,6 +1,8 @@
 // What is read off the constants of an IR: real folders, integer formats put in by hand, and what is refused.
 #include "runtime/stored_formats.h"
 
+#include "runtime/loaded_model.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -45,32 +45,32 @@ Value PortableVocabulary::hyper_connect_mix(const Value& streams, const std::str
   return keep_f32(add(keep_f32(mul(u, scale)), weights_.exact(site + "_base")));
 }
 
-HyperConnection PortableVocabulary::hyper_connect_pre(const Value& streams, const std::string& site) {
+HyperConnection PortableVocabulary::hyper_connect_pre(const Streams& streams, const std::string& site, const std::string& norm) {
   const int32_t hc = static_cast<int32_t>(config_.hc_mult);
   const float eps = static_cast<float>(config_.hc_eps);
   std::vector<int32_t> scale_index;  // hc pre, hc post, hc*hc comb
   for (int32_t i = 0; i < (2 + hc) * hc; ++i) scale_index.push_back(i < hc ? 0 : i < 2 * hc ? 1 : 2);
 
-  const Value mix = hyper_connect_mix(streams, site, scale_index);                        // [T,(2+hc)*hc]
+  const Value mix = hyper_connect_mix(streams.value, site, scale_index);                  // [T,(2+hc)*hc]
   const std::vector<Value> parts = split(reshape(mix, {-1, 2 + hc, hc}), 1, {1, 1, hc});  // [T,1,hc] [T,1,hc] [T,hc,hc]
   const Value pre = keep_f32(add(keep_f32(std::make_shared<op::Sigmoid>(parts[0])), f32(eps)));
   const Value post = keep_f32(mul(keep_f32(std::make_shared<op::Sigmoid>(parts[1])), f32(2.0f)));
   const Value comb = sinkhorn(parts[2], hc, config_.hc_sinkhorn_iters, eps);
-  return {keep_f32(matmul(pre, streams)), streams, post, comb};  // [T,1,hc] x [T,hc,D] -> [T,1,D]
+  return {rms_norm(keep_f32(matmul(pre, streams.value)), norm), streams.value, post, comb};  // [T,1,hc] x [T,hc,D] -> [T,1,D]
 }
 
-Value PortableVocabulary::hyper_connect_post(const HyperConnection& connection, const Value& output) {
+Streams PortableVocabulary::hyper_connect_post(const HyperConnection& connection, const Value& output) {
   const int32_t hc = static_cast<int32_t>(config_.hc_mult);
   // X'_k = post_k * o + sum_j C_jk * X_j: the sum is over the first index of C.
-  const Value mixed = keep_f32(matmul(connection.comb, connection.residual, true, false));    // [T,hc,hc]^T x [T,hc,D] -> [T,hc,D]
-  return keep_f32(add(keep_f32(mul(reshape(connection.post, {-1, hc, 1}), output)), mixed));  // [T,hc,1] * [T,1,D] + [T,hc,D]
+  const Value mixed = keep_f32(matmul(connection.comb, connection.residual, true, false));          // [T,hc,hc]^T x [T,hc,D] -> [T,hc,D]
+  return {keep_f32(add(keep_f32(mul(reshape(connection.post, {-1, hc, 1}), output)), mixed)), {}};  // [T,hc,1] * [T,1,D] + [T,hc,D]
 }
 
-Value PortableVocabulary::hyper_connect_head(const Value& streams, const std::string& site) {
+Value PortableVocabulary::hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) {
   const int32_t hc = static_cast<int32_t>(config_.hc_mult);
-  const Value mix = hyper_connect_mix(streams, site, std::vector<int32_t>(static_cast<size_t>(hc), 0));  // [T,hc]
+  const Value mix = hyper_connect_mix(streams.value, site, std::vector<int32_t>(static_cast<size_t>(hc), 0));  // [T,hc]
   const Value pre = keep_f32(add(keep_f32(std::make_shared<op::Sigmoid>(mix)), f32(static_cast<float>(config_.hc_eps))));
-  return keep_f32(matmul(reshape(pre, {-1, 1, hc}), streams));  // [T,1,hc] x [T,hc,D] -> [T,1,D]
+  return rms_norm(keep_f32(matmul(reshape(pre, {-1, 1, hc}), streams.value)), norm);  // [T,1,hc] x [T,hc,D] -> [T,1,D]
 }
 
 }  // namespace dsv4

@@ -42,10 +42,10 @@ PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weigh
   state_.emplace(beam_idx, sequence_->batch());
 }
 
-Value PortableVocabulary::embed() {
+Streams PortableVocabulary::embed() {
   const int32_t d = static_cast<int32_t>(config_.hidden_size), hc = static_cast<int32_t>(config_.hc_mult);
-  const Value e = weights_.gather_rows("embed.weight", sequence_->ids());                                        // [T,1] -> [T,1,D]
-  return std::make_shared<op::Broadcast>(e, shape_of({sequence_->tokens(), i32(std::vector<int32_t>{hc, d})}));  // -> [T,hc,D]
+  const Value e = weights_.gather_rows("embed.weight", sequence_->ids());                                              // [T,1] -> [T,1,D]
+  return {std::make_shared<op::Broadcast>(e, shape_of({sequence_->tokens(), i32(std::vector<int32_t>{hc, d})})), {}};  // -> [T,hc,D]
 }
 
 Value PortableVocabulary::linear(const Value& x, const std::string& weight) { return matmul(x, weights_.matrix(weight), false, true); }

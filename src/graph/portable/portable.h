@@ -18,11 +18,10 @@ class PortableVocabulary final : public Vocabulary {
  public:
   PortableVocabulary(const Config& config, WeightSource& weights, const PortableOptions& options);
 
-  Value embed() override;
-  HyperConnection hyper_connect_pre(const Value& streams, const std::string& site) override;
-  Value hyper_connect_post(const HyperConnection& connection, const Value& output) override;
-  Value hyper_connect_head(const Value& streams, const std::string& site) override;
-  Value rms_norm(const Value& x, const std::string& weight) override;
+  Streams embed() override;
+  HyperConnection hyper_connect_pre(const Streams& streams, const std::string& site, const std::string& norm) override;
+  Streams hyper_connect_post(const HyperConnection& connection, const Value& output) override;
+  Value hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) override;
   Value attention(const Value& x, int64_t layer) override;
   Value experts(const Value& x, int64_t layer) override;
   Value logits(const Value& x, const std::string& weight) override;
@@ -30,6 +29,7 @@ class PortableVocabulary final : public Vocabulary {
 
  private:
   // basic (portable.cpp)
+  Value rms_norm(const Value& x, const std::string& weight);
   Value linear(const Value& x, const std::string& weight);
   // hyper_connections.cpp
   Value hyper_connect_mix(const Value& streams, const std::string& site, const std::vector<int32_t>& scale_index);

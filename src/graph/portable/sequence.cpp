@@ -2,10 +2,9 @@
 #include "graph/portable/sequence.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 #include <numeric>
 
+#include "graph/frequencies.h"
 #include "graph/portable/nodes.h"
 #include "graph/portable/raw_rows.h"
 #include "openvino/opsets/opset15.hpp"
@@ -44,29 +43,6 @@ std::string rope_key(const char* what, bool compressed, int64_t width) {
 }
 
 }  // namespace
-
-std::vector<double> rope_frequencies(const Config& config, bool compressed) {
-  const int64_t rope_dim = config.qk_rope_head_dim;
-  const double theta = compressed ? config.compress_rope_theta : config.rope_theta;
-  std::vector<double> frequencies;
-  for (int64_t j = 0; j < rope_dim / 2; ++j) {
-    frequencies.push_back(std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(rope_dim)));
-  }
-  if (!compressed || !config.yarn) return frequencies;
-  const YarnScaling& yarn = *config.yarn;
-  const auto correction_dim = [&](double rotations) {
-    return static_cast<double>(rope_dim) * std::log(yarn.original_max_position / (rotations * 2.0 * std::numbers::pi)) /
-           (2.0 * std::log(theta));
-  };
-  const double low = std::max(std::floor(correction_dim(yarn.beta_fast)), 0.0);
-  double high = std::min(std::ceil(correction_dim(yarn.beta_slow)), static_cast<double>(rope_dim - 1));
-  if (low == high) high += 0.001;
-  for (size_t j = 0; j < frequencies.size(); ++j) {
-    const double ramp = std::clamp((static_cast<double>(j) - low) / (high - low), 0.0, 1.0);
-    frequencies[j] = frequencies[j] / yarn.factor * ramp + frequencies[j] * (1.0 - ramp);
-  }
-  return frequencies;
-}
 
 Sequence::Sequence(const Config& config, const Value& input_ids, const Value& position_ids) : config_(config) {
   if (const ov::PartialShape& fixed = input_ids.get_partial_shape(); fixed.is_static()) {

@@ -81,9 +81,6 @@ class Sequence {
   Value window_mask_;  // f32 [B,S,1,W+S]
 };
 
-/// f_j of spec 2.4 for j = 0..rd/2-1: plain for layers without a compressor, YaRN (when the config has it) on compress_rope_theta for the others.
-std::vector<double> rope_frequencies(const Config& config, bool compressed);
-
 /// x rotated: x * cos + swap(x) * sin. `widths` as given to the table.
 Value apply_rope(const Value& x, const RopeTable& table, const std::vector<int64_t>& widths, int64_t rope_dim);
 

@@ -48,7 +48,7 @@ class Attention final : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
  private:
-  std::vector<int64_t> parts_;
+  OpWeights weights_;
   AttentionAttributes attributes_;
 };
 

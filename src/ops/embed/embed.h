@@ -23,7 +23,7 @@ class Embed final : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
  private:
-  std::vector<int64_t> parts_;
+  OpWeights weights_;
   int64_t hc_ = 0;
 };
 

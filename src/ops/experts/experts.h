@@ -36,7 +36,7 @@ class Experts final : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
  private:
-  std::vector<int64_t> parts_;
+  OpWeights weights_;
   ExpertsAttributes attributes_;
 };
 

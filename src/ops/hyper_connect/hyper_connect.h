@@ -39,7 +39,7 @@ class HyperConnect final : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
  private:
-  std::vector<int64_t> parts_;
+  OpWeights weights_;
   bool pending_ = false;
   HyperConnectAttributes attributes_;
 };
@@ -61,7 +61,7 @@ class HyperConnectHead final : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
  private:
-  std::vector<int64_t> parts_;
+  OpWeights weights_;
   HyperConnectAttributes attributes_;
 };
 

@@ -24,7 +24,7 @@ class Linear final : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
  private:
-  std::vector<int64_t> parts_;
+  OpWeights weights_;
   bool int8_activations_ = false;
 };
 

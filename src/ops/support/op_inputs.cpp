@@ -32,6 +32,23 @@ PackedMatrix described(const ov::Node* node, std::span<const int64_t> fields, bo
   return m;
 }
 
+/// `memory(i)`: where input i of the weights lies.
+template <class F>
+std::vector<PackedMatrix> viewed(const std::vector<int64_t>& parts, const F& memory) {
+  std::vector<PackedMatrix> weights;
+  weights.reserve(parts.size() / kFields);
+  size_t input = 0;
+  for (size_t i = 0; i < parts.size(); i += kFields) {
+    PackedMatrix m{static_cast<WeightType>(parts[i + 1]), parts[i + 2], parts[i + 3], parts[i + 4], parts[i + 5]};
+    m.codes = memory(input);
+    if (parts[i] > 1) m.scales = memory(input + 1);
+    if (parts[i] > 2) m.zero_points = memory(input + 2);
+    weights.push_back(m);
+    input += static_cast<size_t>(parts[i]);
+  }
+  return weights;
+}
+
 }  // namespace
 
 void WeightInputs::add(const ov::OutputVector& weight, MatrixForm form) {
@@ -54,13 +71,34 @@ void WeightInputs::add(const ov::OutputVector& weight, MatrixForm form) {
   parts.insert(parts.end(), {static_cast<int64_t>(weight.size()), static_cast<int64_t>(m.type), m.count, m.rows, m.cols, m.group});
 }
 
-std::vector<PackedMatrix> describe_weights(const ov::Node* node, size_t first, const std::vector<int64_t>& parts,
-                                           std::span<const size_t> stacks) {
-  NODE_VALIDATION_CHECK(node, parts.size() % kFields == 0, "parts has ", parts.size(), " numbers; expected ", kFields, " a weight");
+void WeightInputs::append(const WeightInputs& others) {
+  nodes.insert(nodes.end(), others.nodes.begin(), others.nodes.end());
+  parts.insert(parts.end(), others.parts.begin(), others.parts.end());
+}
+
+void WeightInputs::bind() {
+  auto weights = std::make_shared<BoundWeights>();
+  std::vector<const std::byte*> memory;
+  for (const auto& node : nodes) {
+    const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node.get_node_shared_ptr());
+    weights->constants.push_back(constant);
+    memory.push_back(static_cast<const std::byte*>(constant->get_data_ptr()));
+  }
+  weights->views = viewed(parts, [&](size_t i) { return memory[i]; });
+  bound = weights;
+  nodes.clear();
+}
+
+std::vector<PackedMatrix> OpWeights::describe(const ov::Node* node, size_t first, std::span<const size_t> stacks) const {
+  if (bound_) {
+    NODE_VALIDATION_CHECK(node, node->get_input_size() == first, "expected ", first, " inputs, found ", node->get_input_size());
+    return bound_->views;
+  }
+  NODE_VALIDATION_CHECK(node, parts_.size() % kFields == 0, "parts has ", parts_.size(), " numbers; expected ", kFields, " a weight");
   std::vector<PackedMatrix> weights;
   size_t input = first;
-  for (size_t i = 0; i < parts.size(); i += kFields) {
-    const std::span fields = std::span(parts).subspan(i, kFields);
+  for (size_t i = 0; i < parts_.size(); i += kFields) {
+    const std::span fields = std::span(parts_).subspan(i, kFields);
     weights.push_back(described(node, fields, std::find(stacks.begin(), stacks.end(), i / kFields) != stacks.end()));
     const PackedMatrix& m = weights.back();
     const int64_t inputs = fields[0];
@@ -77,20 +115,14 @@ std::vector<PackedMatrix> describe_weights(const ov::Node* node, size_t first, c
   return weights;
 }
 
-std::vector<PackedMatrix> view_weights(const ov::TensorVector& inputs, size_t first, const std::vector<int64_t>& parts) {
-  std::vector<PackedMatrix> weights;
-  weights.reserve(parts.size() / kFields);
-  const auto memory = [&](size_t i) { return static_cast<const std::byte*>(inputs[i].data()); };
-  size_t input = first;
-  for (size_t i = 0; i < parts.size(); i += kFields) {
-    PackedMatrix m{static_cast<WeightType>(parts[i + 1]), parts[i + 2], parts[i + 3], parts[i + 4], parts[i + 5]};
-    m.codes = memory(input);
-    if (parts[i] > 1) m.scales = memory(input + 1);
-    if (parts[i] > 2) m.zero_points = memory(input + 2);
-    weights.push_back(m);
-    input += static_cast<size_t>(parts[i]);
-  }
-  return weights;
+std::span<const PackedMatrix> OpWeights::view(const ov::TensorVector& inputs, size_t first, std::vector<PackedMatrix>& storage) const {
+  if (bound_) return bound_->views;
+  storage = viewed(parts_, [&](size_t i) { return static_cast<const std::byte*>(inputs[first + i].data()); });
+  return storage;
+}
+
+WeightInputs OpWeights::among(const ov::OutputVector& inputs, size_t first) const {
+  return {{inputs.begin() + static_cast<std::ptrdiff_t>(first), inputs.end()}, parts_, bound_};
 }
 
 }  // namespace dsv4::ops

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,23 +14,45 @@
 
 namespace dsv4::ops {
 
+/// Weights that an op holds itself instead of taking them as inputs: the constants keep their memory.
+struct BoundWeights {
+  std::vector<std::shared_ptr<ov::Node>> constants;
+  std::vector<PackedMatrix> views;
+};
+
 /// Weights as the graph hands them to an op: the nodes of each matrix or exact tensor, in the op's order.
 struct WeightInputs {
   ov::OutputVector nodes;      ///< u8 [bytes] constants over the memory of those that were added
   std::vector<int64_t> parts;  ///< of each weight: inputs, type, count, rows, cols, group (packed_matrix.h)
+  std::shared_ptr<const BoundWeights> bound;
 
   /// `weight`: 1 to 3 Constants as describe_matrix takes them. Error (dsv4::Error that begins with the first one's name) when they are no matrix.
   void add(const ov::OutputVector& weight, MatrixForm form = MatrixForm::kPlain);
+  void append(const WeightInputs& others);
+  /// The op gets the weights themselves and no inputs for them: the plugin makes a tensor for every input at every call, which takes longer than the
+  /// products of a small model. Such an op cannot be written to a file and read again.
+  void bind();
 };
 
-/// Shapes and types of the weights of `node`, whose inputs from `first` on are weights; ov::Exception by NODE_VALIDATION_CHECK when `parts` is malformed, the
-/// inputs have not the bytes that it says, or not all inputs are used. For validate_and_infer_types. `stacks`: places among the weights of
-/// those that may be stacks.
-std::vector<PackedMatrix> describe_weights(const ov::Node* node, size_t first, const std::vector<int64_t>& parts,
-                                           std::span<const size_t> stacks = {});
+/// The weights of an op, bound or among its inputs from some index on.
+class OpWeights {
+ public:
+  OpWeights() = default;
+  explicit OpWeights(const WeightInputs& weights) : parts_(weights.parts), bound_(weights.bound) {}
 
-/// The same with memory, for evaluate().
-std::vector<PackedMatrix> view_weights(const ov::TensorVector& inputs, size_t first, const std::vector<int64_t>& parts);
+  /// Shapes and types, for validate_and_infer_types; ov::Exception by NODE_VALIDATION_CHECK when `parts` is malformed, the inputs of `node` from `first` on
+  /// have not the bytes that it says, or not all inputs are used. `stacks`: places among the weights of those that may be stacks.
+  std::vector<PackedMatrix> describe(const ov::Node* node, size_t first, std::span<const size_t> stacks = {}) const;
+  /// With memory, for evaluate(). `storage` holds them if they are not bound.
+  std::span<const PackedMatrix> view(const ov::TensorVector& inputs, size_t first, std::vector<PackedMatrix>& storage) const;
+  /// For a clone with these inputs.
+  WeightInputs among(const ov::OutputVector& inputs, size_t first) const;
+  void visit(ov::AttributeVisitor& visitor) { visitor.on_attribute("parts", parts_); }
+
+ private:
+  std::vector<int64_t> parts_;
+  std::shared_ptr<const BoundWeights> bound_;
+};
 
 /// A float32 tensor that is used as it is (norms, sinks, biases); `weight` was described as kF32.
 inline const float* exact_values(const PackedMatrix& weight) { return static_cast<const float*>(static_cast<const void*>(weight.codes)); }

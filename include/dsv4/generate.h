@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "runtime/sampler.h"
-#include "runtime/session.h"
+#include "dsv4/sampler.h"
+#include "dsv4/session.h"
 
 namespace dsv4 {
 
@@ -28,6 +28,6 @@ struct Generated {
 };
 
 /// Goes on from the session's position.
-Generated generate(Session& session, const Config& config, std::span<const int64_t> prompt, const GenerateOptions& options);
+Generated generate(Session& session, std::span<const int64_t> prompt, const GenerateOptions& options);
 
 }  // namespace dsv4

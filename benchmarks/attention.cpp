@@ -1,0 +1,193 @@
+// Time of the parts of the op Attention that are no products with weights, at V4-Flash dimensions: pooling, index scores and selection, the core.
+// One JSON object a line on standard output. Usage: bench_attention [REPEATS [INSTRUCTION_SET]], e.g. 20 AVX2. All threads of
+// the process' arena: taskset limits them.
+#include <hwy/highway.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "openvino/core/parallel.hpp"
+#include "ops/attention/compressor.h"
+#include "ops/attention/indexer.h"
+#include "ops/attention/rows.h"
+#include "ops/attention/sparse_core.h"
+
+namespace {
+
+using namespace dsv4::ops;
+
+constexpr int64_t kHeads = 64, kHeadDim = 512, kWindow = 128, kIndexHeads = 64, kIndexDim = 128, kTopK = 512, kPairs = 32;
+
+std::vector<float> random_floats(int64_t n) {
+  std::vector<float> values(static_cast<size_t>(n));
+  std::mt19937 random(1);
+  for (float& v : values) v = static_cast<float>(static_cast<int32_t>(random())) * 0x1p-31f;
+  return values;
+}
+
+/// Rows of a cache in its type; random values repeat after a while.
+std::vector<std::byte> random_rows(int64_t rows, int64_t dims, CacheType type) {
+  const int64_t bytes = dims * value_bytes(type);
+  std::vector<std::byte> memory(static_cast<size_t>(rows * bytes));
+  const std::vector<float> values = random_floats(257 * dims);
+  for (int64_t r = 0; r < rows; ++r) store_row(values.data() + r % 257 * dims, dims, type, memory.data() + r * bytes);
+  return memory;
+}
+
+/// Microseconds: wall time, and the processor time of all threads, which other users of the machine do not lengthen.
+struct Time {
+  double wall = 1e30, processor = 1e30;
+};
+
+double processor_microseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return 1e6 * static_cast<double>(time.tv_sec) + 1e-3 * static_cast<double>(time.tv_nsec);
+}
+
+/// Least times of `run` a token; `reset` is not timed.
+template <class Reset, class Run>
+Time least(int repeats, int64_t tokens, const Reset& reset, const Run& run) {
+  Time best;
+  for (int i = 0; i < repeats; ++i) {
+    reset();
+    const double processor = processor_microseconds();
+    const auto begin = std::chrono::steady_clock::now();
+    run();
+    const double wall = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
+    best.wall = std::min(best.wall, wall / static_cast<double>(tokens));
+    best.processor = std::min(best.processor, (processor_microseconds() - processor) / static_cast<double>(tokens));
+  }
+  return best;
+}
+
+void report(const char* part, int64_t position, int64_t tokens, Time time, double operations) {
+  std::printf(
+      "{\"part\": \"%s\", \"position\": %lld, \"tokens\": %lld, \"us_per_token\": %.1f, \"processor_us_per_token\": %.1f, "
+      "\"gflops_per_core\": %.1f, "
+      "\"threads\": %d}\n",
+      part, static_cast<long long>(position), static_cast<long long>(tokens), time.wall, time.processor, operations / time.processor * 1e-3,
+      parallel_get_max_threads());
+}
+
+struct Layer {
+  const char* name;
+  int64_t ratio;
+  bool overlap;
+};
+
+/// `tokens` tokens of one layer that come after `position`.
+void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) {
+  const CacheType type = CacheType::kBF16;
+  const int64_t end = position + tokens, entries = layer.ratio > 0 ? end / layer.ratio : 0;
+  Scratch tables;
+  const std::vector<float> frequencies = random_floats(kPairs);
+  const RopeTable rope = make_rope_table(frequencies.data(), kPairs, position, 1, tokens, tables);
+  const std::vector<std::byte> ring = random_rows(kWindow, kHeadDim, type), call = random_rows(tokens, kHeadDim, type);
+  std::vector<std::byte> list = random_rows(entries, kHeadDim, type), keys = random_rows(layer.overlap ? entries : 0, kIndexDim, type);
+
+  std::vector<int32_t> selected(static_cast<size_t>(tokens * kTopK));
+  const bool selects = layer.overlap && (position + 1) / layer.ratio > kTopK;
+  if (selects) {
+    const std::vector<float> fresh = random_floats(tokens * kIndexHeads * kIndexDim), weights = random_floats(tokens * kIndexHeads);
+    std::vector<float> q = fresh;
+    Indexer x;
+    x.tokens = tokens;
+    x.first = position;
+    x.ratio = layer.ratio;
+    x.heads = kIndexHeads;
+    x.dims = kIndexDim;
+    x.topk = kTopK;
+    x.q = q.data();
+    x.weights = weights.data();
+    x.rope = rope;
+    x.type = type;
+    x.keys = keys.data();
+    const Time time = least(
+        repeats, tokens, [&] { std::copy(fresh.begin(), fresh.end(), q.begin()); },
+        [&] {
+          Scratch scratch;
+          select_entries(x, selected.data(), scratch);
+        });
+    report((layer.name + std::string(" indexer")).c_str(), position, tokens, time,
+           2.0 * kIndexHeads * kIndexDim * static_cast<double>(entries));
+  }
+
+  const std::vector<float> fresh = random_floats(tokens * kHeads * kHeadDim), sinks = random_floats(kHeads);
+  std::vector<float> heads = fresh;
+  SparseCore core;
+  core.tokens = tokens;
+  core.first = position;
+  core.heads = kHeads;
+  core.head_dim = kHeadDim;
+  core.norm_eps = 1e-6f;
+  core.heads_out = heads.data();
+  core.sinks = sinks.data();
+  core.rope = rope;
+  core.type = type;
+  core.window = kWindow;
+  core.ring = ring.data();
+  core.call_first = position;
+  core.call_rows = call.data();
+  core.ratio = layer.ratio;
+  core.entries = list.data();
+  core.topk = layer.overlap ? kTopK : 0;
+  core.first_selected = selects ? 0 : tokens;
+  core.selected = selected.data();
+  const Time time = least(
+      repeats, tokens, [&] { std::copy(fresh.begin(), fresh.end(), heads.begin()); },
+      [&] {
+        Scratch scratch;
+        attend(core, scratch);
+      });
+  double rows = 0.0;
+  for (int64_t t = 0; t < tokens; ++t) rows += static_cast<double>(core.window_rows(t) + core.entry_rows(t));
+  report((layer.name + std::string(" core")).c_str(), position, tokens, time, 4.0 * kHeads * kHeadDim * rows / static_cast<double>(tokens));
+
+  if (layer.ratio == 0) return;
+  Compressor c;
+  c.layer = {layer.ratio, layer.overlap};
+  c.dims = kHeadDim;
+  c.first = position;
+  c.tokens = tokens;
+  const int64_t width = raw_row_floats(c.layer, kHeadDim);
+  const std::vector<float> raw = random_floats(tokens * width), ape = random_floats(layer.ratio * width / 2),
+                           norm = random_floats(kHeadDim);
+  std::vector<float> tail = random_floats(raw_rows(c.layer) * width);
+  c.raw = raw.data();
+  c.tail = tail.data();
+  c.ape = ape.data();
+  c.norm = norm.data();
+  c.type = type;
+  c.entries = list.data();
+  const RopeTable entry_rope =
+      make_rope_table(frequencies.data(), kPairs, c.first_entry() * layer.ratio, layer.ratio, c.end_entry() - c.first_entry(), tables);
+  report((layer.name + std::string(" compressor")).c_str(), position, tokens,
+         least(
+             repeats, tokens, [] {},
+             [&] {
+               Scratch scratch;
+               append_entries(c, entry_rope, scratch);
+             }),
+         0.0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int repeats = argc > 1 ? std::max(1, std::atoi(argv[1])) : 20;
+  for (const auto target : hwy::SupportedAndGeneratedTargets()) {
+    if (argc > 2 && std::string(hwy::TargetName(target)) == argv[2]) hwy::SetSupportedTargetsForTest(target);
+  }
+  for (const Layer& layer : {Layer{"sliding", 0, false}, Layer{"csa", 4, true}, Layer{"hca", 128, false}}) {
+    for (const int64_t position : {int64_t{1023}, int64_t{65535}}) measure(layer, position, 1, repeats);
+    measure(layer, 0, 512, std::max(1, repeats / 5));
+    measure(layer, 65536, 512, std::max(1, repeats / 10));
+  }
+}

@@ -1,0 +1,22 @@
+# cmake --install: the program, the library of ops for core.add_extension, and the C++ API as a package (find_package(dsv4)).
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/dsv4")
+
+# What users link: everything else comes with it.
+add_library(dsv4_api INTERFACE)
+set_target_properties(dsv4_api PROPERTIES EXPORT_NAME dsv4)
+target_include_directories(dsv4_api INTERFACE "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+target_compile_features(dsv4_api INTERFACE cxx_std_20)
+target_link_libraries(dsv4_api INTERFACE dsv4_runtime)
+add_library(dsv4::dsv4 ALIAS dsv4_api)
+
+install(TARGETS dsv4 dsv4_ops_library RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(DIRECTORY include/dsv4 DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(TARGETS dsv4_api dsv4_options dsv4_checkpoint dsv4_ops dsv4_graph dsv4_runtime EXPORT dsv4-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(EXPORT dsv4-targets NAMESPACE dsv4:: DESTINATION "${package_dir}")
+configure_package_config_file(cmake/dsv4-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config.cmake" INSTALL_DESTINATION "${package_dir}")
+write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/dsv4-config-version.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config-version.cmake" cmake/Dsv4Highway.cmake
+        DESTINATION "${package_dir}")

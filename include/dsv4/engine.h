@@ -1,0 +1,82 @@
+// A loaded model folder, shared by the sessions that run on it.
+//
+// Source: the folders that `dsv4 convert` writes. Everything here throws dsv4::Error (dsv4/error.h) with one line that says what is wrong and what to do.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dsv4/active_bytes.h"
+
+namespace dsv4 {
+
+struct Config;
+struct LoadedModel;
+
+enum class Program {
+  kAuto,      ///< kCpu for a stateful folder on the CPU, else kPortable
+  kCpu,       ///< dsv4's own ops over the weights as they are stored; one sequence a session, CPU only
+  kPortable,  ///< the folder's openvino_model.xml, on any OpenVINO device, in float32
+};
+
+/// Where the CPU program reads its weights.
+enum class WeightMemory {
+  kMap,   ///< the mapped file: opens at once, needs no memory of its own, may be larger than RAM
+  kLoad,  ///< copied into anonymous memory, which the kernel does not drop
+  kLock,  ///< the mapped file, locked into RAM (needs RLIMIT_MEMLOCK)
+};
+
+/// How the CPU program rounds the inputs of products with compressed weights. docs/cpu-program.md has what it costs.
+enum class ActivationRounding {
+  kInt8,  ///< to 8 bits, a scale for every 32: the fast path
+  kF32,   ///< not at all
+};
+
+/// How the CPU program keeps window rows and compressed entries.
+enum class CachePrecision { kBF16, kF32 };
+
+struct EngineOptions {
+  Program program = Program::kAuto;
+  std::string device = "CPU";  ///< OpenVINO's name; of the portable program
+  int threads = 0;             ///< 0: the device's default
+  bool all_logits = false;     ///< sessions return logits of every position; else of the last one only, and the head runs on that alone
+
+  // The CPU program only:
+  WeightMemory weights = WeightMemory::kMap;
+  ActivationRounding activations = ActivationRounding::kInt8;
+  CachePrecision cache = CachePrecision::kBF16;
+  bool quantize_cache = false;  ///< round what is cached to FP8 and FP4 values as the model was trained; costs time, saves no memory
+  int64_t context = 0;  ///< most tokens of a sequence; 0: what the model was made for. Memory is used as a sequence grows, not before
+};
+
+/// Cheap to copy: copies share the model, and so do sessions, which keep it alive. Thread-safe.
+class Engine {
+ public:
+  /// Error when files are missing, are not a dsv4 model, or the options do not fit it.
+  explicit Engine(const std::filesystem::path& folder, const EngineOptions& options = {});
+
+  const EngineOptions& options() const;
+  Program program() const;           ///< never kAuto
+  int64_t vocabulary() const;        ///< V: ids are in [0,V)
+  int64_t context() const;           ///< most tokens of a sequence
+  bool is_end(int64_t token) const;  ///< one of the model's end-of-sequence tokens
+  bool stateful() const;             ///< false: the prefill-only form, which runs the whole sequence every time
+  int64_t static_length() const;     ///< tokens of every sequence, neither fewer nor more (--static-shape); 0: any number
+  int threads() const;               ///< that inferences run on
+  double open_seconds() const;       ///< reading and compiling took
+  ActiveBytes active_bytes() const;  ///< of the CPU program; zeros for the portable one
+  /// Bytes of the cache that the next token reads when a sequence has `position` tokens; 0 for the portable program.
+  int64_t cache_bytes(int64_t position) const;
+
+  /// For dsv4's own rooms: declared in checkpoint/config.h and runtime/loaded_model.h.
+  const Config& config() const;
+  const LoadedModel& loaded() const { return *model_; }
+
+ private:
+  std::shared_ptr<const LoadedModel> model_;
+};
+
+}  // namespace dsv4

@@ -1,0 +1,66 @@
+// Names of the options' values.
+#include "cli/engine_options.h"
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/option_checks.h"
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+namespace {
+
+template <class T>
+using Names = std::vector<std::pair<std::string, T>>;
+
+const Names<Program> kPrograms = {{"auto", Program::kAuto}, {"cpu", Program::kCpu}, {"portable", Program::kPortable}};
+const Names<WeightMemory> kWeightMemory = {{"map", WeightMemory::kMap}, {"load", WeightMemory::kLoad}, {"lock", WeightMemory::kLock}};
+const Names<ActivationRounding> kActivations = {{"int8", ActivationRounding::kInt8}, {"f32", ActivationRounding::kF32}};
+const Names<CachePrecision> kCaches = {{"bf16", CachePrecision::kBF16}, {"f32", CachePrecision::kF32}};
+
+template <class T>
+const std::string& name_of(T value, const Names<T>& names) {
+  for (const auto& [name, known] : names) {
+    if (known == value) return name;
+  }
+  throw std::logic_error("an option without a name");
+}
+
+template <class T>
+void add_choice(CLI::App& command, const std::string& flag, T& value, const Names<T>& names, const std::string& description) {
+  const auto set = [&value, &names, flag](const std::string& text) {
+    std::string known;
+    for (const auto& [name, candidate] : names) {
+      if (name == text) {
+        value = candidate;
+        return;
+      }
+      known += (known.empty() ? "" : ", ") + name;
+    }
+    throw UsageError(concat(flag, " ", text, ": expected one of ", known));
+  };
+  command.add_option_function<std::string>(flag, set, description)->default_str(name_of(value, names))->type_name("TEXT");
+}
+
+}  // namespace
+
+void add_engine_options(CLI::App& command, EngineOptions& options) {
+  add_choice(command, "--program", options.program, kPrograms,
+             "cpu: dsv4's own ops over the mapped weights; portable: the folder's openvino_model.xml in float32; auto: cpu where it can");
+  add_choice(command, "--activations", options.activations, kActivations,
+             "CPU program: int8 rounds the inputs of products with compressed weights, in groups of 32; f32 is exact and slower");
+  add_choice(command, "--weights", options.weights, kWeightMemory,
+             "CPU program: map reads them from the mapped file, load copies them into memory, lock keeps the mapped file in RAM");
+  add_choice(command, "--cache", options.cache, kCaches, "CPU program: precision of the cache");
+  command.add_flag("--quantize-cache", options.quantize_cache,
+                   "CPU program: round the cache to FP8 and FP4 values, as the model was trained");
+  command.add_option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested")->capture_default_str();
+  command.add_option("--threads", options.threads, "Inference threads; 0: the device's default")->check(at_least(0));
+}
+
+std::string program_name(Program program) { return name_of(program, kPrograms); }
+
+}  // namespace dsv4

@@ -1,0 +1,203 @@
+// The CPU program: inputs, and one op a block.
+#include "graph/cpu/cpu.h"
+
+#include <algorithm>
+
+#include "graph/frequencies.h"
+#include "graph/model.h"
+#include "graph/weights.h"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/op/result.hpp"
+#include "ops/attention/attention.h"
+#include "ops/embed/embed.h"
+#include "ops/experts/experts.h"
+#include "ops/hyper_connect/hyper_connect.h"
+#include "ops/linear/linear.h"
+
+namespace dsv4 {
+
+namespace {
+
+std::shared_ptr<ov::op::v0::Parameter> input(const std::string& name, ov::element::Type type, const ov::PartialShape& shape) {
+  const auto parameter = std::make_shared<ov::op::v0::Parameter>(type, shape);
+  parameter->set_friendly_name(name);
+  parameter->output(0).set_names({name});
+  return parameter;
+}
+
+int64_t bytes_of(const ov::OutputVector& constants) {
+  int64_t bytes = 0;
+  for (const Value& constant : constants)
+    bytes += static_cast<int64_t>(ov::as_type<ov::op::v0::Constant>(constant.get_node())->get_byte_size());
+  return bytes;
+}
+
+}  // namespace
+
+CpuVocabulary::CpuVocabulary(const Config& config, PackedWeights& weights, const CpuOptions& options)
+    : config_(config),
+      weights_(weights),
+      options_(options),
+      input_ids_(input("input_ids", ov::element::i32, {-1})),
+      position_(input("position", ov::element::i32, {1})),
+      cache_(input("cache", ov::element::u8, {-1})),
+      logit_rows_(input("logit_rows", ov::element::i32, {-1})) {}
+
+ops::WeightInputs CpuVocabulary::inputs(const std::vector<std::string>& names) {
+  ops::WeightInputs weights;
+  for (const std::string& name : names) weights.add(weights_.stored(name));
+  active_bytes_.dense += bytes_of(weights.nodes);
+  return weights;
+}
+
+ops::WeightInputs CpuVocabulary::given(ops::WeightInputs weights) const {
+  if (options_.bind_weights) weights.bind();
+  return weights;
+}
+
+Streams CpuVocabulary::embed() {
+  ops::WeightInputs table;
+  table.add(weights_.stored("embed.weight"));
+  active_bytes_.dense += bytes_of(table.nodes) / config_.vocab_size;                     // a row a token
+  return {std::make_shared<ops::Embed>(input_ids_, given(table), config_.hc_mult), {}};  // [T] -> [T,hc,D]
+}
+
+ops::WeightInputs CpuVocabulary::mixing_weights(const std::string& site, const std::string& norm) {
+  return inputs({site + "_fn", site + "_base", site + "_scale", norm});
+}
+
+HyperConnection CpuVocabulary::hyper_connect_pre(const Streams& streams, const std::string& site, const std::string& norm) {
+  const ops::HyperConnectAttributes attributes{config_.hc_sinkhorn_iters, config_.hc_eps, config_.rms_norm_eps};
+  const auto& last = streams.pending;
+  const ops::PendingPost pending = last ? ops::PendingPost{last->output, last->post, last->comb} : ops::PendingPost{};
+  const auto node =
+      std::make_shared<ops::HyperConnect>(streams.value, last ? &pending : nullptr, given(mixing_weights(site, norm)), attributes);
+  node->set_friendly_name(site);
+  return {node->output(0), node->output(3), node->output(1), node->output(2)};  // [T,D], [T,hc,D], [T,hc], [T,hc,hc]
+}
+
+Streams CpuVocabulary::hyper_connect_post(const HyperConnection& connection, const Value& output) {
+  return {connection.residual, Streams::Post{output, connection.post, connection.comb}};
+}
+
+Value CpuVocabulary::hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) {
+  const ops::HyperConnectAttributes attributes{config_.hc_sinkhorn_iters, config_.hc_eps, config_.rms_norm_eps};
+  const ops::PendingPost pending{streams.pending->output, streams.pending->post, streams.pending->comb};
+  const auto node = std::make_shared<ops::HyperConnectHead>(streams.value, pending, logit_rows_, mixing_weights(site, norm),
+                                                            attributes);  // [T,hc,D] -> [n,D]
+  node->set_friendly_name(site);
+  return node;
+}
+
+Value CpuVocabulary::frequencies(bool compressed) const {
+  const std::vector<double> exact = rope_frequencies(config_, compressed);
+  const std::vector<float> rounded(exact.begin(), exact.end());
+  return std::make_shared<ov::op::v0::Constant>(ov::element::f32, ov::Shape{rounded.size()}, rounded);
+}
+
+Value CpuVocabulary::attention(const Value& x, int64_t layer_index) {
+  const LayerConfig& layer = config_.layers[static_cast<size_t>(layer_index)];
+  const std::string prefix = "layers." + std::to_string(layer_index) + ".attn";
+  const bool compressed = layer.kind != LayerKind::kSliding, overlap = layer.kind == LayerKind::kCsa;
+
+  std::vector<std::string> names;
+  for (const char* name : {".wq_a.weight", ".q_norm.weight", ".wq_b.weight", ".wkv.weight", ".kv_norm.weight", ".attn_sink"}) {
+    names.push_back(prefix + name);
+  }
+  for (int64_t g = 0; g < config_.o_groups; ++g) {  // a matrix a group, as the portable program stores them
+    names.push_back(config_.o_groups == 1 ? prefix + ".wo_a.weight" : row_group_name(prefix + ".wo_a.weight", g));
+  }
+  names.push_back(prefix + ".wo_b.weight");
+  const auto add_compressor = [&](const std::string& compressor) {
+    for (const char* name : {".wkv.weight", ".wgate.weight", ".ape", ".norm.weight"}) names.push_back(compressor + name);
+  };
+  if (compressed) add_compressor(prefix + ".compressor");
+  if (overlap) {
+    names.push_back(prefix + ".indexer.wq_b.weight");
+    names.push_back(prefix + ".indexer.weights_proj.weight");
+    add_compressor(prefix + ".indexer.compressor");
+  }
+
+  ops::AttentionAttributes attributes;
+  attributes.layer = layer_index;
+  attributes.heads = config_.num_attention_heads;
+  attributes.head_dim = config_.head_dim;
+  attributes.rope_dim = config_.qk_rope_head_dim;
+  attributes.groups = config_.o_groups;
+  attributes.window = config_.sliding_window;
+  attributes.ratio = compressed ? layer.compress_ratio : 0;
+  attributes.overlap = overlap;
+  attributes.index_heads = overlap ? config_.index_n_heads : 0;
+  attributes.index_head_dim = overlap ? config_.index_head_dim : 0;
+  attributes.index_topk = overlap ? config_.index_topk : 0;
+  attributes.norm_eps = config_.rms_norm_eps;
+  attributes.mode = options_.activations;
+  attributes.quantize_cache = options_.quantize_cache;
+  const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), given(inputs(names)), attributes);
+  node->set_friendly_name(prefix);
+  return node;  // [T,D] -> [T,D]
+}
+
+Value CpuVocabulary::experts(const Value& x, int64_t layer_index) {
+  const LayerConfig& layer = config_.layers[static_cast<size_t>(layer_index)];
+  const std::string prefix = "layers." + std::to_string(layer_index) + ".ffn";
+  const int64_t experts = config_.n_routed_experts, width = config_.moe_intermediate_size, hidden = config_.hidden_size;
+
+  const ov::OutputVector gate_up = weights_.stored_stack(stacked_gate_up_name(layer_index), experts, 2 * width, hidden);  // [E,2I,D]
+  const ov::OutputVector down = weights_.stored_stack(stacked_down_name(layer_index), experts, hidden, width);            // [E,D,I]
+  active_bytes_.experts += (bytes_of(gate_up) + bytes_of(down)) / experts * config_.num_experts_per_tok;
+
+  ops::WeightInputs weights = inputs({prefix + ".gate.weight"});
+  weights.add(gate_up, ops::MatrixForm::kStack);
+  weights.add(down, ops::MatrixForm::kStack);
+  const std::string shared = prefix + ".shared_experts";
+  weights.append(inputs({shared + ".w1.weight", shared + ".w3.weight", shared + ".w2.weight"}));
+
+  ops::ExpertsAttributes attributes;
+  attributes.hash_routed = layer.hash_routed;
+  attributes.experts_per_token = config_.num_experts_per_tok;
+  attributes.scaling_factor = config_.routed_scaling_factor;
+  attributes.swiglu_limit = config_.swiglu_limit;
+  attributes.mode = options_.activations;
+  attributes.prefetch = options_.prefetch_experts;
+  const Value selection = weights_.stored(prefix + (layer.hash_routed ? ".gate.tid2eid" : ".gate.bias")).at(0);
+  const auto node = std::make_shared<ops::Experts>(x, input_ids_, selection, given(std::move(weights)), attributes);
+  node->set_friendly_name(prefix);
+  return node;  // [T,D] -> [T,D]
+}
+
+Value CpuVocabulary::logits(const Value& x, const std::string& weight) {
+  ops::WeightInputs head;
+  head.add(weights_.stored(weight));
+  active_bytes_.head = bytes_of(head.nodes);
+  return std::make_shared<ops::Linear>(x, given(head), options_.activations);  // [n,D] -> [n,V]
+}
+
+std::shared_ptr<ov::Model> CpuVocabulary::finish(const Value& logits) {
+  logits.get_node()->set_friendly_name("logits");
+  const auto result = std::make_shared<ov::op::v0::Result>(logits);
+  result->output(0).set_names({"logits"});
+  return std::make_shared<ov::Model>(ov::ResultVector{result}, ov::ParameterVector{input_ids_, position_, cache_, logit_rows_}, "dsv4-cpu");
+}
+
+CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options) {
+  CpuVocabulary vocabulary(config, weights, options);
+  const std::shared_ptr<ov::Model> model = build_model(config, vocabulary);
+  return {model, vocabulary.active_bytes()};
+}
+
+ops::CacheShape cpu_cache_shape(const Config& config, int64_t capacity, ops::CacheType type) {
+  ops::CacheShape shape;
+  for (const LayerConfig& layer : config.layers) {
+    shape.layers.push_back({layer.kind == LayerKind::kSliding ? 0 : layer.compress_ratio, layer.kind == LayerKind::kCsa});
+  }
+  shape.window = config.sliding_window;
+  shape.head_dim = config.head_dim;
+  shape.index_head_dim = config.index_head_dim;
+  shape.capacity = capacity;
+  shape.type = type;
+  return shape;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,330 @@
+// Op Attention: checks, and the sequence of steps of one call.
+#include "ops/attention/attention.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "ops/attention/attention_weights.h"
+#include "ops/attention/cache_rounding.h"
+#include "ops/attention/cache_view.h"
+#include "ops/attention/compressor.h"
+#include "ops/attention/indexer.h"
+#include "ops/attention/rope.h"
+#include "ops/attention/rows.h"
+#include "ops/attention/sparse_core.h"
+#include "ops/support/op_times.h"
+#include "ops/support/parallel.h"
+
+namespace dsv4::ops {
+
+namespace {
+
+constexpr size_t kFirstWeight = 4;    // after x, position, cache, frequencies
+constexpr int64_t kQueryBlock = 512;  // tokens whose queries are held at once: [512, H*hd] floats
+
+/// Products that one call of multiply() computes together.
+class Products {
+ public:
+  void add(const PackedMatrix& matrix, const Activations& x, float* y, int64_t y_stride) { products_[count_++] = {matrix, x, y, y_stride}; }
+  void compute(Scratch& scratch) const { multiply(std::span(products_.data(), count_), scratch); }
+
+ private:
+  std::array<Product, 7> products_;
+  size_t count_ = 0;
+};
+
+/// One call: T tokens at positions first, first + 1, ...
+class Call {
+ public:
+  Call(const AttentionAttributes& attributes, const AttentionWeights& weights, const CacheView& cache, const float* frequencies,
+       int64_t first, int64_t tokens, Scratch& scratch)
+      : a_(attributes), w_(weights), cache_(cache), frequencies_(frequencies), first_(first), tokens_(tokens), scratch_(scratch) {}
+
+  void run(const float* x, float* out) {
+    {
+      const TimePart time(OpPart::kAttentionInputs);
+      rope_ = make_rope_table(frequencies_, a_.rope_dim / 2, first_, 1, tokens_, scratch_);
+      project(x);
+      finish_rows();
+      if (a_.ratio > 0) compress();
+    }
+    for (int64_t begin = 0; begin < tokens_; begin += kQueryBlock) {
+      attend_block(begin, std::min(tokens_, begin + kQueryBlock), out + begin * w_.hidden());
+    }
+    keep_window();
+  }
+
+ private:
+  float norm_eps() const { return static_cast<float>(a_.norm_eps); }
+  int64_t row_bytes() const { return a_.head_dim * value_bytes(cache_.type); }
+  CacheLayer layer() const { return {a_.ratio, a_.overlap}; }
+
+  /// Everything that is a product with x: the query latent, the window rows, the compressors' raw rows, the indexer's head weights.
+  void project(const float* x) {
+    const Activations input = make_activations(x, tokens_, w_.hidden(), w_.hidden(), a_.mode, scratch_);
+    Products products;
+    latent_ = scratch_.take<float>(tokens_ * w_.q_rank());
+    kv_ = scratch_.take<float>(tokens_ * a_.head_dim);
+    products.add(*w_.wq_a, input, latent_, w_.q_rank());
+    products.add(*w_.wkv, input, kv_, a_.head_dim);
+    const auto raw_rows = [&](const CompressorWeights& weights, int64_t dims) {
+      const int64_t width = raw_row_floats(layer(), dims);
+      float* raw = scratch_.take<float>(tokens_ * width);
+      products.add(*weights.wkv, input, raw, width);
+      products.add(*weights.wgate, input, raw + width / 2, width);
+      return raw;
+    };
+    if (a_.ratio > 0) raw_ = raw_rows(w_.compressor, a_.head_dim);
+    if (a_.overlap) {
+      index_raw_ = raw_rows(w_.index_compressor, a_.index_head_dim);
+      index_weights_ = scratch_.take<float>(tokens_ * a_.index_heads);
+      products.add(*w_.weights_proj, input, index_weights_, a_.index_heads);
+    }
+    products.compute(scratch_);
+  }
+
+  /// Norms of the latent and of the window rows; these rotated, and as the cache has them: within a call too, so that its split does not matter.
+  void finish_rows() {
+    rows_ = scratch_.take<std::byte>(tokens_ * row_bytes());
+    constexpr int64_t kCost = 16;  // of a value, in multiplications
+    parallel_pieces(tokens_, kWorthwhile / (kCost * (w_.q_rank() + a_.head_dim)) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        rms_norm(latent_ + t * w_.q_rank(), w_.q_norm, w_.q_rank(), norm_eps());
+        float* row = kv_ + t * a_.head_dim;
+        rms_norm(row, w_.kv_norm, a_.head_dim, norm_eps());
+        rotate(rope_, t, row, a_.head_dim);
+        if (a_.quantize_cache) round_through_fp8(row, a_.head_dim - a_.rope_dim);
+        store_row(row, a_.head_dim, cache_.type, rows_ + t * row_bytes());
+      }
+    });
+  }
+
+  /// Entries that the call completes go to the lists at once; a token sees those of its own and earlier positions.
+  void compress() {
+    Compressor c;
+    c.layer = layer();
+    c.dims = a_.head_dim;
+    c.first = first_;
+    c.tokens = tokens_;
+    c.raw = raw_;
+    c.tail = cache_.tail;
+    c.ape = w_.compressor.ape;
+    c.norm = w_.compressor.norm;
+    c.norm_eps = norm_eps();
+    c.type = cache_.type;
+    c.entries = cache_.entries;
+    c.fp8_dims = a_.quantize_cache ? a_.head_dim - a_.rope_dim : 0;
+    const RopeTable rope =
+        make_rope_table(frequencies_, a_.rope_dim / 2, c.first_entry() * a_.ratio, a_.ratio, c.end_entry() - c.first_entry(), scratch_);
+    append_entries(c, rope, scratch_);
+    if (!a_.overlap) return;
+    c.dims = a_.index_head_dim;
+    c.raw = index_raw_;
+    c.tail = cache_.index_tail;
+    c.ape = w_.index_compressor.ape;
+    c.norm = w_.index_compressor.norm;
+    c.entries = cache_.index_keys;
+    c.fp8_dims = 0;
+    c.fp4 = a_.quantize_cache;
+    append_entries(c, rope, scratch_);
+  }
+
+  /// The first token of the call that sees more entries than it may select.
+  int64_t first_selecting() const { return std::max<int64_t>(0, (a_.index_topk + 1) * a_.ratio - 1 - first_); }
+
+  /// Queries, core and output projection of tokens [begin, end) of the call.
+  void attend_block(int64_t begin, int64_t end, float* out) {
+    Scratch scratch;  // gone with the block
+    const int64_t n = end - begin, width = a_.heads * a_.head_dim;
+    SparseCore core;
+    core.tokens = n;
+    core.first = first_ + begin;
+    core.heads = a_.heads;
+    core.head_dim = a_.head_dim;
+    core.norm_eps = norm_eps();
+    core.sinks = w_.sinks;
+    core.rope = rope_.from(begin);
+    core.type = cache_.type;
+    core.window = a_.window;
+    core.ring = cache_.window;
+    core.call_first = first_;
+    core.call_rows = rows_;
+    core.ratio = a_.ratio;
+    core.entries = cache_.entries;
+    core.topk = a_.overlap ? a_.index_topk : 0;
+
+    // Products with the latent: the heads' queries, and the indexer's for the tokens that select.
+    Products products;
+    core.heads_out = scratch.take<float>(n * width);  // [n,H*hd]
+    const Activations latent = make_activations(latent_ + begin * w_.q_rank(), n, w_.q_rank(), w_.q_rank(), a_.mode, scratch);
+    products.add(*w_.wq_b, latent, core.heads_out, width);
+    const int64_t selecting = a_.overlap ? std::clamp<int64_t>(first_selecting() - begin, 0, n) : n;  // the first of the block
+    float* index_q = nullptr;
+    if (selecting < n) {
+      const int64_t index_width = a_.index_heads * a_.index_head_dim;
+      index_q = scratch.take<float>((n - selecting) * index_width);  // [.., Hi*hi]
+      products.add(*w_.index_wq_b, rows_of(latent, selecting, n, scratch), index_q, index_width);
+    }
+    {
+      const TimePart time(OpPart::kAttentionQueries);
+      products.compute(scratch);
+    }
+    core.first_selected = selecting;
+    if (selecting < n) core.selected = select(begin + selecting, n - selecting, index_q, scratch);
+    {
+      const TimePart time(OpPart::kAttentionCore);
+      attend(core, scratch);
+    }
+    project_out(core.heads_out, n, out, scratch);
+  }
+
+  static Activations rows_of(const Activations& all, int64_t begin, int64_t end, Scratch& scratch) {
+    if (begin == 0 && end == all.tokens) return all;
+    Activations some = all;
+    int32_t* rows = scratch.take<int32_t>(end - begin);
+    for (int64_t t = begin; t < end; ++t) rows[t - begin] = static_cast<int32_t>(t);
+    some.tokens = end - begin;
+    some.row = rows;
+    return some;
+  }
+
+  /// Of `n` tokens from token `begin` of the call on: the entries that they see, [n, topk].
+  const int32_t* select(int64_t begin, int64_t n, float* index_q, Scratch& scratch) {
+    const TimePart time(OpPart::kAttentionIndexer);
+    Indexer x;
+    x.tokens = n;
+    x.first = first_ + begin;
+    x.ratio = a_.ratio;
+    x.heads = a_.index_heads;
+    x.dims = a_.index_head_dim;
+    x.topk = a_.index_topk;
+    x.q = index_q;
+    x.weights = index_weights_ + begin * a_.index_heads;
+    x.rope = rope_.from(begin);
+    x.fp4 = a_.quantize_cache;
+    x.type = cache_.type;
+    x.keys = cache_.index_keys;
+    int32_t* selected = scratch.take<int32_t>(n * a_.index_topk);
+    select_entries(x, selected, scratch);
+    return selected;
+  }
+
+  /// Grouped output projection (spec 2.8): [n,H*hd] -> G x [n,r] -> [n,D].
+  void project_out(const float* heads, int64_t n, float* out, Scratch& scratch) {
+    const TimePart time(OpPart::kAttentionOutput);
+    const int64_t width = a_.heads * a_.head_dim, group_width = width / a_.groups, z_width = a_.groups * w_.o_rank();
+    float* z = scratch.take<float>(n * z_width);
+    auto* products = scratch.take<Product>(a_.groups);
+    for (int64_t g = 0; g < a_.groups; ++g) {
+      const Activations group = make_activations(heads + g * group_width, n, group_width, width, a_.mode, scratch);
+      std::construct_at(products + g, Product{w_.wo_a[static_cast<size_t>(g)], group, z + g * w_.o_rank(), z_width});
+    }
+    multiply(std::span(products, static_cast<size_t>(a_.groups)), scratch);
+    multiply(*w_.wo_b, make_activations(z, n, z_width, z_width, a_.mode, scratch), out, w_.hidden(), scratch);
+  }
+
+  /// The last rows of the call into the ring, once nothing reads those that they replace.
+  void keep_window() {
+    for (int64_t t = std::max<int64_t>(0, tokens_ - a_.window); t < tokens_; ++t) {
+      std::memcpy(cache_.window + (first_ + t) % a_.window * row_bytes(), rows_ + t * row_bytes(), static_cast<size_t>(row_bytes()));
+    }
+  }
+
+  const AttentionAttributes& a_;
+  const AttentionWeights& w_;
+  const CacheView& cache_;
+  const float* frequencies_;
+  const int64_t first_, tokens_;
+  Scratch& scratch_;
+  RopeTable rope_;
+  float* latent_ = nullptr;         // [T,R]
+  float* kv_ = nullptr;             // [T,hd]
+  std::byte* rows_ = nullptr;       // [T,hd] in the cache's type
+  float* raw_ = nullptr;            // [T,2*c*hd]
+  float* index_raw_ = nullptr;      // [T,2*c*hi]
+  float* index_weights_ = nullptr;  // [T,Hi]
+};
+
+}  // namespace
+
+Attention::Attention(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& position, const ov::Output<ov::Node>& cache,
+                     const ov::Output<ov::Node>& frequencies, const WeightInputs& weights, const AttentionAttributes& attributes)
+    : Op({x, position, cache, frequencies}), weights_(weights), attributes_(attributes) {
+  for (size_t i = 0; i < weights.nodes.size(); ++i) set_argument(kFirstWeight + i, weights.nodes[i]);
+  constructor_validate_and_infer_types();
+}
+
+void Attention::validate_and_infer_types() {
+  const AttentionAttributes& a = attributes_;
+  NODE_VALIDATION_CHECK(this, get_input_size() >= kFirstWeight, "expected x, position, cache, frequencies and weights");
+  check_attributes(this, a);
+  const std::vector<PackedMatrix> weights = weights_.describe(this, kFirstWeight);
+  check_weights(this, weights, a);
+  const int64_t hidden = weights[0].cols;
+  const auto expect = [&](size_t input, const char* name, ov::element::Type type, const ov::PartialShape& shape) {
+    NODE_VALIDATION_CHECK(this, get_input_element_type(input) == type && get_input_partial_shape(input).compatible(shape), name, " is ",
+                          get_input_element_type(input), " ", get_input_partial_shape(input), "; expected ", type, " ", shape);
+  };
+  expect(0, "x", ov::element::f32, {-1, hidden});
+  expect(1, "position", ov::element::i32, {1});
+  expect(2, "cache", ov::element::u8, {-1});
+  expect(3, "frequencies", ov::element::f32, {a.rope_dim / 2});
+  const ov::PartialShape x = get_input_partial_shape(0);
+  set_output_type(0, ov::element::f32, {x.rank().is_static() ? x[0] : ov::Dimension::dynamic(), hidden});
+}
+
+std::shared_ptr<ov::Node> Attention::clone_with_new_inputs(const ov::OutputVector& inputs) const {
+  return std::make_shared<Attention>(inputs[0], inputs[1], inputs[2], inputs[3], weights_.among(inputs, kFirstWeight), attributes_);
+}
+
+bool Attention::visit_attributes(ov::AttributeVisitor& visitor) {
+  AttentionAttributes& a = attributes_;
+  bool int8_activations = a.mode == ActivationMode::kInt8;
+  weights_.visit(visitor);
+  visitor.on_attribute("layer", a.layer);
+  visitor.on_attribute("heads", a.heads);
+  visitor.on_attribute("head_dim", a.head_dim);
+  visitor.on_attribute("rope_dim", a.rope_dim);
+  visitor.on_attribute("groups", a.groups);
+  visitor.on_attribute("window", a.window);
+  visitor.on_attribute("ratio", a.ratio);
+  visitor.on_attribute("overlap", a.overlap);
+  visitor.on_attribute("index_heads", a.index_heads);
+  visitor.on_attribute("index_head_dim", a.index_head_dim);
+  visitor.on_attribute("index_topk", a.index_topk);
+  visitor.on_attribute("norm_eps", a.norm_eps);
+  visitor.on_attribute("int8_activations", int8_activations);
+  visitor.on_attribute("quantize_cache", a.quantize_cache);
+  a.mode = int8_activations ? ActivationMode::kInt8 : ActivationMode::kF32;
+  return true;
+}
+
+bool Attention::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
+  const AttentionAttributes& a = attributes_;
+  std::vector<PackedMatrix> storage;
+  Scratch scratch;
+  const AttentionWeights weights = name_weights(weights_.view(inputs, kFirstWeight, storage), a, scratch);
+  const ov::Shape& shape = inputs[0].get_shape();
+  const auto hidden = static_cast<size_t>(weights.hidden());
+  OPENVINO_ASSERT(shape.size() == 2 && shape[1] == hidden, "Attention: x has shape ", shape, "; expected [T,", hidden, "]");
+  OPENVINO_ASSERT(inputs[1].get_size() == 1 && inputs[3].get_size() == static_cast<size_t>(a.rope_dim / 2),
+                  "Attention: ", inputs[1].get_size(), " positions and ", inputs[3].get_size(), " frequencies; expected 1 and ",
+                  a.rope_dim / 2);
+  outputs[0].set_shape({shape[0], hidden});
+  const auto tokens = static_cast<int64_t>(shape[0]);
+  if (tokens == 0) return true;
+
+  // The cache is an input so that it stays at the caller's address; it is the one that this op writes.
+  auto* memory = const_cast<std::byte*>(static_cast<const std::byte*>(inputs[2].data()));
+  const CacheView cache = open_cache({memory, inputs[2].get_byte_size()},
+                                     {a.layer, {a.ratio, a.overlap}, a.window, a.head_dim, a.overlap ? a.index_head_dim : 0});
+  const int64_t position = *inputs[1].data<const int32_t>();
+  OPENVINO_ASSERT(position >= 0 && position <= cache.capacity - tokens, "Attention: ", tokens, " tokens at position ", position,
+                  " of a cache for ", cache.capacity, "; make the cache for more positions");
+  Call(a, weights, cache, inputs[3].data<const float>(), position, tokens, scratch)
+      .run(inputs[0].data<const float>(), outputs[0].data<float>());
+  return true;
+}
+
+}  // namespace dsv4::ops

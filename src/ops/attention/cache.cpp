@@ -1,0 +1,105 @@
+// Where the parts of a cache lie, and its header.
+#include "ops/attention/cache.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dsv4/error.h"
+#include "ops/attention/cache_view.h"
+
+namespace dsv4::ops {
+
+CacheLayout::CacheLayout(const CacheShape& shape) : shape_(shape) {
+  const auto within = [](int64_t value, int64_t least, int64_t most, const char* what) {
+    if (value < least || value > most) fail("cache: ", what, " is ", value, "; expected ", least, " to ", most);
+  };
+  within(static_cast<int64_t>(shape.layers.size()), 1, kMostLayers, "the number of layers");
+  within(shape.window, 1, kMostDims, "window");
+  within(shape.head_dim, 1, kMostDims, "head_dim");
+  within(shape.capacity, 1, kMostPositions, "capacity");
+  if (shape.type != CacheType::kF32 && shape.type != CacheType::kBF16) fail("cache: unknown type ", static_cast<int64_t>(shape.type));
+
+  const auto take = [this](int64_t bytes) {
+    const int64_t offset = bytes_;
+    if (bytes > kMostBytes - bytes_)
+      fail("cache: ", shape_.layers.size(), " layers for ", shape_.capacity, " positions do not fit into memory");
+    bytes_ += (bytes + kCacheAlignment - 1) / kCacheAlignment * kCacheAlignment;
+    return offset;
+  };
+  take(static_cast<int64_t>(sizeof(CacheHeader)) + static_cast<int64_t>(shape.layers.size() * sizeof(CacheLayerRecord)));
+  for (const CacheLayer& layer : shape.layers) {
+    within(layer.ratio, layer.overlap ? 1 : 0, kMostDims, "a compression ratio");
+    if (layer.overlap) within(shape.index_head_dim, 1, kMostDims, "index_head_dim");
+    const SectionBytes size = section_bytes(layer, shape.window, shape.head_dim, shape.index_head_dim, shape.capacity, shape.type);
+    Layer& place = layers_.emplace_back();
+    place.window = take(size.window);
+    place.tail = take(size.tail);
+    place.index_tail = take(size.index_tail);
+    place.entries = take(size.entries);
+    place.index_keys = take(size.index_keys);
+  }
+}
+
+void CacheLayout::write_header(std::byte* cache) const {
+  CacheHeader header;
+  header.bytes = bytes_;
+  header.type = static_cast<int64_t>(shape_.type);
+  header.window = shape_.window;
+  header.head_dim = shape_.head_dim;
+  header.index_head_dim = shape_.index_head_dim;
+  header.capacity = shape_.capacity;
+  header.layers = static_cast<int64_t>(layers_.size());
+  std::memcpy(cache, &header, sizeof header);
+  cache += sizeof header;
+  for (size_t i = 0; i < layers_.size(); ++i, cache += sizeof(CacheLayerRecord)) {
+    const CacheLayerRecord record{shape_.layers[i].ratio, shape_.layers[i].overlap ? 1 : 0, layers_[i]};
+    std::memcpy(cache, &record, sizeof record);
+  }
+}
+
+std::vector<CacheLayout::Range> CacheLayout::used(int64_t tokens) const {
+  std::vector<Range> ranges;
+  const auto add = [&](int64_t begin, int64_t bytes) {
+    if (bytes > 0) ranges.push_back({begin, begin + bytes});
+  };
+  tokens = std::clamp<int64_t>(tokens, 0, shape_.capacity);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const CacheLayer& layer = shape_.layers[i];
+    const int64_t row = shape_.head_dim * value_bytes(shape_.type), index_row = shape_.index_head_dim * value_bytes(shape_.type);
+    add(layers_[i].window, std::min(tokens, shape_.window) * row);
+    if (layer.ratio == 0) continue;
+
+    // The tails are rings: the rows of the incomplete block, with overlap those of the block before it too.
+    const int64_t blocks = tokens / layer.ratio, rest = tokens % layer.ratio;
+    const auto add_tail = [&](int64_t tail, int64_t dims) {
+      const int64_t raw = raw_row_floats(layer, dims) * static_cast<int64_t>(sizeof(float));
+      if (!layer.overlap) {
+        add(tail, rest * raw);
+      } else if (blocks % 2 == 0) {
+        add(tail, rest * raw);
+        if (blocks > 0) add(tail + layer.ratio * raw, layer.ratio * raw);
+      } else {
+        add(tail, (layer.ratio + rest) * raw);
+      }
+    };
+    add_tail(layers_[i].tail, shape_.head_dim);
+    if (layer.overlap) add_tail(layers_[i].index_tail, shape_.index_head_dim);
+    add(layers_[i].entries, blocks * row);
+    if (layer.overlap) add(layers_[i].index_keys, blocks * index_row);
+  }
+  return ranges;
+}
+
+int64_t CacheLayout::read_bytes(int64_t position, int64_t index_topk) const {
+  int64_t values = 0;
+  for (const CacheLayer& layer : shape_.layers) {
+    values += std::min(position, shape_.window - 1) * shape_.head_dim;
+    if (layer.ratio == 0) continue;
+    const int64_t visible = (position + 1) / layer.ratio;
+    values += (layer.overlap ? std::min(visible, index_topk) : visible) * shape_.head_dim;
+    if (layer.overlap && visible > index_topk) values += visible * shape_.index_head_dim;
+  }
+  return values * value_bytes(shape_.type);
+}
+
+}  // namespace dsv4::ops

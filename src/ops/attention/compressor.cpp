@@ -1,0 +1,99 @@
+// Pooling of raw rows into entries. Compiled for every instruction set.
+#include "ops/attention/compressor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/attention/cache_rounding.h"
+#include "ops/attention/cache_view.h"
+#include "ops/attention/rows.h"
+#include "ops/support/parallel.h"
+
+// Highway compiles what is between the two marks once for each instruction set, by including this file again.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/attention/compressor.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h has to come first.
+#include <hwy/contrib/math/math-inl.h>
+
+#include "ops/attention/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace dsv4::ops::HWY_NAMESPACE {
+
+/// f(k, z, ape) for every raw row that entry i pools: pointers to its h channels.
+template <class F>
+HWY_INLINE void for_pooled_rows(const Compressor& c, int64_t entry, const F& f) {
+  const int64_t m = c.layer.ratio, width = raw_row_floats(c.layer, c.dims), ring = raw_rows(c.layer), k_width = width / 2;
+  const auto rows = [&](int64_t begin, int64_t offset) HWY_ATTR {
+    for (int64_t p = begin; p < begin + m; ++p) {
+      const float* row = (p >= c.first ? c.raw + (p - c.first) * width : c.tail + p % ring * width) + offset;
+      f(row, row + k_width, c.ape + (p - begin) * k_width + offset);
+    }
+  };
+  if (c.layer.overlap && entry > 0) rows((entry - 1) * m, 0);
+  rows(entry * m, c.layer.overlap ? c.dims : 0);
+}
+
+/// out[d] = sum over rows of softmax_rows(Z[d] + ape[d]) K[d]. out and work: [padded(h)] and [2, padded(h)].
+void PoolEntry(const Compressor& c, int64_t entry, float* out, float* work) {
+  const Floats d;
+  const int64_t h = c.dims;
+  float *largest = work, *total = work + padded(h);
+  std::fill_n(largest, padded(h), -1e30f);
+  std::fill_n(total, padded(h), 0.0f);
+  std::fill_n(out, padded(h), 0.0f);
+  for_pooled_rows(c, entry, [&](const float*, const float* z, const float* ape) HWY_ATTR {
+    for (int64_t i = 0; i < h; i += lanes()) {
+      const auto score = hn::Add(load_part(z + i, h - i), load_part(ape + i, h - i));
+      hn::StoreU(hn::Max(score, hn::LoadU(d, largest + i)), d, largest + i);
+    }
+  });
+  for_pooled_rows(c, entry, [&](const float* k, const float* z, const float* ape) HWY_ATTR {
+    for (int64_t i = 0; i < h; i += lanes()) {
+      const auto score = hn::Add(load_part(z + i, h - i), load_part(ape + i, h - i));
+      const auto weight = hn::Exp(d, hn::Sub(score, hn::LoadU(d, largest + i)));
+      hn::StoreU(hn::Add(weight, hn::LoadU(d, total + i)), d, total + i);
+      hn::StoreU(hn::MulAdd(weight, load_part(k + i, h - i), hn::LoadU(d, out + i)), d, out + i);
+    }
+  });
+  for (int64_t i = 0; i < h; i += lanes()) hn::StoreU(hn::Div(hn::LoadU(d, out + i), hn::LoadU(d, total + i)), d, out + i);
+}
+
+}  // namespace dsv4::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dsv4::ops {
+
+HWY_EXPORT(PoolEntry);
+
+void append_entries(const Compressor& c, const RopeTable& rope, Scratch& scratch) {
+  const int64_t begin = c.first_entry(), end = c.end_entry(), width = padded(c.dims);
+  if (begin < end) {
+    float* memory = scratch.take<float>(max_workers() * 3 * width);
+    constexpr int64_t kExpCost = 16;  // in multiplications
+    const int64_t grain = kWorthwhile / (raw_rows(c.layer) * c.dims * kExpCost);
+    parallel_pieces(end - begin, grain, [&](int64_t from, int64_t to, int64_t worker) {
+      float* entry = memory + worker * 3 * width;
+      for (int64_t i = from; i < to; ++i) {
+        HWY_DYNAMIC_DISPATCH(PoolEntry)(c, begin + i, entry, entry + width);
+        rms_norm(entry, c.norm, c.dims, c.norm_eps);
+        rotate(rope, i, entry, c.dims);
+        if (c.fp8_dims > 0) round_through_fp8(entry, c.fp8_dims);
+        if (c.fp4) {
+          hadamard(entry, c.dims);
+          round_through_fp4(entry, c.dims);
+        }
+        store_row(entry, c.dims, c.type, c.entries + (begin + i) * c.dims * value_bytes(c.type));
+      }
+    });
+  }
+  const int64_t ring = raw_rows(c.layer), floats = raw_row_floats(c.layer, c.dims);
+  for (int64_t t = std::max<int64_t>(0, c.tokens - ring); t < c.tokens; ++t) {
+    std::memcpy(c.tail + (c.first + t) % ring * floats, c.raw + t * floats, static_cast<size_t>(floats) * sizeof(float));
+  }
+}
+
+}  // namespace dsv4::ops
+#endif  // HWY_ONCE

@@ -1,0 +1,149 @@
+// Scores of index keys in tiles, and the selection of the largest. Compiled for every instruction set.
+#include "ops/attention/indexer.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+
+#include "ops/attention/cache_rounding.h"
+#include "ops/attention/cache_view.h"
+#include "ops/attention/rows.h"
+#include "ops/support/parallel.h"
+
+// Highway compiles what is between the two marks once for each instruction set, by including this file again.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/attention/indexer.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h has to come first.
+#include "ops/attention/vectors-inl.h"
+
+#ifndef DSV4_OPS_ATTENTION_INDEXER_ONCE
+#define DSV4_OPS_ATTENTION_INDEXER_ONCE
+namespace dsv4::ops {
+namespace {
+
+constexpr int64_t kTileKeys = 48;
+
+/// Of one worker: a tile of keys [kTileKeys, dims] and its products with the heads [kTileKeys, heads].
+struct KeyTile {
+  float* keys;
+  float* products;
+};
+
+}  // namespace
+}  // namespace dsv4::ops
+#endif  // DSV4_OPS_ATTENTION_INDEXER_ONCE
+
+HWY_BEFORE_NAMESPACE();
+namespace dsv4::ops::HWY_NAMESPACE {
+
+/// scores[i] = sum_h w_h ReLU(q_h . k_i) for entries [begin, end). q [dims, width], transposed, and w [width] with zeros in the lanes beyond the heads.
+void ScoreKeys(const Indexer& x, const float* q, const float* w, int64_t begin, int64_t end, const KeyTile& tile, float* scores) {
+  const Floats d;
+  const int64_t width = padded(x.heads), key_width = padded(x.dims), key_bytes = x.dims * value_bytes(x.type);
+  for (int64_t first = begin; first < end; first += kTileKeys) {
+    const int64_t n = std::min(kTileKeys, end - first);
+    for (int64_t i = 0; i < n; ++i) load_row(x.keys + (first + i) * key_bytes, x.type, x.dims, tile.keys + i * key_width);
+    multiply_tile(tile.keys, key_width, 1, n, q, width, width, x.dims, tile.products, width, false);
+    for (int64_t i = 0; i < n; ++i) {
+      auto sum = hn::Zero(d);
+      for (int64_t h = 0; h < width; h += lanes()) {
+        sum = hn::MulAdd(hn::LoadU(d, w + h), hn::Max(hn::LoadU(d, tile.products + i * width + h), hn::Zero(d)), sum);
+      }
+      scores[first + i] = hn::GetLane(hn::SumOfLanes(d, sum));
+    }
+  }
+}
+
+}  // namespace dsv4::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dsv4::ops {
+
+HWY_EXPORT(ScoreKeys);
+
+namespace {
+
+constexpr int64_t kChunk = 1008;               // keys of one piece of work, whole tiles
+constexpr int64_t kScores = int64_t{1} << 22;  // held at once: long contexts take their tokens in smaller blocks
+
+/// Unsigned numbers in the order of the floats.
+uint32_t ordered(float score) {
+  const auto bits = std::bit_cast<uint32_t>(score + 0.0f);  // -0 becomes 0
+  return bits ^ ((bits & 0x80000000u) != 0 ? 0xFFFFFFFFu : 0x80000000u);
+}
+
+}  // namespace
+
+void select_largest(const float* scores, int64_t n, int64_t k, int32_t* places) {
+  // The k-th largest by its digits, the highest first: no sort, and the same time whatever the values.
+  uint32_t value = 0, known = 0;  // of the k-th largest, and which of its bits are known
+  int64_t rank = k;               // among the scores that have the known bits
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    std::array<int32_t, 256> counts{};
+    for (int64_t i = 0; i < n; ++i) {
+      const uint32_t key = ordered(scores[i]);
+      if ((key & known) == value) ++counts[(key >> shift) & 0xFFu];
+    }
+    uint32_t digit = 255;
+    while (digit > 0 && rank > counts[digit]) rank -= counts[digit--];
+    value |= digit << shift;
+    known |= 0xFFu << shift;
+  }
+  int64_t count = 0;
+  for (int64_t i = 0; i < n && count < k; ++i) {
+    const uint32_t key = ordered(scores[i]);
+    const bool tie = key == value && rank > 0;
+    if (tie) --rank;
+    if (key > value || tie) places[count++] = static_cast<int32_t>(i);
+  }
+}
+
+void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
+  const int64_t most = x.visible(x.tokens - 1), width = padded(x.heads);
+  const int64_t block = std::clamp<int64_t>(kScores / most, 1, x.tokens);
+  const int64_t q_floats = x.dims * width, tile_floats = kTileKeys * (padded(x.dims) + width);
+  float* q = scratch.take<float>(block * q_floats);  // [block, dims, width], transposed
+  float* w = scratch.take<float>(block * width);
+  float* scores = scratch.take<float>(block * most);
+  float* tiles = scratch.take<float>(max_workers() * tile_floats);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(x.dims) * static_cast<float>(x.heads));
+
+  for (int64_t start = 0; start < x.tokens; start += block) {
+    const int64_t n = std::min(block, x.tokens - start);
+    parallel_pieces(n, kWorthwhile / (4 * q_floats) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        float* heads = x.q + (start + t) * x.heads * x.dims;
+        for (int64_t h = 0; h < x.heads; ++h) {
+          rotate(x.rope, start + t, heads + h * x.dims, x.dims);
+          if (!x.fp4) continue;
+          hadamard(heads + h * x.dims, x.dims);
+          round_through_fp4(heads + h * x.dims, x.dims);
+        }
+        transpose(heads, x.heads, x.dims, q + t * q_floats, width);
+        for (int64_t h = 0; h < width; ++h) w[t * width + h] = h < x.heads ? x.weights[(start + t) * x.heads + h] * scale : 0.0f;
+      }
+    });
+
+    const int64_t chunks = (most + kChunk - 1) / kChunk;
+    parallel_pieces(n * chunks, kWorthwhile / (std::min(kChunk, most) * q_floats) + 1, [&](int64_t begin, int64_t end, int64_t worker) {
+      float* memory = tiles + worker * tile_floats;
+      const KeyTile tile{memory, memory + kTileKeys * padded(x.dims)};
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t t = item / chunks, from = item % chunks * kChunk, to = std::min(from + kChunk, x.visible(start + t));
+        if (from < to) HWY_DYNAMIC_DISPATCH(ScoreKeys)(x, q + t * q_floats, w + t * width, from, to, tile, scores + t * most);
+      }
+    });
+
+    constexpr int64_t kSelectionCost = 16;  // in multiplications a score
+    parallel_pieces(n, kWorthwhile / (kSelectionCost * most) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t)
+        select_largest(scores + t * most, x.visible(start + t), x.topk, selected + (start + t) * x.topk);
+    });
+  }
+}
+
+}  // namespace dsv4::ops
+#endif  // HWY_ONCE

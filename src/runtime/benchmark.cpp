@@ -1,0 +1,131 @@
+// Timing prefill and decode.
+#include "runtime/benchmark.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <random>
+
+#include "dsv4/error.h"
+#include "dsv4/session.h"
+#include "ops/support/op_times.h"
+#include "runtime/disk_reads.h"
+#include "runtime/read_bandwidth.h"
+
+namespace dsv4 {
+
+namespace {
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+}
+
+std::vector<int64_t> random_tokens(int64_t count, int64_t vocabulary, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<int64_t> tokens;
+  for (int64_t i = 0; i < count; ++i) tokens.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(vocabulary)));
+  return tokens;
+}
+
+/// Sums of the ops' times over stretches between begin() and end().
+class PartTimes {
+ public:
+  void begin() {
+    start_ = ops::OpTimes::read();
+    clock_ = std::chrono::steady_clock::now();
+  }
+  void end() {
+    const auto now = ops::OpTimes::read();
+    const std::chrono::nanoseconds passed = std::chrono::steady_clock::now() - clock_;
+    rest_ += passed.count();
+    for (size_t i = 0; i < now.size(); ++i) {
+      sums_[i] += now[i] - start_[i];
+      rest_ -= now[i] - start_[i];
+    }
+  }
+  /// Of `count` stretches, the time outside the ops as the last part.
+  std::vector<OpSeconds> mean(size_t count) const {
+    const auto seconds_of = [&](int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9 / static_cast<double>(count); };
+    std::vector<OpSeconds> result;
+    for (size_t i = 0; i < sums_.size(); ++i) result.push_back({ops::op_part_name(static_cast<ops::OpPart>(i)), seconds_of(sums_[i])});
+    result.push_back({"between the ops", seconds_of(rest_)});
+    return result;
+  }
+
+ private:
+  std::array<int64_t, ops::kOpParts> start_{}, sums_{};
+  std::chrono::steady_clock::time_point clock_;
+  int64_t rest_ = 0;
+};
+
+}  // namespace
+
+Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
+  if (options.prompt < 1 || options.decode < 1 || options.repeats < 1) fail("a benchmark needs a prompt, a token to decode and a repeat");
+  const int64_t begin = options.context > 0 ? options.context : options.prompt;
+  if (begin + options.decode > engine.context()) {
+    fail("a benchmark of ", begin, " + ", options.decode, " tokens; the engine takes sequences of ", engine.context());
+  }
+  if (options.context > 0 && engine.program() != Program::kCpu)
+    fail("--context: the portable program cannot start in the middle of a sequence");
+  const std::vector<int64_t> prompt = random_tokens(options.prompt, engine.vocabulary(), 1);
+  const std::vector<int64_t> next = random_tokens(options.decode, engine.vocabulary(), 2);
+  Benchmark result;
+  result.weight_bytes = engine.active_bytes();
+  result.cache_bytes = engine.cache_bytes(begin + options.decode / 2);
+  {
+    Session first(engine);
+    result.first_token_seconds = engine.open_seconds() + seconds([&] { first.feed(std::span(prompt).first(1)); });
+  }
+
+  ReadBandwidth memory(engine.threads());
+  std::vector<double> bandwidth, prefill, decode;
+  int64_t from_disk = 0;
+  bool counted = true;
+  Session prefilled(engine), decoding(engine);
+  ops::OpTimes::enable(true);
+  PartTimes prefill_parts, decode_parts;
+  for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
+    bandwidth.push_back(memory.measure());
+    prefilled.reset();
+    prefill_parts.begin();
+    prefill.push_back(seconds([&] { prefilled.feed(prompt, options.chunk); }));
+    prefill_parts.end();
+    bandwidth.push_back(memory.measure());
+    if (options.context > 0) {
+      decoding.fill_with_noise(options.context);
+    } else {
+      decoding.restore(prefilled.save());
+    }
+    const std::optional<int64_t> before = disk_bytes_read();
+    decode_parts.begin();
+    for (const int64_t token : next) decode.push_back(seconds([&] { decoding.feed(std::span(&token, 1)); }));
+    decode_parts.end();
+    const std::optional<int64_t> after = disk_bytes_read();
+    counted = counted && before && after;
+    if (counted) from_disk += *after - *before;
+  }
+  result.prefill_seconds = median(prefill);
+  result.decode_seconds = median(decode);
+  result.read_bandwidth = median(bandwidth) * 1e9;
+  if (counted && result.weight_bytes.total() > 0) {
+    result.disk_share =
+        static_cast<double>(from_disk) / static_cast<double>(result.weight_bytes.total() * static_cast<int64_t>(decode.size()));
+  }
+  ops::OpTimes::enable(false);
+  if (engine.program() == Program::kCpu) {
+    result.prefill_by_op = prefill_parts.mean(prefill.size());
+    result.decode_by_op = decode_parts.mean(decode.size());
+  }
+  return result;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,46 @@
+// How fast a loaded model is, and how far from what the memory allows.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dsv4/engine.h"
+
+namespace dsv4 {
+
+struct BenchmarkOptions {
+  int64_t prompt = 512;  ///< tokens
+  int64_t decode = 32;   ///< tokens after it
+  int64_t context = 0;   ///< decode at this position instead, after a cache of random rows; CPU program
+  int64_t chunk = 512;   ///< tokens an inference of the prompt
+  int64_t repeats = 3;
+};
+
+/// A part of the CPU program's ops, as src/ops/support/op_times.h divides them.
+struct OpSeconds {
+  std::string part;
+  double seconds = 0.0;
+};
+
+/// Medians over the repeats.
+struct Benchmark {
+  double first_token_seconds = 0.0;  ///< opening the folder, and the first inference, of one token
+  double prefill_seconds = 0.0;      ///< of the prompt: time to first token of an open model
+  double decode_seconds = 0.0;       ///< a token; median over all tokens of all repeats
+  ActiveBytes weight_bytes;          ///< a token; zeros for the portable program
+  int64_t cache_bytes = 0;           ///< a token, in the middle of the decoded ones
+  double read_bandwidth = 0.0;       ///< bytes a second that the machine reads with as many threads; median of passes between the repeats
+  std::optional<double> disk_share;  ///< of the weights' bytes while decoding: how many came from storage
+  std::vector<OpSeconds> prefill_by_op,
+      decode_by_op;  ///< mean seconds of the prompt, of a decoded token, what is between the ops last; of the CPU program
+
+  double bytes_per_second() const { return static_cast<double>(weight_bytes.total() + cache_bytes) / decode_seconds; }
+};
+
+/// Prompts and decoded tokens are pseudo-random ids. Error for sizes that do not fit the engine.
+Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options);
+
+}  // namespace dsv4

@@ -1,0 +1,35 @@
+// Loading a folder for the CPU program.
+#include "dsv4/error.h"
+#include "graph/cpu/cpu.h"
+#include "openvino/openvino.hpp"
+#include "runtime/loaded_model.h"
+#include "runtime/weight_memory.h"
+
+namespace dsv4 {
+
+void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const std::filesystem::path& folder) {
+  const EngineOptions& options = loaded.options;
+  ModelWeights weights(*ir, options.weights, folder.string());
+  CpuOptions cpu;
+  cpu.activations = options.activations == ActivationRounding::kInt8 ? ops::ActivationMode::kInt8 : ops::ActivationMode::kF32;
+  cpu.quantize_cache = options.quantize_cache;
+  cpu.prefetch_experts = options.weights == WeightMemory::kMap;
+  const int64_t context = options.context > 0 ? options.context : loaded.config.max_position_embeddings;
+  loaded.cache =
+      cpu_cache_shape(loaded.config, context, options.cache == CachePrecision::kBF16 ? ops::CacheType::kBF16 : ops::CacheType::kF32);
+
+  ov::Core core;
+  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
+  if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
+  try {
+    const CpuModel built = build_cpu_model(loaded.config, weights, cpu);
+    loaded.active_bytes = built.active_bytes;
+    loaded.compiled = core.compile_model(built.model, "CPU", properties);
+    built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
+    loaded.one_token = core.compile_model(built.model, "CPU", properties);
+  } catch (const ov::Exception& e) {
+    fail(folder.string(), ": the CPU program cannot be built from its weights: ", first_line(e.what()));
+  }
+}
+
+}  // namespace dsv4

@@ -1,0 +1,120 @@
+// A sequence of the CPU program: its cache is one block of memory that the ops write in place.
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "dsv4/error.h"
+#include "runtime/lazy_memory.h"
+#include "runtime/sequence.h"
+
+namespace dsv4 {
+
+namespace {
+
+constexpr const char* kCacheState = "cache";
+
+class CpuSequence final : public Sequence {
+ public:
+  explicit CpuSequence(const LoadedModel& model)
+      : Sequence(model),
+        one_token_(ov::CompiledModel(model.one_token).create_infer_request()),
+        layout_(model.cache),
+        memory_(layout_.bytes(), "the cache of a sequence; a smaller context (--context) needs less") {
+    layout_.write_header(memory_.data());
+    const ov::Tensor cache(ov::element::u8, {static_cast<size_t>(layout_.bytes())}, memory_.data());
+    position_ = ov::Tensor(ov::element::i32, {1});
+    token_ = ov::Tensor(ov::element::i32, {1});
+    ov::Tensor first_row(ov::element::i32, {1});
+    first_row.data<int32_t>()[0] = 0;
+    for (ov::InferRequest* request : {&request_, &one_token_}) {
+      request->set_tensor("cache", cache);
+      request->set_tensor("position", position_);
+    }
+    one_token_.set_tensor("input_ids", token_);
+    one_token_.set_tensor("logit_rows", first_row);
+  }
+
+  int64_t rows_of(int64_t length, bool last) const override { return model_.options.all_logits ? length : last ? 1 : 0; }
+
+  void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
+    position_.data<int32_t>()[0] = static_cast<int32_t>(position);
+    const bool one = tokens.size() == 1 && rows == 1;
+    if (one) {
+      token_.data<int32_t>()[0] = static_cast<int32_t>(tokens[0]);
+    } else {
+      ids_.set_length(request_, "input_ids", tokens.size());
+      std::copy(tokens.begin(), tokens.end(), ids_.data());
+      rows_.set_length(request_, "logit_rows", static_cast<size_t>(rows));
+      for (int64_t i = 0; i < rows; ++i) rows_.data()[i] = static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - rows + i);
+    }
+    ov::InferRequest& request = one ? one_token_ : request_;
+    run(request);
+    const ov::Tensor out = request.get_tensor("logits");
+    logits.insert(logits.end(), out.data<const float>(), out.data<const float>() + rows * model_.config.vocab_size);
+  }
+
+  void reset() override {}  // an op at position 0 reads nothing of the cache
+
+  void save(Snapshot& snapshot) override {
+    Snapshot::State state{"u8", {}, {}};
+    for (const auto& range : layout_.used(snapshot.position)) {
+      state.bytes.insert(state.bytes.end(), memory_.data() + range.begin, memory_.data() + range.end);
+    }
+    state.shape = {state.bytes.size()};
+    snapshot.states.emplace(kCacheState, std::move(state));
+  }
+
+  void restore(const Snapshot& snapshot) override {
+    const auto found = snapshot.states.find(kCacheState);
+    if (snapshot.states.size() != 1 || found == snapshot.states.end())
+      fail("the snapshot holds no cache of the CPU program; it belongs to another model");
+    const std::vector<std::byte>& bytes = found->second.bytes;
+    const std::vector<ops::CacheLayout::Range> ranges = layout_.used(snapshot.position);
+    int64_t expected = 0;
+    for (const auto& range : ranges) expected += range.end - range.begin;
+    if (expected != static_cast<int64_t>(bytes.size())) {
+      fail("the snapshot's cache has ", bytes.size(), " bytes, expected ", expected, "; it belongs to another model");
+    }
+    const std::byte* from = bytes.data();
+    for (const auto& range : ranges) {
+      std::memcpy(memory_.data() + range.begin, from, static_cast<size_t>(range.end - range.begin));
+      from += range.end - range.begin;
+    }
+  }
+
+  void fill_with_noise(int64_t position) override {
+    // Rows are float32 or bfloat16; 16 random bits below 0x3F80 are a number between 0 and 1 as the upper half of either.
+    std::mt19937 random(1);
+    for (const auto& range : layout_.used(position)) {
+      auto* halves = reinterpret_cast<uint16_t*>(memory_.data() + range.begin);
+      for (int64_t i = 0; i < (range.end - range.begin) / 2; ++i) halves[i] = static_cast<uint16_t>(0x3E00u + (random() & 0x80FFu));
+    }
+  }
+
+ private:
+  /// An i32 input whose tensor is made anew only when its length changes.
+  class Indices {
+   public:
+    void set_length(ov::InferRequest& request, const char* name, size_t length) {
+      if (tensor_ && tensor_.get_size() == length) return;
+      tensor_ = ov::Tensor(ov::element::i32, {length});
+      request.set_tensor(name, tensor_);
+    }
+    int32_t* data() { return tensor_.data<int32_t>(); }
+
+   private:
+    ov::Tensor tensor_;
+  };
+
+  ov::InferRequest one_token_;
+  ops::CacheLayout layout_;
+  LazyMemory memory_;
+  ov::Tensor position_, token_;
+  Indices ids_, rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<Sequence> make_cpu_sequence(const LoadedModel& model) { return std::make_unique<CpuSequence>(model); }
+
+}  // namespace dsv4

@@ -1,0 +1,23 @@
+// mmap of anonymous pages.
+#include "runtime/lazy_memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+LazyMemory::LazyMemory(int64_t bytes, const std::string& purpose, Pages pages) : size_(std::max<int64_t>(bytes, 1)) {
+  void* memory = mmap(nullptr, static_cast<size_t>(size_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) fail("no ", size_, " bytes of memory for ", purpose, ": ", std::strerror(errno));
+  if (pages == Pages::kHuge) madvise(memory, static_cast<size_t>(size_), MADV_HUGEPAGE);  // a wish: small pages do as well
+  data_ = static_cast<std::byte*>(memory);
+}
+
+LazyMemory::~LazyMemory() { munmap(data_, static_cast<size_t>(size_)); }
+
+}  // namespace dsv4

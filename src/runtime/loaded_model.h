@@ -1,0 +1,43 @@
+// What an Engine holds: a model folder, read and compiled for one of the two programs.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "checkpoint/config.h"
+#include "dsv4/engine.h"
+#include "openvino/core/model.hpp"
+#include "openvino/runtime/compiled_model.hpp"
+#include "ops/attention/cache.h"
+
+namespace dsv4 {
+
+struct LoadedModel {
+  EngineOptions options;  ///< program is never kAuto
+  Config config;
+  bool stateful = true;
+  int64_t static_length = 0;
+  double open_seconds = 0.0;
+  // The CPU program only:
+  ActiveBytes active_bytes;
+  ops::CacheShape cache;
+  ov::CompiledModel compiled;
+  /// The CPU program for one token with logits. With shapes that are known the plugin need not infer them, which takes longer than a small model's arithmetic
+  /// (it clones every op of its own for that).
+  ov::CompiledModel one_token;
+};
+
+/// What an OpenVINO exception says, on one line.
+std::string first_line(const std::string& text);
+
+/// The IR of a folder that `dsv4 convert` wrote, constants mapped, not compiled. Error when a file is missing or is no IR.
+std::shared_ptr<ov::Model> read_ir(const std::filesystem::path& folder);
+
+/// Compiles the folder's own graph: float32 whatever the CPU prefers, and activations never rounded to integers, so that results are the same everywhere.
+void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const std::filesystem::path& folder);
+
+/// Builds and compiles the CPU program over the constants of the IR.
+void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const std::filesystem::path& folder);
+
+}  // namespace dsv4

@@ -1,0 +1,35 @@
+// The weights of a folder for the CPU program: the constants of its IR by name, read where they are mapped, locked there, or copied.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "dsv4/engine.h"
+#include "graph/cpu/cpu.h"
+#include "runtime/constants.h"
+#include "runtime/lazy_memory.h"
+
+namespace dsv4 {
+
+/// The constants that it gives out own what they need: the map, the lock or the copy.
+class ModelWeights final : public PackedWeights {
+ public:
+  /// `where` names the folder in messages. Error when a copy would not fit into the memory that is available.
+  ModelWeights(const ov::Model& ir, WeightMemory memory, std::string where);
+
+  ov::OutputVector stored(const std::string& name) override;
+  ov::OutputVector stored_stack(const std::string& name, int64_t count, int64_t rows, int64_t cols) override;
+
+ private:
+  using Constant = ov::op::v0::Constant;
+
+  std::shared_ptr<Constant> placed(const Constant& constant, ov::element::Type type, const ov::Shape& shape);
+
+  Constants constants_;
+  WeightMemory memory_;
+  std::string where_;
+  std::shared_ptr<LazyMemory> copies_;  // kLoad
+  int64_t copied_ = 0;
+};
+
+}  // namespace dsv4
