@@ -234,10 +234,12 @@ HWY_INLINE void nibble_rows(const Product& p, const float* transposed, int64_t b
           const auto add_chunk = [&](int64_t c, Floats of_chunk) HWY_ATTR {
             const int64_t at = c / chunks_of_group * per_chunk - g;
             const Words from = c == chunks - 1 ? from_last : from_full;
-            sum = multiply_add(permute(load(of_row + at), from), of_chunk, sum);
+            const auto spread = [&](const float* of_groups)
+                                    HWY_ATTR { return per_chunk == 1 ? all(*of_groups) : permute(load(of_groups), from); };
+            sum = multiply_add(spread(of_row + at), of_chunk, sum);
             if (!shifted) return;
             const Floats sums_of_lanes = load(x + c * (kChunk + kLanes) + kChunk);
-            sum = negative_multiply_add(permute(load(zeros_of_row + at), from), sums_of_lanes, sum);
+            sum = negative_multiply_add(spread(zeros_of_row + at), sums_of_lanes, sum);
           };
           for (int64_t c = first; c < last; ++c) {
             const uint8_t* codes = w + c * (kChunk / 2);
