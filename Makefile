@@ -1,7 +1,7 @@
 # One-word entry points over CMake and the scripts in tools/. `make demo` and `make test` install and fetch what they need.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps openvino venv build test test-full demo bench asan tidy format format-check clean
+.PHONY: help deps openvino venv build test test-full demo bench bench-peer asan tidy format format-check clean
 
 JOBS ?= $(shell nproc)
 
@@ -21,6 +21,7 @@ help:
 	@echo 'make test-full     the same with the long tests, all sanitizer tests and 60 s of each fuzz target (needs clang)'
 	@echo 'make build         only the program: build/release/dsv4'
 	@echo 'make bench         the measurements of docs/benchmarks.md'
+	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 GB of free disk, 20 minutes)'
 	@echo 'make asan          build everything with AddressSanitizer and UBSan in build/asan'
 	@echo 'make tidy          clang-tidy over src/'
 	@echo 'make format        clang-format all sources; make format-check only compares'
@@ -66,6 +67,9 @@ bench: build
 	cmake --build --preset release -j $(JOBS) --target bench_quantize
 	@test -x benchmarks/run.sh || { echo 'make bench: there is no benchmarks/run.sh yet' >&2; exit 1; }
 	@benchmarks/run.sh
+
+bench-peer: build
+	@python3 benchmarks/peer.py --jobs $(JOBS)
 
 asan: openvino
 	cmake --preset asan
