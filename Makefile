@@ -46,7 +46,7 @@ test: openvino venv
 	cmake --preset release
 	cmake --build --preset release -j $(JOBS)
 	cmake --preset asan
-	cmake --build --preset asan -j $(JOBS) --target test_checkpoint test_quantize test_reference
+	cmake --build --preset asan -j $(JOBS) --target test_checkpoint test_quantize test_ops test_reference
 	@tools/run-tests.py
 
 test-full: openvino venv

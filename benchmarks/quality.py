@@ -111,7 +111,7 @@ class Formats:
             sys.exit(f"bench: verify of {name}: exit code {code}")
         verified = json.loads(out)
         self.passed &= verified["passed"]
-        bench.run_measured(self.program, "run", folder, "--tokens-file", self.tokens, "-n", "0", "--logits", self.work / "logits.npy", "--json")
+        bench.run_measured(self.program, "run", folder, "--program", "portable", "--tokens-file", self.tokens, "-n", "0", "--logits", self.work / "logits.npy", "--json")
         logits = np.load(self.work / "logits.npy")
         size = (folder / "openvino_model.bin").stat().st_size
         cells = [name, bench.size_text(size), *differences(self.golden.references["logits_transformers"], logits),

@@ -10,6 +10,8 @@ import numpy as np
 from goldens import REPOSITORY
 
 THREADS = "2"
+# Of `run`: the CPU program without the roundings that it is fast with; no effect where the portable program runs.
+EXACT = ("--activations", "f32", "--cache", "f32")
 
 
 def executable():
@@ -68,10 +70,10 @@ def verify(checkpoint, folder, *flags):
 
 def generate(folder, prompt, count, *flags):
     """The JSON object of `dsv4 run`."""
-    return json.loads(succeed("run", folder, "--tokens", token_list(prompt), "-n", count, "--json", "--threads", THREADS, *flags).out)
+    return json.loads(succeed("run", folder, "--tokens", token_list(prompt), "-n", count, "--json", "--threads", THREADS, *EXACT, *flags).out)
 
 
-def logits(folder, tokens, file):
+def logits(folder, tokens, file, *flags):
     """float32 [S,V] of `dsv4 run --logits`."""
-    generate(folder, tokens, 0, "--logits", file)
+    generate(folder, tokens, 0, "--logits", file, *flags)
     return np.load(file)

@@ -2,7 +2,7 @@
 # Runs the built test suites, reads their JUnit reports and ends with one line "N passed, N failed"; exit code 0 only if some passed and none failed.
 """usage: tools/run-tests.py [--full] [--fuzz-seconds N]
 
-Default: C++ tests (build/release), Python tests, the tests of OpenVINO GenAI and optimum-intel on our folders, and the checkpoint, quantize and reference tests under AddressSanitizer and UBSan (build/asan).
+Default: C++ tests (build/release), Python tests, the tests of OpenVINO GenAI and optimum-intel on our folders, and the checkpoint, ops, quantize and reference tests under AddressSanitizer and UBSan (build/asan).
 --full:  also the tests named Full_* and marked `full`, all C++ tests under the sanitizers, and every fuzz target (build/fuzz).
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "test-results"
 FULL_TESTS = r"(^|[./])Full_"  # for ctest
-SANITIZED_PROGRAMS = ["test_checkpoint", "test_quantize", "test_reference"]
+SANITIZED_PROGRAMS = ["test_checkpoint", "test_ops", "test_quantize", "test_reference"]
 # Not under the sanitizers by default: the long tests, and goldens that run for minutes there on paths that shorter ones take too.
 NOT_SANITIZED = "-Full_*:*.Full_*:*/Full_*:GoldenMini.Likelihood*:*GoldenGreedy*"
 SUITE_SECONDS = 3600  # a suite that hangs ends as a failure

@@ -24,10 +24,8 @@ void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const s
   try {
     const CpuModel built = build_cpu_model(loaded.config, weights, cpu);
     loaded.active_bytes = built.active_bytes;
-    const ov::PartialShape cache{ops::CacheLayout(loaded.cache).bytes()};
-    built.model->reshape({{"cache", cache}});
     loaded.compiled = core.compile_model(built.model, "CPU", properties);
-    built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}, {"cache", cache}});
+    built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
     loaded.one_token = core.compile_model(built.model, "CPU", properties);
   } catch (const ov::Exception& e) {
     fail(folder.string(), ": the CPU program cannot be built from its weights: ", first_line(e.what()));

@@ -54,17 +54,18 @@ def test_stops_at_the_end_of_sequence_token(library):
 
 def test_json_has_the_documented_fields(library):
     found = program.generate(library.folder("toy"), [5, 6, 7], 4, "--ignore-eos")
-    assert list(found) == ["tokens", "prompt_tokens", "finish_reason", "compile_seconds", "prefill_seconds", "decode_tokens_per_second"]
+    assert list(found) == ["tokens", "prompt_tokens", "finish_reason", "program", "open_seconds", "prefill_seconds", "decode_tokens_per_second"]
     assert len(found["tokens"]) == 4 and all(isinstance(token, int) and 0 <= token < 512 for token in found["tokens"])
     assert found["prompt_tokens"] == 3
     assert found["finish_reason"] == "length"
-    for key in ("compile_seconds", "prefill_seconds", "decode_tokens_per_second"):
+    assert found["program"] == "cpu"
+    for key in ("open_seconds", "prefill_seconds", "decode_tokens_per_second"):
         assert math.isfinite(found[key]) and found[key] > 0, key
 
 
 def test_without_json_the_tokens_alone_go_to_stdout(library):
     prompt, continuation = library.golden("toy").greedy[0]
-    outcome = program.succeed("run", library.folder("toy"), "--tokens", program.token_list(prompt), "-n", 5, "--ignore-eos")
+    outcome = program.succeed("run", library.folder("toy"), "--tokens", program.token_list(prompt), "-n", 5, "--ignore-eos", *program.EXACT)
     assert outcome.out == program.token_list(continuation[:5]) + "\n"
     assert all(line.startswith("dsv4: ") for line in outcome.err.splitlines())
 
@@ -74,7 +75,7 @@ def test_token_files_in_each_form_are_the_same_prompt(library, tmp_path):
     expected = program.generate(library.folder("toy"), prompt, 4)["tokens"]
     for text in (json.dumps(prompt), program.token_list(prompt), "\n".join(map(str, prompt)) + "\n"):
         (tmp_path / "tokens").write_text(text)
-        found = json.loads(program.succeed("run", library.folder("toy"), "--tokens-file", tmp_path / "tokens", "-n", 4, "--json").out)
+        found = json.loads(program.succeed("run", library.folder("toy"), "--tokens-file", tmp_path / "tokens", "-n", 4, "--json", *program.EXACT).out)
         assert found["tokens"] == expected
 
 
@@ -130,7 +131,7 @@ GENESIS = "Genesis 1\n\nIn the beginning"
 def test_text_continues_as_transformers_continues_it(library, name):
     """Prompts as text, against transformers' tokens: of the prompt (with BOS) and of its greedy continuation."""
     golden = json.loads((goldens.TESTS / "data/goldens/mini/tokens.json").read_text())["greedy"][name]
-    found = json.loads(program.succeed("run", library.folder("mini"), "-p", golden["text"], "-n", len(golden["greedy"]), "--ignore-eos", "--json").out)
+    found = json.loads(program.succeed("run", library.folder("mini"), "-p", golden["text"], "-n", len(golden["greedy"]), "--ignore-eos", "--json", *program.EXACT).out)
     assert found["tokens"] == golden["greedy"]
     assert found["prompt_tokens"] == len(golden["prompt"])
     assert list(found)[:3] == ["tokens", "text", "prompt_tokens"]

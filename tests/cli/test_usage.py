@@ -6,7 +6,7 @@ import pytest
 import goldens
 import program
 
-COMMANDS = ["synth", "inspect", "convert", "verify", "run", "perplexity"]
+COMMANDS = ["synth", "inspect", "convert", "verify", "run", "perplexity", "bench"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -78,8 +78,16 @@ def test_a_prompt_is_given_once(library, tmp_path):
     program.refuse("run", library.folder("toy"), "--tokens", "1", "--no-bos", code=2, naming=["--no-bos"])
 
 
-def test_the_cpu_program_is_refused_by_name(library):
-    program.refuse("run", library.folder("toy"), "--tokens", "1", "--program", "cpu", code=2, naming=["cpu", "portable"])
+@pytest.mark.parametrize("flag, known", [("--program", "auto, cpu, portable"), ("--activations", "int8, f32"), ("--weights", "map, load, lock"), ("--cache", "bf16, f32")])
+def test_an_unknown_choice_is_refused_with_those_that_are_known(library, flag, known):
+    program.refuse("run", library.folder("toy"), "--tokens", "1", flag, "fast", code=2, naming=[flag, "fast", known])
+
+
+def test_the_cpu_program_is_refused_where_it_cannot_run(library):
+    program.refuse("run", library.folder("toy"), "--tokens", "1", "--program", "cpu", "-d", "GPU", naming=["GPU", "--program portable"])
+    program.refuse("run", library.folder("toy", "--disable-stateful"), "--tokens", "1", "--program", "cpu", naming=["prefill-only", "--program portable"])
+    program.refuse("run", library.folder("toy"), "--tokens", "1", "--context", "5000", naming=["5000", "4096"])
+    program.refuse("run", library.folder("toy"), "--tokens", "1,2,3", "--context", "2", naming=["3 tokens", "limited to 2"])
 
 
 @pytest.mark.parametrize("flags", [["--temperature", "-1"], ["--temperature", "nan"], ["--top-p", "0"], ["--top-p", "1.5"]], ids=" ".join)

@@ -67,6 +67,51 @@ TEST(SelectLargest, GivesDifferentPlacesWhateverTheValues) {
   }
 }
 
+TEST(SelectEntries, TakesLongContextsInBlocksOfTokens) {
+  constexpr int64_t kTokens = 40, kFirst = 120000, kHeads = 2, kDims = 4, kTopK = 3;
+  std::mt19937 random(12);
+  std::normal_distribution<float> normal(0.0f, 1.0f);
+  const auto values = [&](int64_t n) {
+    std::vector<float> v(static_cast<size_t>(n));
+    for (float& x : v) x = normal(random);
+    return v;
+  };
+  std::vector<float> keys = values((kFirst + kTokens) * kDims);
+  for (size_t i = kFirst * kDims; i < keys.size(); ++i) keys[i] *= 8.0f;  // those that not all tokens see are selected often
+  const std::vector<float> weights = values(kTokens * kHeads), q = values(kTokens * kHeads * kDims);
+  std::vector<float> working = q;
+  Indexer x;
+  x.tokens = kTokens;
+  x.first = kFirst;
+  x.ratio = 1;
+  x.heads = kHeads;
+  x.dims = kDims;
+  x.topk = kTopK;
+  x.q = working.data();
+  x.weights = weights.data();
+  x.type = CacheType::kF32;
+  x.keys = reinterpret_cast<const std::byte*>(keys.data());
+  std::vector<int32_t> found(kTokens * kTopK, -1);
+  Scratch scratch;
+  select_entries(x, found.data(), scratch);
+  for (int64_t t = 0; t < kTokens; ++t) {
+    std::vector<float> scores;
+    for (int64_t i = 0; i < kFirst + t + 1; ++i) {
+      double score = 0.0;
+      for (int64_t h = 0; h < kHeads; ++h) {
+        double affinity = 0.0;
+        for (int64_t d = 0; d < kDims; ++d) {
+          affinity += static_cast<double>(q[static_cast<size_t>((t * kHeads + h) * kDims + d)]) * keys[static_cast<size_t>(i * kDims + d)];
+        }
+        score += weights[static_cast<size_t>(t * kHeads + h)] * std::max(0.0, affinity);
+      }
+      scores.push_back(static_cast<float>(score));
+    }
+    const std::vector<int32_t> selection(found.begin() + t * kTopK, found.begin() + (t + 1) * kTopK);
+    EXPECT_EQ(selection, largest_by_sorting(scores, kTopK)) << "token " << t;
+  }
+}
+
 TEST(CacheRounding, EqualsTheReferenceBitForBit) {
   std::mt19937 random(8);
   std::normal_distribution<float> normal(0.0f, 1.0f);

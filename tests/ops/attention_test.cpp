@@ -312,6 +312,10 @@ TEST(Attention, ContinuesFromCopiedRanges) {
       const std::vector<float> whole = runner.run_all(new_cache(layout), x, {c.tokens});
       const ov::Tensor cache = new_cache(layout);
       for (int64_t t = 0; t < std::min<int64_t>(c.tokens, 45); ++t) {
+        if (c.tokens > 100 && t % 8 != 3) {
+          runner.run(cache, x.data() + t * c.hidden, 1, t);
+          continue;
+        }
         ov::Tensor copy = new_cache(layout);
         for (const auto& range : layout.used(t)) {
           std::memcpy(static_cast<std::byte*>(copy.data()) + range.begin, static_cast<const std::byte*>(cache.data()) + range.begin,

@@ -56,6 +56,19 @@ TEST(Embed, RunsOnTheCpuPlugin) {
   }
 }
 
+TEST(Embed, GivesTheSameWithBoundWeights) {
+  Random random(6);
+  WeightInputs weights;
+  weights.add(random.weight(Kind::kI4, 0, 12, 32, 16, 0.3).nodes);
+  const Embed among(parameter(ov::element::i32, {-1}), weights, 4);
+  weights.bind();
+  const Embed bound(parameter(ov::element::i32, {-1}), weights, 4);
+  ASSERT_EQ(bound.get_input_size(), 1u);
+  const ov::TensorVector ids = {tensor(ov::element::i32, {3}, std::vector<int32_t>{11, 2, 0})};
+  EXPECT_EQ(evaluate(bound, ids), evaluate(among, ids));
+  EXPECT_EQ(evaluate(*bound.clone_with_new_inputs(bound.input_values()), ids), evaluate(among, ids));
+}
+
 TEST(Embed, RefusesIdsOutsideTheTable) {
   Random random(4);
   const auto op = embed(random.weight(Kind::kF32, 0, 12, 32, 0, 0.3), 4);

@@ -402,6 +402,38 @@ TEST(Experts, SurvivesACopyOfTheNode) {
   EXPECT_EQ(evaluate(*op->clone_with_new_inputs(op->input_values()), inputs), evaluate(*op, inputs));
 }
 
+TEST(Experts, GivesTheSameWithBoundWeights) {
+  Random random(17);
+  const Case c{.tokens = 3, .stack = Kind::kU4, .group = 32};
+  Layer layer = make_layer(random, c);
+  const ov::TensorVector inputs = make_tokens(random, c).tensors(c);
+  const auto among = evaluate(*experts_op(c, layer), inputs);
+  layer.inputs.bind();
+  const auto bound = experts_op(c, layer);
+  ASSERT_EQ(bound->get_input_size(), 3u);
+  EXPECT_EQ(evaluate(*bound, inputs), among);
+  EXPECT_EQ(evaluate(*bound->clone_with_new_inputs(bound->input_values()), inputs), among);
+  EXPECT_EQ(infer(bound, inputs), among);
+}
+
+TEST(Full_Experts, GivesTheSameWhenReadInGroups) {
+  // 36 experts of 8 MiB and 4 MiB: three groups of gate and up rows, two of down rows.
+  Random random(18);
+  Case c{.width = 1024, .inner = 1024, .experts = 36, .per_token = 9, .tokens = 40, .limit = 10.0};
+  const std::vector<float> values = random.floats(36 * 2048 * 1024, 0.03);
+  Layer layer = make_layer(random, {.width = 1024, .inner = 1024, .experts = 36, .per_token = 9, .stack = Kind::kI8});
+  WeightInputs inputs;
+  inputs.add(layer.gate.nodes);
+  inputs.add({constant(ov::element::f32, {36, 2048, 1024}, values)}, MatrixForm::kStack);
+  inputs.add({constant(ov::element::f32, {36, 1024, 1024}, values)}, MatrixForm::kStack);
+  for (const Weight* w : {&layer.w1, &layer.w3, &layer.w2}) inputs.add(w->nodes);
+  layer.inputs = inputs;
+  const ov::TensorVector tokens = make_tokens(random, c).tensors(c);
+  const auto at_once = evaluate(*experts_op(c, layer), tokens);
+  c.prefetch = true;
+  EXPECT_EQ(evaluate(*experts_op(c, layer), tokens), at_once);
+}
+
 TEST(Experts, RefusesBadIdsAndBadTables) {
   Random random(14);
   const Case c{.per_token = 2, .tokens = 2, .vocabulary = 3, .hashed = true};

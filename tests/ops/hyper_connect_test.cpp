@@ -255,6 +255,20 @@ TEST(HyperConnect, SurvivesACopyOfTheNode) {
   }
 }
 
+TEST(HyperConnect, GivesTheSameWithBoundWeights) {
+  Random random(13);
+  const Case c{.hc = 4, .width = 32, .tokens = 3, .fn = Kind::kU4, .group = 32};
+  Site site = make_site(random, c, false);
+  const ov::TensorVector inputs = tensors(c, make_state(random, c));
+  const auto among = evaluate(*connect_op(c, site), inputs);
+  site.inputs.bind();
+  const auto bound = connect_op(c, site);
+  ASSERT_EQ(bound->get_input_size(), 4u);
+  EXPECT_EQ(evaluate(*bound, inputs), among);
+  EXPECT_EQ(evaluate(*bound->clone_with_new_inputs(bound->input_values()), inputs), among);
+  EXPECT_EQ(infer(bound, inputs), among);
+}
+
 TEST(HyperConnect, RefusesOtherShapesAndAttributes) {
   Random random(9);
   const Case c{.hc = 4, .width = 32};

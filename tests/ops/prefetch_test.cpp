@@ -83,6 +83,25 @@ TEST(Prefetch, BringsPartsOfAWeightIntoMemory) {
   EXPECT_EQ(file.present(100, kPage * 64), 0u);  // of the first matrix
 }
 
+TEST(ReadAhead, GivesEveryMatrixOnceInOrder) {
+  // Addresses that are never read: only the kernel is told about them.
+  std::vector<PackedMatrix> order;
+  const std::vector<std::byte> memory(size_t{1} << 16);
+  for (const int64_t megabytes : {1, 40, 60, 300, 20, 20, 100, 1}) {
+    PackedMatrix m{WeightType::kF32, 1, megabytes << 10, 256, 0};
+    m.codes = memory.data();
+    order.push_back(m);
+  }
+  ReadAhead ahead(order);
+  const auto calls = [&](size_t matrices) {
+    std::vector<size_t> sizes;
+    for (size_t left = matrices; left > 0; left -= sizes.back()) sizes.push_back(ahead.next(left));
+    return sizes;
+  };
+  EXPECT_EQ(calls(4), (std::vector<size_t>{3, 1}));  // 101 MiB, then one that is larger than any limit
+  EXPECT_EQ(calls(4), (std::vector<size_t>{2, 2}));  // 40 MiB: 140 would be too many
+}
+
 TEST(Prefetch, LeavesOtherMemoryAlone) {
   const std::vector<std::byte> memory(size_t{1} << 20, std::byte{7});
   PackedMatrix m{WeightType::kI8, 1, 128, 4096, 4096};

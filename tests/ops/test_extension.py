@@ -26,11 +26,12 @@ def folder(tmp_path_factory):
 def test_a_model_that_was_written_runs_as_in_process(core, folder):
     model = core.read_model(folder / "model.xml")
     types = {op.get_type_name() for op in model.get_ops()}
-    assert {"Embed", "HyperConnect", "HyperConnectHead", "Experts", "Linear"} <= types
+    assert {"Embed", "HyperConnect", "HyperConnectHead", "Attention", "Experts", "Linear"} <= types
     ids = np.fromfile(folder / "ids.bin", np.int32)
     expected = np.fromfile(folder / "logits.bin", np.float32).reshape(2, -1)
     assert np.isfinite(expected).all() and np.abs(expected).max() > 0.01
-    found = core.compile_model(model, "CPU")({"ids": ids})["logits"]
+    cache = np.fromfile(folder / "cache.bin", np.uint8)
+    found = core.compile_model(model, "CPU")({"ids": ids, "cache": cache})["logits"]
     np.testing.assert_array_equal(found, expected)
 
 
@@ -45,6 +46,9 @@ def test_without_the_library_the_model_is_not_read(folder):
         ("Embed", "hc", ["0", "-1", "1000000000000"]),
         ("HyperConnect", "iterations", ["0", "1000000000000"]),
         ("HyperConnect", "eps", ["-1", "nan", "1e30"]),
+        ("HyperConnectHead", "norm_eps", ["-1", "nan"]),
+        ("Attention", "heads", ["0", "3", "-1", "1000000000000"]),
+        ("Attention", "window", ["0", "-1"]),
         ("Experts", "experts_per_token", ["0", "-3", "7", "1000000000000"]),
         ("Experts", "swiglu_limit", ["-1", "nan"]),
     ],

@@ -97,6 +97,23 @@ TEST_P(Formats, GiveWhatThePortableProgramGives) {
   }
 }
 
+// docs/cpu-program.md states these bounds.
+TEST_P(Formats, KeepTheBoundsOfTheDefaultRoundings) {
+  const Engine exact(folder_, every_position(Program::kCpu));
+  EngineOptions options;
+  options.threads = 2;
+  options.all_logits = true;
+  const Engine rounded(folder_, options);
+  EXPECT_EQ(rounded.program(), Program::kCpu);
+  Session exact_session(exact), rounded_session(rounded);
+  const Logits expected = exact_session.feed(tokens_), actual = rounded_session.feed(tokens_);
+  const double difference = mean_difference(actual, expected);
+  EXPECT_LE(difference, GetParam().golden == std::string("mini") ? 0.06 : 0.3);
+  EXPECT_GT(difference, 1e-4) << "the rounding has to show";
+  rounded_session.reset();
+  EXPECT_LE(mean_difference(feed_in_parts(rounded_session, tokens_, {128, 1, 1}), expected), 0.3);
+}
+
 TEST_P(Formats, GiveTheSameForSessionsInTurn) {
   const Engine cpu(folder_, every_position(Program::kCpu));
   const Tokens first(tokens_.begin(), tokens_.begin() + 150), second(tokens_.begin() + 150, tokens_.end());

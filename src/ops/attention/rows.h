@@ -49,16 +49,16 @@ inline void store_row(const float* x, int64_t n, CacheType type, std::byte* row)
   for (int64_t i = 0; i < n; ++i) halves[i] = f32_to_bf16(x[i]);
 }
 
-/// x [rows, cols] as [cols, width] with zeros in the columns from `rows` on; rows <= width.
-inline void transpose(const float* x, int64_t rows, int64_t cols, float* out, int64_t width) {
+/// x [rows, cols] as columns of out [cols, stride], with zeros in the columns from `rows` to padded(rows).
+inline void transpose(const float* x, int64_t rows, int64_t cols, float* out, int64_t stride) {
   constexpr int64_t kRows = 8;  // as many lines stay in the first-level cache whatever their distance
   for (int64_t first = 0; first < rows; first += kRows) {
     const int64_t n = std::min(kRows, rows - first);
     for (int64_t c = 0; c < cols; ++c) {
-      for (int64_t r = 0; r < n; ++r) out[c * width + first + r] = x[(first + r) * cols + c];
+      for (int64_t r = 0; r < n; ++r) out[c * stride + first + r] = x[(first + r) * cols + c];
     }
   }
-  for (int64_t c = 0; c < cols && rows < width; ++c) std::fill(out + c * width + rows, out + (c + 1) * width, 0.0f);
+  for (int64_t c = 0; c < cols && rows < padded(rows); ++c) std::fill(out + c * stride + rows, out + c * stride + padded(rows), 0.0f);
 }
 
 }  // namespace dsv4::ops

@@ -104,18 +104,19 @@ HWY_EXPORT(AttendPart);
 
 namespace {
 
-/// Queries of one token: RMS a head without weight, RoPE, the softmax scale; q [hd, padded(H)] transposed.
-void prepare_queries(const SparseCore& core, int64_t token, float* q) {
+/// Heads [begin, end) of one token's queries: RMS a head without weight, RoPE, the softmax scale; q [hd, padded(H)] transposed. `begin` is a multiple of
+/// kLanes.
+void prepare_queries(const SparseCore& core, int64_t token, int64_t begin, int64_t end, float* q) {
   const int64_t dims = core.head_dim;
   const float softmax_scale = 1.0f / std::sqrt(static_cast<float>(dims));
-  float* heads = core.heads_out + token * core.heads * dims;
-  for (int64_t h = 0; h < core.heads; ++h) {
+  float* heads = core.heads_out + (token * core.heads + begin) * dims;
+  for (int64_t h = 0; h < end - begin; ++h) {
     float* head = heads + h * dims;
     const float factor = inverse_rms(head, dims, core.norm_eps) * softmax_scale;
     for (int64_t i = 0; i < dims; ++i) head[i] *= factor;
     rotate(core.rope, token, head, dims);
   }
-  transpose(heads, core.heads, dims, q, padded(core.heads));
+  transpose(heads, end - begin, dims, q + begin, padded(core.heads));
 }
 
 /// What parts of a token's rows give, as Part has it, `parts` of them one after another.
@@ -171,7 +172,7 @@ void attend_tokens(const SparseCore& core, int64_t grain, Scratch& scratch) {
     float* max = out + size.out;
     float* sum = max + size.heads;
     for (int64_t t = begin; t < end; ++t) {
-      prepare_queries(core, t, q);
+      prepare_queries(core, t, 0, core.heads, q);
       const Part part{t, 0, core.window_rows(t) + core.entry_rows(t), 0, core.heads, q, out, max, sum};
       HWY_DYNAMIC_DISPATCH(AttendPart)(core, part, tile_at(core, sum + size.heads));
       finish_heads(core, t, {1, out, max, sum}, 0, core.heads);
@@ -181,18 +182,24 @@ void attend_tokens(const SparseCore& core, int64_t grain, Scratch& scratch) {
 
 /// Few tokens: their rows and heads are divided, and the parts joined.
 void attend_parts(const SparseCore& core, int64_t rows, Scratch& scratch) {
-  constexpr int64_t kFewestRows = 96, kMostParts = 16, kHeads = 2 * kLanes;
+  constexpr int64_t kPartRows = 96, kMostParts = 16, kHeads = 2 * kLanes;
   const Sizes size = sizes_of(core);
-  const int64_t part_rows = std::max(kFewestRows, (rows + kMostParts - 1) / kMostParts), parts = (rows + part_rows - 1) / part_rows;
+  const int64_t most = std::min((rows + kPartRows - 1) / kPartRows, kMostParts);
+  const int64_t part_rows = (rows + most - 1) / most, parts = (rows + part_rows - 1) / part_rows;
   const int64_t head_blocks = (core.heads + kHeads - 1) / kHeads;
   float* q = scratch.take<float>(core.tokens * size.q);
   float* out = scratch.take<float>(core.tokens * parts * size.out);
   float* max = scratch.take<float>(core.tokens * parts * size.heads);
   float* sum = scratch.take<float>(core.tokens * parts * size.heads);
   float* tiles = scratch.take<float>(max_workers() * size.tile);
-  parallel_pieces(core.tokens, kWorthwhile / (4 * size.q) + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) prepare_queries(core, t, q + t * size.q);
-  });
+  constexpr int64_t kPreparationCost = 16;  // of a value, in multiplications
+  parallel_pieces(core.tokens * head_blocks, kWorthwhile / (kPreparationCost * kHeads * core.head_dim) + 1,
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t item = begin; item < end; ++item) {
+                      const int64_t t = item / head_blocks, first_head = item % head_blocks * kHeads;
+                      prepare_queries(core, t, first_head, std::min(core.heads, first_head + kHeads), q + t * size.q);
+                    }
+                  });
   const auto rows_of = [&](int64_t t) { return core.window_rows(t) + core.entry_rows(t); };
   const auto parts_of = [&](int64_t t) { return (rows_of(t) + part_rows - 1) / part_rows; };
   parallel_pieces(core.tokens * parts * head_blocks, 1, [&](int64_t begin, int64_t end, int64_t worker) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <span>
 
 #include "openvino/core/except.hpp"
 #include "ops/experts/expert_math.h"
@@ -104,6 +106,18 @@ Activations rows_of(Activations a, int64_t begin, int64_t n) {
   return a;
 }
 
+/// The last `selected` products are those of routed experts, in the order of `ahead`; all at once where nothing is read ahead.
+void multiply_in_order(std::span<const Product> products, size_t selected, std::optional<ReadAhead>& ahead, Scratch& scratch) {
+  size_t before = products.size() - selected;  // go with the first routed ones
+  for (size_t left = selected; left > 0;) {
+    const size_t now = ahead ? ahead->next(left) : left;
+    multiply(products.first(before + now), scratch);
+    products = products.subspan(before + now);
+    before = 0;
+    left -= now;
+  }
+}
+
 }  // namespace
 
 void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t* ids, int64_t tokens, float* y) {
@@ -114,15 +128,19 @@ void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t
   const Routing routing = route(layer, inputs, ids, scratch);
   const TimePart time(OpPart::kExpertsProducts);
   const Batches batches = sort_by_expert(layer, routing, tokens, scratch);
-  Prefetch prefetch;
+  std::optional<ReadAhead> ahead;
+  size_t selected = 0;  // experts
+  for_each_batch(batches, n, [&](int64_t, int64_t, int64_t) { ++selected; });
   if (layer.prefetch) {
-    // All of them before the first is read: the products below begin with the shared expert, which is in memory. In layers with a hash table the experts
+    // The kernel works while the first products below are computed, those of the shared expert, which is in memory. In layers with a hash table the experts
     // are known from the ids alone, so that an op before this one could ask for them.
+    PackedMatrix* order = scratch.take<PackedMatrix>(static_cast<int64_t>(2 * selected));
+    size_t i = 0;
     for_each_batch(batches, n, [&](int64_t e, int64_t, int64_t) {
-      prefetch.add(layer.gate_up.at(e));
-      prefetch.add(layer.down.at(e));
+      order[i] = layer.gate_up.at(e);
+      order[selected + i++] = layer.down.at(e);
     });
-    prefetch.start();
+    ahead.emplace(std::span(order, 2 * selected));
   }
 
   Product* products = scratch.take<Product>(n + 2);
@@ -138,7 +156,7 @@ void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t
     gathered.tokens = size;
     products[count++] = {layer.gate_up.at(e), gathered, hidden + first * 2 * inner, 2 * inner};
   });
-  multiply({products, count}, scratch);
+  multiply_in_order({products, count}, selected, ahead, scratch);
 
   parallel_pieces(rows, std::max<int64_t>(kHiddenAtOnce / inner, 1), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -154,7 +172,7 @@ void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t
   for_each_batch(batches, n, [&](int64_t e, int64_t first, int64_t size) {
     products[count++] = {layer.down.at(e), rows_of(activated, first, size), results + first * width, width};
   });
-  multiply({products, count}, scratch);
+  multiply_in_order({products, count}, selected, ahead, scratch);
 
   const float** terms = scratch.take<const float*>(pairs);
   for (int64_t i = 0; i < pairs; ++i) terms[i] = results + batches.row[i] * width;

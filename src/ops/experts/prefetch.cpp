@@ -21,6 +21,9 @@ namespace {
 
 constexpr int64_t kWorthwhile = int64_t{1} << 17;  // what one page fault reads ahead anyway
 constexpr size_t kPagesAtOnce = 1024;
+// What one token needs of a layer of V4-Flash or V4-Pro is asked for at once.
+constexpr int64_t kBytesRead = int64_t{128} << 20;
+constexpr int64_t kBytesAhead = int64_t{256} << 20;
 
 std::atomic<bool> looking_is_useless{false};
 
@@ -65,10 +68,27 @@ void Prefetch::start() {
     for (int64_t i = begin; i < end; ++i)
       madvise(missing_[static_cast<size_t>(i)].first, missing_[static_cast<size_t>(i)].bytes, MADV_WILLNEED);
   });
+  asked_ |= !missing_.empty();
+  missing_.clear();
 }
 
 Prefetch::~Prefetch() {
-  if (faults_ >= 0 && missing_.empty() && major_faults() > faults_) looking_is_useless = true;
+  if (faults_ >= 0 && !asked_ && major_faults() > faults_) looking_is_useless = true;
+}
+
+size_t ReadAhead::next(size_t most) {
+  while (asked_ < order_.size() && asked_bytes_ <= read_bytes_ + kBytesAhead) {
+    prefetch_.add(order_[asked_]);
+    asked_bytes_ += order_[asked_++].bytes();
+  }
+  prefetch_.start();
+  size_t n = 0;
+  for (int64_t bytes = 0; n < most; ++n) {
+    bytes += order_[read_].bytes();
+    if (n > 0 && bytes > kBytesRead) break;
+    read_bytes_ += order_[read_++].bytes();
+  }
+  return n;
 }
 
 }  // namespace dsv4::ops

@@ -26,7 +26,7 @@ HWY_INLINE CodeForm code_form(WeightType type) {
       return {{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7}, 0, 8.0f, 1.0f};
     case WeightType::kF4E2M1:  // twice the value, plus 12
       return {{12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0}, 0, 12.0f, 0.5f};
-#if DSV4_AVX2 || HWY_TARGET == HWY_AVX3
+#if (DSV4_AVX512 && !DSV4_VNNI) || DSV4_AVX2
     case WeightType::kU8:
       return {{}, 0x80, -128.0f, 1.0f};
     case WeightType::kI8:

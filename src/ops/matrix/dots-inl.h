@@ -11,7 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
 
-#if HWY_TARGET == HWY_AVX3_DL
+#if DSV4_VNNI
 
 // vpdpbusd: sum += four products of unsigned and signed bytes, in every 32-bit lane. As assembly, because Highway 1.0 asks the compiler for AVX-VNNI where it
 // means AVX512-VNNI, so that the intrinsics do not compile.

@@ -87,6 +87,12 @@ HWY_INLINE void unpack_panel(const PackedMatrix& m, int64_t row, int64_t rows, i
 
 int64_t TileTokens() { return kMostTokens; }
 
+void PackTile(const Activations& x, const PackedTokens& packed, int64_t tile) {
+  const int64_t first = packed.first(tile), tokens = packed.first(tile + 1) - first;
+  const auto row = [&](int64_t t) { return x.values + (x.row ? x.row[first + t] : first + t) * x.stride; };
+  interleave(row, tokens, x.cols, packed.values + first * x.cols, tokens);
+}
+
 void GemmFloat(const Product& p, const PackedTokens& packed, int64_t begin, int64_t end, std::byte* buffer) {
   static constexpr auto kKernels = kernels_of(std::make_integer_sequence<int, kMostTokens>());
   const PackedMatrix& m = p.matrix;
@@ -115,18 +121,12 @@ HWY_AFTER_NAMESPACE();
 namespace dsv4::ops {
 
 HWY_EXPORT(TileTokens);
+HWY_EXPORT(PackTile);
 HWY_EXPORT(GemmFloat);
 
 int64_t float_tile_tokens() { return HWY_DYNAMIC_DISPATCH(TileTokens)(); }
 
-void pack_float_tile(const Activations& x, const PackedTokens& packed, int64_t tile) {
-  const int64_t first = packed.first(tile), tokens = packed.first(tile + 1) - first;
-  float* values = packed.values + first * x.cols;
-  for (int64_t t = 0; t < tokens; ++t) {
-    const float* from = x.values + (x.row ? x.row[first + t] : first + t) * x.stride;
-    for (int64_t c = 0; c < x.cols; ++c) values[c * tokens + t] = from[c];
-  }
-}
+void pack_float_tile(const Activations& x, const PackedTokens& packed, int64_t tile) { HWY_DYNAMIC_DISPATCH(PackTile)(x, packed, tile); }
 
 int64_t gemm_float_buffer_bytes() {
   constexpr int64_t kMostLanes = 16;

@@ -40,7 +40,7 @@ enum class Codes { kUpTo15, kUpTo24, kBytes };
 
 constexpr int kSteps = kActivationBlock / 4;
 
-#if HWY_TARGET == HWY_AVX3_DL
+#if DSV4_VNNI
 
 constexpr int kMostTokens = 12;  // sums and dots of 12 tokens and what they are multiplied with fill the 32 registers
 
@@ -309,6 +309,31 @@ HWY_INLINE void unpack_factors(const PackedMatrix& m, const CodeForm& form, int6
 
 int64_t TileTokens() { return kMostTokens; }
 
+void PackTile(const PackedMatrix& matrix, const Activations& x, const PackedTokens& packed, int64_t tile) {
+  const int64_t first = packed.first(tile), tokens = packed.first(tile + 1) - first, blocks = x.blocks();
+  const int64_t segment = segment_columns(matrix) / kActivationBlock, segments = blocks / segment;
+  int8_t* codes = packed.codes + first * x.cols;
+  float* scales = packed.scales + first * blocks;
+  float* sums = packed.sums + first * segments;
+  const auto row = [&](int64_t t) { return x.row ? x.row[first + t] : first + t; };
+  if (is_four_bits(matrix.type)) {
+    const auto even = [&](int64_t t) { return x.planes + row(t) * x.cols; };
+    const auto odd = [&](int64_t t) { return x.planes + row(t) * x.cols + x.cols / 2; };
+    interleave(even, tokens, x.cols / 8, codes, 2 * tokens);
+    interleave(odd, tokens, x.cols / 8, codes + 4 * tokens, 2 * tokens);
+  } else {
+    interleave([&](int64_t t) { return x.codes + row(t) * x.cols; }, tokens, x.cols / 4, codes, tokens);
+  }
+  interleave([&](int64_t t) { return x.scales + row(t) * blocks; }, tokens, blocks, scales, tokens);
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t s = 0; s < segments; ++s) {
+      float sum = 0.0f;
+      for (int64_t b = s * segment; b < (s + 1) * segment; ++b) sum += x.sums[row(t) * blocks + b];
+      sums[s * tokens + t] = sum;
+    }
+  }
+}
+
 void GemmInt8(const Product& p, const PackedTokens& packed, int64_t begin, int64_t end, std::byte* buffer) {
   static constexpr auto kUpTo15 = kernels_of<Codes::kUpTo15>(std::make_integer_sequence<int, kMostTokens>());
   static constexpr auto kUpTo24 = kernels_of<Codes::kUpTo24>(std::make_integer_sequence<int, kMostTokens>());
@@ -354,6 +379,7 @@ HWY_AFTER_NAMESPACE();
 namespace dsv4::ops {
 
 HWY_EXPORT(TileTokens);
+HWY_EXPORT(PackTile);
 HWY_EXPORT(GemmInt8);
 
 int64_t int8_tile_tokens() { return HWY_DYNAMIC_DISPATCH(TileTokens)(); }
@@ -375,32 +401,7 @@ void sum_groups(const PackedMatrix& matrix, const Activations& x, float* sums) {
 }
 
 void pack_int8_tile(const PackedMatrix& matrix, const Activations& x, const PackedTokens& packed, int64_t tile) {
-  const int64_t first = packed.first(tile), tokens = packed.first(tile + 1) - first, blocks = x.blocks();
-  const int64_t segment = segment_columns(matrix) / kActivationBlock, segments = blocks / segment;
-  int8_t* codes = packed.codes + first * x.cols;
-  float* scales = packed.scales + first * blocks;
-  float* sums = packed.sums + first * segments;
-  const bool four_bits = is_four_bits(matrix.type);
-  for (int64_t t = 0; t < tokens; ++t) {
-    const int64_t row = x.row ? x.row[first + t] : first + t;
-    const int8_t* natural = x.codes + row * blocks * kActivationBlock;
-    const int8_t* even = x.planes + row * blocks * kActivationBlock;
-    const int8_t* odd = even + blocks * kActivationBlock / 2;
-    if (four_bits) {
-      for (int64_t i = 0; i < x.cols / 8; ++i) {
-        std::memcpy(codes + (2 * i * tokens + t) * 4, even + 4 * i, 4);
-        std::memcpy(codes + ((2 * i + 1) * tokens + t) * 4, odd + 4 * i, 4);
-      }
-    } else {
-      for (int64_t i = 0; i < x.cols / 4; ++i) std::memcpy(codes + (i * tokens + t) * 4, natural + 4 * i, 4);
-    }
-    for (int64_t b = 0; b < blocks; ++b) scales[b * tokens + t] = x.scales[row * blocks + b];
-    for (int64_t s = 0; s < segments; ++s) {
-      float sum = 0.0f;
-      for (int64_t b = s * segment; b < (s + 1) * segment; ++b) sum += x.sums[row * blocks + b];
-      sums[s * tokens + t] = sum;
-    }
-  }
+  HWY_DYNAMIC_DISPATCH(PackTile)(matrix, x, packed, tile);
 }
 
 int64_t gemm_int8_buffer_bytes() {

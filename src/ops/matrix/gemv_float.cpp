@@ -21,12 +21,14 @@ HWY_INLINE float tail_dot(const float* w, const float* x, int64_t n) {
   return sum;
 }
 
-/// Four sums hide the latency of an addition.
-template <class LoadWeights>
-HWY_INLINE int64_t dot(const LoadWeights& weights, const float* x, int64_t n, float& sum) {
+/// weights(i): kLanes weights from column i on; kWidth: bytes of one where they lie in memory that is read for the first time, else 0. Four sums hide the latency
+/// of an addition.
+template <int64_t kWidth, class LoadWeights>
+HWY_INLINE int64_t dot(const LoadWeights& weights, const std::byte* memory, const float* x, int64_t n, float& sum) {
   Floats sums[4] = {zeros(), zeros(), zeros(), zeros()};
   int64_t i = 0;
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    for (int64_t line = 0; line < 4 * kLanes * kWidth; line += 64) prefetch_ahead(memory + i * kWidth + line);
     for (int64_t k = 0; k < 4; ++k) sums[k] = multiply_add(weights(i + k * kLanes), load(x + i + k * kLanes), sums[k]);
   }
   for (; i + kLanes <= n; i += kLanes) sums[0] = multiply_add(weights(i), load(x + i), sums[0]);
@@ -43,7 +45,7 @@ HWY_INLINE void float_rows(const Product& p, int64_t begin, int64_t end) {
     for (int64_t t = 0; t < p.x.tokens; ++t) {
       const float* x = p.x.values + (p.x.row ? p.x.row[t] : t) * p.x.stride;
       float sum;
-      const int64_t done = dot([&](int64_t i) HWY_ATTR { return load_weights<kType>(w + i * kBytes); }, x, m.cols, sum);
+      const int64_t done = dot<kBytes>([&](int64_t i) HWY_ATTR { return load_weights<kType>(w + i * kBytes); }, w, x, m.cols, sum);
       if (done < m.cols) {
         float rest[kLanes];
         unpack_columns(m, r, done, m.cols - done, rest);
@@ -66,7 +68,7 @@ HWY_INLINE void unpacked_rows(const Product& p, int64_t begin, int64_t end) {
       for (int64_t t = 0; t < p.x.tokens; ++t) {
         const float* x = p.x.values + (p.x.row ? p.x.row[t] : t) * p.x.stride + c;
         float sum;
-        const int64_t done = dot([&](int64_t i) HWY_ATTR { return load(w + i); }, x, n, sum);
+        const int64_t done = dot<0>([&](int64_t i) HWY_ATTR { return load(w + i); }, nullptr, x, n, sum);
         sum += tail_dot(w + done, x + done, n - done);
         float& y = p.y[t * p.y_stride + r];
         y = c == 0 ? sum : y + sum;
@@ -92,7 +94,7 @@ HWY_INLINE void byte_rows(const Product& p, int64_t begin, int64_t end) {
         load_scales(m, r * groups + g, 1, &scale);
         if (m.zero_points) load_zero_points(m, r * groups + g, 1, &zero_point);
         const Floats zero = all(zero_point);
-        const int64_t done = dot([&](int64_t i) HWY_ATTR { return sub(load_bytes<kType>(w + i), zero); }, x, m.group, sum);
+        const int64_t done = dot<1>([&](int64_t i) HWY_ATTR { return sub(load_bytes<kType>(w + i), zero); }, w, x, m.group, sum);
         for (int64_t i = done; i < m.group; ++i) {
           const int code = kType == WeightType::kU8 ? std::to_integer<int>(w[i]) : static_cast<int8_t>(w[i]);
           sum += (static_cast<float>(code) - zero_point) * x[i];
@@ -232,16 +234,18 @@ HWY_INLINE void nibble_rows(const Product& p, const float* transposed, int64_t b
           const auto add_chunk = [&](int64_t c, Floats of_chunk) HWY_ATTR {
             const int64_t at = c / chunks_of_group * per_chunk - g;
             const Words from = c == chunks - 1 ? from_last : from_full;
-            sum = multiply_add(permute(load(of_row + at), from), of_chunk, sum);
+            const auto spread = [&](const float* of_groups)
+                                    HWY_ATTR { return per_chunk == 1 ? all(*of_groups) : permute(load(of_groups), from); };
+            sum = multiply_add(spread(of_row + at), of_chunk, sum);
             if (!shifted) return;
             const Floats sums_of_lanes = load(x + c * (kChunk + kLanes) + kChunk);
-            sum = negative_multiply_add(permute(load(zeros_of_row + at), from), sums_of_lanes, sum);
+            sum = negative_multiply_add(spread(zeros_of_row + at), sums_of_lanes, sum);
           };
           for (int64_t c = first; c < last; ++c) {
             const uint8_t* codes = w + c * (kChunk / 2);
             const float* of_chunk = x + c * (kChunk + kLanes);
             const int64_t left = row_bytes - c * (kChunk / 2);
-            __builtin_prefetch(codes + 2048);
+            prefetch_ahead(codes);
             add_chunk(c, left >= NibbleDot::kReads ? dots.inner(codes, of_chunk) : dots.last(codes, std::min(left, kChunk / 2), of_chunk));
           }
           float& y = p.y[t * p.y_stride + r];

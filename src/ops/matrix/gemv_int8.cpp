@@ -15,18 +15,25 @@ HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
 namespace {
 
-// How far ahead of the codes in use the next ones are asked for: the processor's own prefetching stops at every page.
-constexpr int64_t kAhead = 2048;
+#if DSV4_VNNI
 
-HWY_INLINE void prefetch(const void* from) { __builtin_prefetch(from, 0, 3); }
+using Sums = __m512;
 
-#if HWY_TARGET == HWY_AVX3_DL
+/// The sums of the lanes of each of four.
+HWY_INLINE void totals(const Sums (&s)[4], float* out) {
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(s[0], s[1]), _mm512_unpackhi_ps(s[0], s[1]));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(s[2], s[3]), _mm512_unpackhi_ps(s[2], s[3]));
+  const __m512d ab_d = _mm512_castps_pd(ab), cd_d = _mm512_castps_pd(cd);
+  const __m512 quads = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab_d, cd_d)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab_d, cd_d)));
+  const __m256 pairs = _mm256_add_ps(_mm512_castps512_ps256(quads), _mm512_extractf32x8_ps(quads, 1));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1)));
+}
 
-// All: sum over the blocks of a row of factor * dot of the block. `even`, `odd`: the activation codes of these columns.
+// The sum over the blocks of a row of factor * dot of the block, spread over the lanes. `even`, `odd`: the activation codes of these columns.
 
 template <bool kTable>
-HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
-                               int64_t blocks) {
+HWY_INLINE Sums dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
+                              int64_t blocks) {
   const __m512i low = _mm512_set1_epi8(15);
   const __m512i table = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(form.table)));
   const __m512i lane_to_block = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
@@ -43,23 +50,28 @@ HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int
   int64_t b = 0;
   for (; b + 8 <= blocks; b += 8) {
     const int64_t i = b * 16;
-    prefetch(w + i + kAhead);
-    prefetch(w + i + kAhead + 64);
+    prefetch_ahead(w + i);
+    prefetch_ahead(w + i + 64);
     sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), even + i, odd + i), spread(_mm_loadu_ps(factors + b)), sum0);
     sum1 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i + 64), even + i + 64, odd + i + 64), spread(_mm_loadu_ps(factors + b + 4)), sum1);
   }
-  for (; b < blocks; b += 4) {
-    const int64_t i = b * 16, n = std::min<int64_t>(4, blocks - b);
+  if (b + 4 <= blocks) {
+    const int64_t i = b * 16;
+    sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), even + i, odd + i), spread(_mm_loadu_ps(factors + b)), sum0);
+    b += 4;
+  }
+  if (b < blocks) {
+    const int64_t i = b * 16, n = blocks - b;
     const __mmask64 bytes = ~uint64_t{0} >> (64 - 16 * n);
     const __m128 of_blocks = _mm_maskz_loadu_ps(static_cast<__mmask8>((1 << n) - 1), factors + b);
     sum0 = _mm512_fmadd_ps(
         dots(_mm512_maskz_loadu_epi8(bytes, w + i), _mm512_maskz_loadu_epi8(bytes, even + i), _mm512_maskz_loadu_epi8(bytes, odd + i)),
         spread(of_blocks), sum0);
   }
-  return _mm512_reduce_add_ps(_mm512_add_ps(sum0, sum1));
+  return _mm512_add_ps(sum0, sum1);
 }
 
-HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
+HWY_INLINE Sums dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(form.flip));
   const auto dots = [&](__m512i bytes, auto codes)
                         HWY_ATTR { return _mm512_cvtepi32_ps(dot4(_mm512_setzero_si512(), _mm512_xor_si512(bytes, flip), codes)); };
@@ -69,34 +81,44 @@ HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const in
   int64_t b = 0;
   for (; b + 4 <= blocks; b += 4) {
     const int64_t i = b * 32;
-    prefetch(w + i + kAhead);
-    prefetch(w + i + kAhead + 64);
+    prefetch_ahead(w + i);
+    prefetch_ahead(w + i + 64);
     const __m128 of_blocks = _mm_loadu_ps(factors + b);
     sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), x + i), spread(of_blocks), sum0);
     sum1 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i + 64), x + i + 64), spread(_mm_movehl_ps(of_blocks, of_blocks)), sum1);
   }
-  for (; b < blocks; b += 2) {
-    const int64_t i = b * 32, n = std::min<int64_t>(2, blocks - b);
-    const __mmask64 bytes = ~uint64_t{0} >> (64 - 32 * n);
-    const __m128 of_blocks = _mm_maskz_loadu_ps(static_cast<__mmask8>((1 << n) - 1), factors + b);
+  if (b + 2 <= blocks) {
+    const int64_t i = b * 32;
+    sum0 = _mm512_fmadd_ps(dots(_mm512_loadu_si512(w + i), x + i), spread(_mm_maskz_loadu_ps(3, factors + b)), sum0);
+    b += 2;
+  }
+  if (b < blocks) {
+    const int64_t i = b * 32;
+    const __mmask64 bytes = ~uint64_t{0} >> 32;
+    const __m128 of_blocks = _mm_load_ss(factors + b);
     sum0 = _mm512_fmadd_ps(dots(_mm512_maskz_loadu_epi8(bytes, w + i), _mm512_maskz_loadu_epi8(bytes, x + i)), spread(of_blocks), sum0);
   }
-  return _mm512_reduce_add_ps(_mm512_add_ps(sum0, sum1));
+  return _mm512_add_ps(sum0, sum1);
 }
 
 #elif DSV4_AVX512 || DSV4_AVX2
 
 HWY_INLINE __m256i load_bytes(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 HWY_INLINE __m256i load_half(const void* from) { return _mm256_zextsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(from))); }
-HWY_INLINE float sum_of_eight(__m256 v) {
-  __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
-  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+using Sums = __m256;
+
+/// The sums of the lanes of each of four.
+HWY_INLINE void totals(const Sums (&s)[4], float* out) {
+  const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(s[0], s[1]), _mm256_unpackhi_ps(s[0], s[1]));
+  const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(s[2], s[3]), _mm256_unpackhi_ps(s[2], s[3]));
+  const __m256d ab_d = _mm256_castps_pd(ab), cd_d = _mm256_castps_pd(cd);
+  const __m256 quads = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(ab_d, cd_d)), _mm256_castpd_ps(_mm256_unpackhi_pd(ab_d, cd_d)));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(quads), _mm256_extractf128_ps(quads, 1)));
 }
 
 template <bool kTable>
-HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
-                               int64_t blocks) {
+HWY_INLINE Sums dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
+                              int64_t blocks) {
   const __m256i low = _mm256_set1_epi8(15);
   const __m256i table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(form.table)));
   const __m256i lane_to_block = _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0);
@@ -115,7 +137,7 @@ HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int
   int64_t b = 0;
   for (; b + 4 <= blocks; b += 4) {
     const int64_t i = b * 16;
-    prefetch(w + i + kAhead);
+    prefetch_ahead(w + i);
     std::memcpy(&two, factors + b, sizeof two);
     sum0 = _mm256_fmadd_ps(dots(load_bytes(w + i), load_bytes(even + i), load_bytes(odd + i)), spread(two), sum0);
     std::memcpy(&two, factors + b + 2, sizeof two);
@@ -131,10 +153,10 @@ HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int
     const int64_t i = b * 16;  // the upper half has activations of zero
     sum1 = _mm256_fmadd_ps(dots(load_half(w + i), load_half(even + i), load_half(odd + i)), _mm256_set1_ps(factors[b]), sum1);
   }
-  return sum_of_eight(_mm256_add_ps(sum0, sum1));
+  return _mm256_add_ps(sum0, sum1);
 }
 
-HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
+HWY_INLINE Sums dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
   const __m256i flip = _mm256_set1_epi8(static_cast<char>(form.flip));
   const auto dots = [&](int64_t i) HWY_ATTR {
     const __m256i codes = _mm256_xor_si256(load_bytes(w + i), flip);
@@ -143,19 +165,23 @@ HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const in
   __m256 sum0 = _mm256_setzero_ps(), sum1 = sum0;
   int64_t b = 0;
   for (; b + 2 <= blocks; b += 2) {
-    prefetch(w + b * 32 + kAhead);
+    prefetch_ahead(w + b * 32);
     sum0 = _mm256_fmadd_ps(dots(b * 32), _mm256_broadcast_ss(factors + b), sum0);
     sum1 = _mm256_fmadd_ps(dots(b * 32 + 32), _mm256_broadcast_ss(factors + b + 1), sum1);
   }
   if (b < blocks) sum0 = _mm256_fmadd_ps(dots(b * 32), _mm256_broadcast_ss(factors + b), sum0);
-  return sum_of_eight(_mm256_add_ps(sum0, sum1));
+  return _mm256_add_ps(sum0, sum1);
 }
 
 #else
 
+using Sums = float;
+
+HWY_INLINE void totals(const Sums (&s)[4], float* out) { std::copy_n(s, 4, out); }
+
 template <bool kTable>
-HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
-                               int64_t blocks) {
+HWY_INLINE Sums dot_four_bits(const CodeForm& form, const uint8_t* w, const int8_t* even, const int8_t* odd, const float* factors,
+                              int64_t blocks) {
   float sum = 0.0f;
   for (int64_t b = 0; b < blocks; ++b) {
     int32_t dot = 0;
@@ -168,7 +194,7 @@ HWY_INLINE float dot_four_bits(const CodeForm& form, const uint8_t* w, const int
   return sum;
 }
 
-HWY_INLINE float dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
+HWY_INLINE Sums dot_eight_bits(const CodeForm& form, const uint8_t* w, const int8_t* x, const float* factors, int64_t blocks) {
   float sum = 0.0f;
   for (int64_t b = 0; b < blocks; ++b) {
     int32_t dot = 0;
@@ -202,16 +228,23 @@ HWY_INLINE void multiply_by_group(const float* of_blocks, const float* of_groups
   }
 }
 
-/// sum of a[i] * b[i], i < n.
-HWY_INLINE float sum_of_products(const float* a, const float* b, int64_t n) {
+/// sum of a[i] * b[i] * c[i], i < n, or without a.
+template <bool kThree>
+HWY_INLINE float sum_of_products([[maybe_unused]] const float* a, const float* b, const float* c, int64_t n) {
   float sum = 0.0f;
   int64_t i = 0;
   if (n >= kLanes) {
     Floats sums = zeros();
-    for (; i + kLanes <= n; i += kLanes) sums = multiply_add(load(a + i), load(b + i), sums);
+    for (; i + kLanes <= n; i += kLanes) {
+      if constexpr (kThree) {
+        sums = multiply_add(mul(load(a + i), load(b + i)), load(c + i), sums);
+      } else {
+        sums = multiply_add(load(b + i), load(c + i), sums);
+      }
+    }
     sum = sum_of_lanes(sums);
   }
-  for (; i < n; ++i) sum += a[i] * b[i];
+  for (; i < n; ++i) sum += kThree ? a[i] * b[i] * c[i] : b[i] * c[i];
   return sum;
 }
 
@@ -221,9 +254,10 @@ constexpr int64_t kFactors = 512;  // scales that are converted, and blocks that
 template <class Dot>
 HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t begin, int64_t end, const CodeForm& form, const Dot& dot) {
   const PackedMatrix& m = p.matrix;
-  const int64_t groups = m.groups(), per_group = m.group / kActivationBlock, blocks = p.x.blocks();
+  const int64_t per_group = std::max<int64_t>(1, m.group / kActivationBlock), groups = std::max<int64_t>(1, m.groups()),
+                blocks = p.x.blocks();
   alignas(64) float scales[kFactors + kLanes];
-  alignas(64) float zero_factors[kFactors + kLanes];
+  alignas(64) float zero_points[kFactors];
   alignas(64) float factors[kFactors + kLanes];
   // Short rows: the scales of many at once. Long ones: some groups after another.
   const int64_t groups_at_once = std::min(groups, std::max<int64_t>(1, kFactors / per_group));
@@ -232,23 +266,41 @@ HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t
     const int64_t row_end = std::min(end, row + rows_at_once);
     for (int64_t g = 0; g < groups; g += groups_at_once) {
       const int64_t n = std::min(groups_at_once, groups - g);
-      load_factors(m, form, row * groups + g, n * (row_end - row), scales, zero_factors);
-      store(scales + n * (row_end - row), zeros());  // multiplied too, and not to be slow: no chance bits
-      for (int64_t r = row; r < row_end; ++r) {
-        const float* of_groups = scales + (r - row) * groups;
-        const float* of_zeros = zero_factors + (r - row) * groups;
+      const int64_t count = n * (row_end - row);
+      load_scales(m, row * groups + g, count, scales);
+      store(scales + count, zeros());  // multiplied too, and not to be slow: no chance bits
+      if (m.zero_points) {
+        load_zero_points(m, row * groups + g, count, zero_points);
+        for (int64_t i = 0; form.offset != 0.0f && i < count; ++i) zero_points[i] += form.offset;
+      }
+      for (int64_t r = row; r < row_end; r += 4) {
+        const int64_t rows = std::min<int64_t>(4, row_end - r);
         for (int64_t t = 0; t < p.x.tokens; ++t) {
           const int64_t x_row = p.x.row ? p.x.row[t] : t;
           const float* of_blocks = p.x.scales + x_row * blocks + g * per_group;
-          float y = -sum_of_products(of_zeros, group_sums + t * groups + g, n);
-          if (n == 1) {
-            y += of_groups[0] * dot(r, x_row, g * per_group, of_blocks, per_group);
-          } else {
-            multiply_by_group(of_blocks, of_groups, per_group, n * per_group, factors);
-            y += dot(r, x_row, g * per_group, factors, n * per_group);
+          Sums products[4] = {};
+          for (int64_t i = 0; i < rows; ++i) {
+            if (n == 1) {
+              products[i] = dot(r + i, x_row, g * per_group, of_blocks, per_group);
+            } else {
+              multiply_by_group(of_blocks, scales + (r + i - row) * groups, per_group, n * per_group, factors);
+              products[i] = dot(r + i, x_row, g * per_group, factors, n * per_group);
+            }
           }
-          float& out = p.y[t * p.y_stride + r];
-          out = g == 0 ? y : out + y;
+          float sums[4];
+          totals(products, sums);
+          for (int64_t i = 0; i < rows; ++i) {
+            const float* of_groups = scales + (r + i - row) * groups;
+            const float* of_sums = group_sums + t * groups + g;
+            float result = n == 1 ? of_groups[0] * sums[i] : sums[i];
+            if (m.zero_points) {
+              result -= sum_of_products<true>(zero_points + (r + i - row) * groups, of_groups, of_sums, n);
+            } else if (form.offset != 0.0f) {
+              result -= form.offset * sum_of_products<false>(nullptr, of_groups, of_sums, n);
+            }
+            float& y = p.y[t * p.y_stride + r + i];
+            y = g == 0 ? result * form.factor : y + result * form.factor;
+          }
         }
       }
     }

@@ -18,15 +18,19 @@
 #include "checkpoint/numbers.h"
 #include "ops/matrix/packed_matrix.h"
 
-// HWY_AVX3_DL is the one with VNNI.
+// What later releases of Highway add above HWY_AVX3_DL is 0 in this one.
 #undef DSV4_AVX512
+#undef DSV4_VNNI
 #undef DSV4_AVX2
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_AVX3_ZEN4 || HWY_TARGET == HWY_AVX3_SPR
+#define DSV4_AVX512 1
+#define DSV4_VNNI 1
+#elif HWY_TARGET == HWY_AVX3
 #define DSV4_AVX512 1
 #elif HWY_TARGET == HWY_AVX2
 #define DSV4_AVX2 1
 #endif
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if DSV4_AVX512 || DSV4_AVX2
 #include <immintrin.h>
 #endif
 #if defined(__GNUC__) && !defined(__clang__)
@@ -130,6 +134,10 @@ HWY_INLINE Floats load_bf16(const std::byte* from) {
 }
 
 #endif
+
+/// Asks for what follows some distance behind weights that are read in order: the processor's own prefetching stops at every page. The address may be behind the
+/// end.
+HWY_INLINE void prefetch_ahead(const void* from) { __builtin_prefetch(static_cast<const char*>(from) + 2048, 0, 3); }
 
 /// kLanes weights of a float type, from any address.
 template <WeightType kType>

@@ -40,6 +40,7 @@ HWY_INLINE void transpose(Words (&rows)[16]) {
 
 HWY_INLINE Words load_words(const void* from) { return _mm512_loadu_si512(from); }
 HWY_INLINE void store_words(void* to, Words v) { _mm512_storeu_si512(to, v); }
+HWY_INLINE void store_first(void* to, Words v, int64_t n) { _mm512_mask_storeu_epi32(to, static_cast<__mmask16>((1u << n) - 1), v); }
 
 #elif DSV4_AVX2
 
@@ -65,6 +66,10 @@ HWY_INLINE void transpose(Words (&rows)[8]) {
 
 HWY_INLINE Words load_words(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 HWY_INLINE void store_words(void* to, Words v) { _mm256_storeu_si256(static_cast<__m256i*>(to), v); }
+HWY_INLINE void store_first(void* to, Words v, int64_t n) {
+  const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  _mm256_maskstore_epi32(static_cast<int*>(to), mask, v);
+}
 
 #else
 
@@ -86,8 +91,26 @@ HWY_INLINE Words load_words(const void* from) {
   return v;
 }
 HWY_INLINE void store_words(void* to, Words v) { std::memcpy(to, &v, sizeof v); }
+HWY_INLINE void store_first(void* to, Words v, int64_t n) { std::memcpy(to, &v, static_cast<size_t>(n) * sizeof(uint32_t)); }
 
 #endif
+
+/// out[c * stride + i] = line(i)[c] for i < lines, at most kLanes of them, and c < n: 32-bit numbers at any address.
+template <class Line>
+HWY_INLINE void interleave(const Line& line, int64_t lines, int64_t n, void* out, int64_t stride) {
+  auto* to = static_cast<std::byte*>(out);
+  const auto from = [&](int64_t i, int64_t c) HWY_ATTR { return reinterpret_cast<const std::byte*>(line(i)) + 4 * c; };
+  int64_t c = 0;
+  for (; c + kLanes <= n; c += kLanes) {
+    Words square[kLanes] = {};
+    for (int64_t i = 0; i < lines; ++i) square[i] = load_words(from(i, c));
+    transpose(square);
+    for (int64_t k = 0; k < kLanes; ++k) store_first(to + 4 * (c + k) * stride, square[k], lines);
+  }
+  for (; c < n; ++c) {
+    for (int64_t i = 0; i < lines; ++i) std::memcpy(to + 4 * (c * stride + i), from(i, c), 4);
+  }
+}
 
 }  // namespace dsv4::ops::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

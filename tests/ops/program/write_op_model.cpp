@@ -1,8 +1,10 @@
-// write_op_model FOLDER: a small model of our ops as model.xml and model.bin, and what it gives in this process: ids.bin (i32), logits.bin (f32).
+// write_op_model FOLDER: a small model of our ops as model.xml and model.bin, inputs (ids.bin i32, cache.bin u8) and what it gives in this process
+// (logits.bin f32).
 #include <fstream>
 #include <iostream>
 
 #include "openvino/pass/serialize.hpp"
+#include "ops/attention_case.h"
 #include "ops/block_support.h"
 #include "ops/embed/embed.h"
 #include "ops/experts/experts.h"
@@ -48,28 +50,57 @@ ov::Output<ov::Node> experts(Random& random, const ov::Output<ov::Node>& x, cons
   return std::make_shared<Experts>(x, ids, selection, weights, attributes);
 }
 
+const dsv4::ops::testing::AttentionCase& attention_case() {
+  static const dsv4::ops::testing::AttentionCase instance = [] {
+    dsv4::ops::testing::AttentionCase c;
+    c.hidden = kWidth;
+    c.attributes = {.layer = 1,
+                    .heads = 4,
+                    .head_dim = 16,
+                    .rope_dim = 8,
+                    .groups = 2,
+                    .window = 4,
+                    .ratio = 4,
+                    .overlap = true,
+                    .index_heads = 2,
+                    .index_head_dim = 8,
+                    .index_topk = 2};
+    return c;
+  }();
+  return instance;
+}
+
 std::shared_ptr<ov::Model> model() {
   Random random(1);
   const auto ids = parameter(ov::element::i32, {-1});
   WeightInputs table;
   table.add(random.weight(Kind::kU8, 0, kVocabulary, kWidth, 0, 1.0).nodes);
   ov::Output<ov::Node> streams = std::make_shared<Embed>(ids, table, kStreams);
-  PendingPost pending;
-  bool first = true;
+  const dsv4::ops::testing::AttentionCase& c = attention_case();
+  const dsv4::ops::testing::CaseWeights attention = dsv4::ops::testing::random_weights(c);
+  const auto cache = parameter(ov::element::u8, {-1});
+  const auto begin = std::make_shared<HyperConnect>(streams, nullptr, site(random, Kind::kBF16, false), kConnect);
+  streams = begin->output(3);
+  const auto attended = std::make_shared<Attention>(begin->output(0), constant(ov::element::i32, {1}, std::vector<int32_t>{0}), cache,
+                                                    constant(ov::element::f32, {attention.frequencies.size()}, attention.frequencies),
+                                                    dsv4::ops::testing::weight_inputs(attention, c.attributes), c.attributes);
+  PendingPost pending{attended, begin->output(1), begin->output(2)};
+  bool hashed = true;
   for (const Kind kind : {Kind::kF16, Kind::kU4, Kind::kF4E2M1, Kind::kI8}) {
-    const auto connect = std::make_shared<HyperConnect>(streams, first ? nullptr : &pending, site(random, kind, false), kConnect);
+    const auto connect = std::make_shared<HyperConnect>(streams, &pending, site(random, kind, false), kConnect);
     streams = connect->output(3);
-    pending = {experts(random, connect->output(0), ids, kind, first), connect->output(1), connect->output(2)};
-    first = false;
+    pending = {experts(random, connect->output(0), ids, kind, hashed), connect->output(1), connect->output(2)};
+    hashed = false;
   }
-  const auto last = constant(ov::element::i32, {2}, std::vector<int32_t>{2, 0});
+  const auto last = constant(ov::element::i32, {2}, std::vector<int32_t>{10, 0});
   const auto hidden = std::make_shared<HyperConnectHead>(streams, pending, last, site(random, Kind::kF32, true), kConnect);
   WeightInputs head;
   head.add(random.weight(Kind::kI4, 0, kVocabulary, kWidth, 32, 0.2).nodes);
   const auto logits = std::make_shared<Linear>(hidden, head, ActivationMode::kF32);
   ids->output(0).set_names({"ids"});
+  cache->output(0).set_names({"cache"});
   logits->output(0).set_names({"logits"});
-  return std::make_shared<ov::Model>(ov::OutputVector{logits}, ov::ParameterVector{ids});
+  return std::make_shared<ov::Model>(ov::OutputVector{logits}, ov::ParameterVector{ids, cache});
 }
 
 void write(const std::string& path, const ov::Tensor& values) {
@@ -87,10 +118,13 @@ int main(int argc, char** argv) try {
   ov::serialize(ops, folder + "/model.xml", folder + "/model.bin");
   ov::Core core;
   ov::InferRequest request = core.compile_model(ops, "CPU", ov::hint::inference_precision(ov::element::f32)).create_infer_request();
-  const ov::Tensor ids = tensor(ov::element::i32, {5}, std::vector<int32_t>{3, 39, 0, 17, 17});
-  request.set_input_tensor(ids);
-  request.infer();
+  const ov::Tensor ids = tensor(ov::element::i32, {11}, std::vector<int32_t>{3, 39, 0, 17, 17, 8, 1, 22, 22, 5, 30});
+  const ov::Tensor cache = dsv4::ops::testing::new_cache(dsv4::ops::testing::layout_of(attention_case(), 64));
   write(folder + "/ids.bin", ids);
+  write(folder + "/cache.bin", cache);  // the ops write into it
+  request.set_tensor("ids", ids);
+  request.set_tensor("cache", cache);
+  request.infer();
   write(folder + "/logits.bin", request.get_output_tensor());
   return 0;
 } catch (const std::exception& error) {
