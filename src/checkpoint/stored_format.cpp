@@ -29,6 +29,10 @@ const char* type_name(StoredType type) {
 
 }  // namespace
 
+std::string stored_row_group(const std::string& tensor, int64_t index) { return concat(tensor, "/rows.", index); }
+
+std::string tensor_of_row_group(const std::string& name) { return name.substr(0, name.find("/rows.")); }
+
 std::string stored_format_name(const StoredFormat& format) {
   if (format.group_size < 0) return type_name(format.type);
   return concat(type_name(format.type), " in groups of ", format.group_size);

@@ -24,8 +24,14 @@ struct StoredFormat {
   bool operator==(const StoredFormat&) const = default;
 };
 
-/// By checkpoint tensor name (DeepSeek's). A tensor that is not listed is kept exactly.
+/// By checkpoint tensor name (DeepSeek's), or by stored_row_group(name, 0), (name, 1) and so on where equal groups of a tensor's rows are kept in different
+/// formats. A tensor that is not listed is kept exactly.
 using StoredFormats = std::map<std::string, StoredFormat>;
+
+/// "X.weight/rows.2"
+std::string stored_row_group(const std::string& tensor, int64_t index);
+/// "X.weight" of it; a name of no row group as it is.
+std::string tensor_of_row_group(const std::string& name);
 
 /// "f16", "u8" (a scale a row), "u4 in groups of 32".
 std::string stored_format_name(const StoredFormat& format);

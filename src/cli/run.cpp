@@ -13,6 +13,7 @@
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/generate.h"
+#include "runtime/disk_reads.h"
 #include "runtime/npy.h"
 #include "text/tokenizer.h"
 
@@ -89,7 +90,10 @@ void run_run(RunArguments& arguments) {
   Session session(engine);
   Output output(tokenizer);
   if (!arguments.json) arguments.generate.on_token = [&output](int64_t token) { output.token(token); };
+  const std::optional<int64_t> read_before = disk_bytes_read();
   const Generated out = generate(session, prompt, arguments.generate);
+  const std::optional<int64_t> read_after = disk_bytes_read();
+  const int64_t from_disk = read_before && read_after ? *read_after - *read_before : 0;
   if (!arguments.logits.empty()) {
     write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocabulary());
   }
@@ -104,12 +108,15 @@ void run_run(RunArguments& arguments) {
     json["open_seconds"] = engine.open_seconds();
     json["prefill_seconds"] = out.prefill_seconds;
     json["decode_tokens_per_second"] = decode_rate;
+    json["disk_bytes_read"] = from_disk;
     std::cout << json.dump() << '\n';
     return;
   }
   output.finish();
   std::cerr << concat("dsv4: opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
-                      decode_rate, " tokens/s after that\n");
+                      decode_rate, " tokens/s after that");
+  if (from_disk > 0) std::cerr << concat(", ", from_disk / 1000000, " MB read from disk meanwhile");
+  std::cerr << '\n';
 }
 
 }  // namespace

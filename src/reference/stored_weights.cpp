@@ -89,7 +89,8 @@ void round_as_stored(const std::string& name, const StoredFormat& format, int64_
 }
 
 StoredWeights::StoredWeights(const Checkpoint& checkpoint, const StoredFormats& formats) : checkpoint_(checkpoint), formats_(formats) {
-  for (const auto& [name, format] : formats) {
+  for (const auto& [key, format] : formats) {
+    const std::string name = tensor_of_row_group(key);
     group_length(name, format, checkpoint.shape(name).back());
     if (format.type == StoredType::kF4E2M1 && checkpoint.encoding(name) != Encoding::kFp4) {
       fail(name,
@@ -98,9 +99,22 @@ StoredWeights::StoredWeights(const Checkpoint& checkpoint, const StoredFormats& 
   }
 }
 
-void StoredWeights::round(const std::string& name, int64_t columns, std::span<float> values) const {
+void StoredWeights::round(const std::string& name, int64_t first_row, int64_t columns, std::span<float> values) const {
   const auto found = formats_.find(name);
-  if (found != formats_.end()) round_as_stored(name, found->second, columns, values);
+  if (found != formats_.end()) return round_as_stored(name, found->second, columns, values);
+  int64_t groups = 0;
+  while (formats_.contains(stored_row_group(name, groups))) ++groups;
+  if (groups == 0) return;
+  const int64_t all_rows = checkpoint_.shape(name)[0];
+  if (all_rows % groups != 0) fail(name, ": ", all_rows, " rows in ", groups, " groups; the model was made from another checkpoint");
+  const int64_t group_rows = all_rows / groups, rows = static_cast<int64_t>(values.size()) / columns;
+  for (int64_t row = 0; row < rows;) {
+    const int64_t group = (first_row + row) / group_rows;
+    const int64_t end = std::min(rows, (group + 1) * group_rows - first_row);
+    const auto part = values.subspan(static_cast<size_t>(row * columns), static_cast<size_t>((end - row) * columns));
+    round_as_stored(name, formats_.at(stored_row_group(name, group)), columns, part);
+    row = end;
+  }
 }
 
 Matrix StoredWeights::matrix(const std::string& name) const {
@@ -110,7 +124,7 @@ Matrix StoredWeights::matrix(const std::string& name) const {
   m.cols = shape.back();
   m.values = checkpoint_.read(name);
   checkpoint_.release(name);
-  round(name, m.cols, m.values);
+  round(name, 0, m.cols, m.values);
   return m;
 }
 
@@ -119,7 +133,7 @@ std::vector<float> StoredWeights::vector(const std::string& name) const { return
 void StoredWeights::rows(const std::string& name, int64_t begin, int64_t end, float* out) const {
   checkpoint_.read_rows(name, begin, end, out);
   const int64_t columns = checkpoint_.shape(name).back();
-  round(name, columns, {out, static_cast<size_t>((end - begin) * columns)});
+  round(name, begin, columns, {out, static_cast<size_t>((end - begin) * columns)});
 }
 
 }  // namespace dsv4::reference

@@ -35,7 +35,8 @@ class StoredWeights {
   void release(const std::string& name) const { checkpoint_.release(name); }
 
  private:
-  void round(const std::string& name, int64_t columns, std::span<float> values) const;
+  /// `values`: rows of `columns`, the tensor's rows from `first_row` on.
+  void round(const std::string& name, int64_t first_row, int64_t columns, std::span<float> values) const;
 
   const Checkpoint& checkpoint_;
   StoredFormats formats_;

@@ -1,9 +1,12 @@
 // From constants of an IR to formats of checkpoint tensors.
 #include "runtime/stored_formats.h"
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "checkpoint/names.h"
 #include "checkpoint/tensor_table.h"
@@ -98,30 +101,28 @@ std::string constant_name(const std::string& tensor) {
   return concat(expert->prefix, expert->matrix == 2 ? "w2" : "w1w3", expert->leaf);
 }
 
-StoredFormat format_of_tensor(const Constants& constants, const TensorSpec& spec, const std::string& name) {
+/// Of the whole tensor: one; of row groups that are kept differently: one each (NNCF judges every constant by itself, so --ratio may part them).
+std::vector<StoredFormat> formats_of_tensor(const Constants& constants, const TensorSpec& spec, const std::string& name) {
   const size_t rank = spec.shape.size() + (name == spec.name ? 0 : 1);  // a stack has the expert in front
   const int64_t columns = spec.shape.back();
   if (const auto whole = constants.find(name)) {
     if (rank == 3 && whole->get_element_type() == ov::element::u8 && whole->get_shape().size() == 2) {
       const int64_t rows = spec.shape[0] * (name.ends_with("w1w3.weight") ? 2 : 1);
-      return format_of_bytes(constants, name, *whole, rows, columns);
+      return {format_of_bytes(constants, name, *whole, rows, columns)};
     }
-    return format_of(constants, name, *whole, rank, columns);
+    return {format_of(constants, name, *whole, rank, columns)};
   }
-  std::optional<StoredFormat> format;
+  std::vector<StoredFormat> formats;
   for (int64_t group = 0;; ++group) {
-    const std::string part = concat(name, "/rows.", group);
+    const std::string part = stored_row_group(name, group);
     const auto constant = constants.find(part);
     if (constant == nullptr) break;
-    const StoredFormat of_group = format_of(constants, part, *constant, rank, columns);
-    if (format && *format != of_group) {
-      fail("openvino_model.xml: the row groups of ", name, " are kept as ", stored_format_name(*format), " and as ",
-           stored_format_name(of_group), ", expected one format; convert the checkpoint again");
-    }
-    format = of_group;
+    formats.push_back(format_of(constants, part, *constant, rank, columns));
   }
-  if (!format) fail("openvino_model.xml: the constant ", name, " is not there; convert the checkpoint again");
-  return *format;
+  if (formats.empty()) fail("openvino_model.xml: the constant ", name, " is not there; convert the checkpoint again");
+  const bool same = std::all_of(formats.begin(), formats.end(), [&](const StoredFormat& format) { return format == formats.front(); });
+  if (same) formats.resize(1);
+  return formats;
 }
 
 }  // namespace
@@ -129,13 +130,16 @@ StoredFormat format_of_tensor(const Constants& constants, const TensorSpec& spec
 StoredFormats stored_formats(const ov::Model& model, const Config& config) {
   const Constants constants(model);
   StoredFormats formats;
-  std::map<std::string, StoredFormat> stacks;  // looked up once for all experts
+  std::map<std::string, std::vector<StoredFormat>> stacks;  // looked up once for all experts
   for (const TensorSpec& spec : tensor_table(config)) {
     if (spec.mtp || spec.published == Published::kI64) continue;
     const std::string name = constant_name(spec.name);
     auto known = stacks.find(name);
-    if (known == stacks.end()) known = stacks.emplace(name, format_of_tensor(constants, spec, name)).first;
-    formats.emplace(spec.name, known->second);
+    if (known == stacks.end()) known = stacks.emplace(name, formats_of_tensor(constants, spec, name)).first;
+    const std::vector<StoredFormat>& found = known->second;
+    for (size_t i = 0; i < found.size(); ++i) {
+      formats.emplace(found.size() == 1 ? spec.name : stored_row_group(spec.name, static_cast<int64_t>(i)), found[i]);
+    }
   }
   return formats;
 }

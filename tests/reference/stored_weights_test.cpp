@@ -154,6 +154,28 @@ TEST_F(StoredToy, ReadsTensorsAsTheirFormatsKeepThem) {
   EXPECT_EQ(rows, std::vector<float>(whole.row(5), whole.row(8)));
 }
 
+TEST_F(StoredToy, ReadsRowGroupsInFormatsOfTheirOwn) {
+  const std::string name = "layers.0.attn.wo_a.weight";
+  const StoredFormat first{StoredType::kU4, 32}, second{StoredType::kI8, -1};
+  const StoredWeights weights(checkpoint_, {{name + "/rows.0", first}, {name + "/rows.1", second}});
+  const int64_t rows = checkpoint_.shape(name)[0], columns = checkpoint_.shape(name)[1];
+  const auto half = static_cast<std::ptrdiff_t>(rows / 2 * columns);
+  const std::vector<float> exact = checkpoint_.read(name);
+  std::vector<float> expected = stored(first, columns, {exact.begin(), exact.begin() + half});
+  const std::vector<float> rest = stored(second, columns, {exact.begin() + half, exact.end()});
+  expected.insert(expected.end(), rest.begin(), rest.end());
+  const Matrix whole = weights.matrix(name);
+  EXPECT_EQ(whole.values, expected);
+  std::vector<float> across(static_cast<size_t>(4 * columns));  // the boundary is in their middle
+  weights.rows(name, rows / 2 - 2, rows / 2 + 2, across.data());
+  EXPECT_EQ(across, std::vector<float>(whole.row(rows / 2 - 2), whole.row(rows / 2 + 2)));
+
+  StoredFormats too_many;
+  for (int64_t i = 0; i < rows - 1; ++i) too_many.emplace(stored_row_group(name, i), first);
+  const StoredWeights other(checkpoint_, too_many);
+  EXPECT_THAT(error_of([&] { other.matrix(name); }), AllOf(HasSubstr(name), HasSubstr("another checkpoint")));
+}
+
 TEST_F(StoredToy, RefusesFormatsThatTheCheckpointCannotHave) {
   const auto error = [&](const std::string& name, const StoredFormat& format) {
     return error_of([&] { const StoredWeights weights(checkpoint_, {{name, format}}); });

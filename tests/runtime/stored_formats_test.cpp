@@ -150,12 +150,16 @@ TEST_F(StoredFormatsOfToy, AStackOfBytesIsTheFourBitTypeThatItsScalesTell) {
   EXPECT_THAT(error(), AllOf(HasSubstr("layers.3.ffn.experts.w2.weight"), HasSubstr("half a byte")));
 }
 
-TEST_F(StoredFormatsOfToy, RowGroupsOfOneTensorHaveOneFormat) {
+TEST_F(StoredFormatsOfToy, RowGroupsOfOneTensorMayDiffer) {
   const std::string name = "layers.0.attn.wo_a.weight";
   compress(name + "/rows.0", ov::element::u4, 32, true);
-  EXPECT_THAT(error(), AllOf(HasSubstr(name), HasSubstr("u4 in groups of 32"), HasSubstr("f32")));
+  const StoredFormats apart = formats();
+  EXPECT_FALSE(apart.contains(name));
+  EXPECT_EQ(apart.at(name + "/rows.0"), (StoredFormat{StoredType::kU4, 32}));
+  EXPECT_EQ(apart.at(name + "/rows.1"), (StoredFormat{StoredType::kF32, -1}));
   compress(name + "/rows.1", ov::element::u4, 32, true);
   EXPECT_EQ(formats().at(name), (StoredFormat{StoredType::kU4, 32}));
+  EXPECT_FALSE(formats().contains(name + "/rows.0"));
 }
 
 TEST_F(StoredFormatsOfToy, AMissingWeightIsNamed) {
