@@ -64,7 +64,7 @@ demo: build
 	@tools/demo.sh
 
 bench: build
-	cmake --build --preset release -j $(JOBS) --target bench_quantize
+	cmake --build --preset release -j $(JOBS) --target bench_quantize bench_matrix
 	@test -x benchmarks/run.sh || { echo 'make bench: there is no benchmarks/run.sh yet' >&2; exit 1; }
 	@benchmarks/run.sh
 

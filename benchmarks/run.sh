@@ -19,6 +19,12 @@ build/venv/bin/python benchmarks/quantize.py || failed=1
 echo "### Memory and speed of a conversion"
 echo
 build/venv/bin/python benchmarks/convert_memory.py "$@" || failed=1
+echo "### Products with packed weights, and OpenVINO's"
+echo
+build/venv/bin/python benchmarks/products.py || failed=1
+echo "### What the roundings of the CPU program cost"
+echo
+build/venv/bin/python benchmarks/rounding.py || failed=1
 echo "### What the formats cost"
 echo
 build/venv/bin/python benchmarks/quality.py || failed=1
