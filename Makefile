@@ -1,7 +1,7 @@
 # One-word entry points over CMake and the scripts in tools/. `make demo` and `make test` install and fetch what they need.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps openvino venv build test test-full demo bench bench-peer asan tidy format format-check clean
+.PHONY: help deps openvino venv build test test-full demo bench bench-peer asan tsan tidy format format-check clean
 
 JOBS ?= $(shell nproc)
 
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench         the measurements of docs/benchmarks.md'
 	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 GB of free disk, 20 minutes)'
 	@echo 'make asan          build everything with AddressSanitizer and UBSan in build/asan'
+	@echo 'make tsan          two sessions in two threads under ThreadSanitizer, in build/tsan'
 	@echo 'make tidy          clang-tidy over src/'
 	@echo 'make format        clang-format all sources; make format-check only compares'
 	@echo 'make clean         delete build results; downloads below build/deps and build/venv* stay'
@@ -74,6 +75,12 @@ bench-peer: build
 asan: openvino
 	cmake --preset asan
 	cmake --build --preset asan -j $(JOBS)
+
+# setarch: with address randomisation of 32 bits ThreadSanitizer finds no room for its shadow.
+tsan: openvino
+	cmake --preset tsan
+	cmake --build --preset tsan -j $(JOBS) --target test_runtime
+	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" setarch -R build/tsan/tests/test_runtime --gtest_filter='Forms/Toy.TwoThreads*OneThreadEach/Cpu'
 
 tidy: openvino
 	@tools/install-deps.sh --lint

@@ -212,23 +212,36 @@ TEST_P(Toy, SessionsOutliveTheEngineObject) {
   EXPECT_LT(largest_difference(session.feed(tokens), rows_of(toy_golden().f32("logits_reference"), 0, 10)), kGoldenTolerance);
 }
 
-TEST_P(Toy, TwoThreadsRunTwoSessionsAtOnce) {
-  const Engine engine(folder_, of_every_position());
+/// Two threads with a session each, one fed whole and one in pieces; the worst differences from the golden.
+std::array<double, 2> run_two_at_once(const Engine& engine) {
   const Tokens tokens = toy_tokens(90);
   const Logits golden = rows_of(toy_golden().f32("logits_reference"), 0, 90);
   std::array<double, 2> worst{};
-  {
-    std::vector<std::jthread> threads;
-    for (size_t i = 0; i < 2; ++i) {
-      threads.emplace_back([&, i] {
-        Session session(engine);
-        for (int round = 0; round < 3; ++round) {
-          worst[i] = std::max(worst[i], largest_difference(session.feed(tokens, i == 0 ? 90 : 7), golden));
-          session.reset();
-        }
-      });
-    }
+  std::vector<std::jthread> threads;
+  for (size_t i = 0; i < 2; ++i) {
+    threads.emplace_back([&, i] {
+      Session session(engine);
+      for (int round = 0; round < 3; ++round) {
+        worst[i] = std::max(worst[i], largest_difference(session.feed(tokens, i == 0 ? 90 : 7), golden));
+        session.reset();
+      }
+    });
   }
+  threads.clear();
+  return worst;
+}
+
+TEST_P(Toy, TwoThreadsRunTwoSessionsAtOnce) {
+  const std::array<double, 2> worst = run_two_at_once(Engine(folder_, of_every_position()));
+  EXPECT_LT(worst[0], kGoldenTolerance);
+  EXPECT_LT(worst[1], kGoldenTolerance);
+}
+
+// Without the threads of OpenVINO, whose synchronisation ThreadSanitizer cannot see: what this reports there is ours.
+TEST_P(Toy, TwoThreadsRunTwoSessionsOfOneThreadEach) {
+  EngineOptions options = of_every_position();
+  options.threads = 1;
+  const std::array<double, 2> worst = run_two_at_once(Engine(folder_, options));
   EXPECT_LT(worst[0], kGoldenTolerance);
   EXPECT_LT(worst[1], kGoldenTolerance);
 }
