@@ -57,7 +57,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         tokens, held_out = work / "tokens.json", work / "held-out.json"
-        for name in options.models.split(","):
+        for name in filter(None, options.models.split(",")):
             golden = goldens.load(name)
             tokens.write_text(json.dumps(golden.tokens.tolist()))
             if golden.nll:
