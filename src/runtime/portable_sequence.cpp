@@ -60,7 +60,7 @@ class PortableSequence final : public Sequence {
     if (!model_.stateful) return;
     for (ov::VariableState& state : request_.query_state()) {
       const ov::Tensor live = state.get_state();
-      const ov::Shape shape = live.get_shape();
+      const ov::Shape& shape = live.get_shape();
       Snapshot::State copy{
           live.get_element_type().get_type_name(), {shape.begin(), shape.end()}, std::vector<std::byte>(live.get_byte_size())};
       live.copy_to(ov::Tensor(live.get_element_type(), shape, copy.bytes.data()));
