@@ -250,8 +250,7 @@ class Call {
 
 Attention::Attention(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& position, const ov::Output<ov::Node>& cache,
                      const ov::Output<ov::Node>& frequencies, const WeightInputs& weights, const AttentionAttributes& attributes)
-    : Op({x, position, cache, frequencies}), weights_(weights), attributes_(attributes) {
-  for (size_t i = 0; i < weights.nodes.size(); ++i) set_argument(kFirstWeight + i, weights.nodes[i]);
+    : Op(weights.after({x, position, cache, frequencies})), weights_(weights), attributes_(attributes) {
   constructor_validate_and_infer_types();
 }
 
@@ -262,16 +261,11 @@ void Attention::validate_and_infer_types() {
   const std::vector<PackedMatrix> weights = weights_.describe(this, kFirstWeight);
   check_weights(this, weights, a);
   const int64_t hidden = weights[0].cols;
-  const auto expect = [&](size_t input, const char* name, ov::element::Type type, const ov::PartialShape& shape) {
-    NODE_VALIDATION_CHECK(this, get_input_element_type(input) == type && get_input_partial_shape(input).compatible(shape), name, " is ",
-                          get_input_element_type(input), " ", get_input_partial_shape(input), "; expected ", type, " ", shape);
-  };
-  expect(0, "x", ov::element::f32, {-1, hidden});
-  expect(1, "position", ov::element::i32, {1});
-  expect(2, "cache", ov::element::u8, {-1});
-  expect(3, "frequencies", ov::element::f32, {a.rope_dim / 2});
-  const ov::PartialShape x = get_input_partial_shape(0);
-  set_output_type(0, ov::element::f32, {x.rank().is_static() ? x[0] : ov::Dimension::dynamic(), hidden});
+  check_input(this, 0, "x", ov::element::f32, {-1, hidden});
+  check_input(this, 1, "position", ov::element::i32, {1});
+  check_input(this, 2, "cache", ov::element::u8, {-1});
+  check_input(this, 3, "frequencies", ov::element::f32, {a.rope_dim / 2});
+  set_output_type(0, ov::element::f32, {first_dim(this, 0), hidden});
 }
 
 std::shared_ptr<ov::Node> Attention::clone_with_new_inputs(const ov::OutputVector& inputs) const {
@@ -280,7 +274,6 @@ std::shared_ptr<ov::Node> Attention::clone_with_new_inputs(const ov::OutputVecto
 
 bool Attention::visit_attributes(ov::AttributeVisitor& visitor) {
   AttentionAttributes& a = attributes_;
-  bool int8_activations = a.mode == ActivationMode::kInt8;
   weights_.visit(visitor);
   visitor.on_attribute("layer", a.layer);
   visitor.on_attribute("heads", a.heads);
@@ -294,9 +287,8 @@ bool Attention::visit_attributes(ov::AttributeVisitor& visitor) {
   visitor.on_attribute("index_head_dim", a.index_head_dim);
   visitor.on_attribute("index_topk", a.index_topk);
   visitor.on_attribute("norm_eps", a.norm_eps);
-  visitor.on_attribute("int8_activations", int8_activations);
+  visit_mode(visitor, a.mode);
   visitor.on_attribute("quantize_cache", a.quantize_cache);
-  a.mode = int8_activations ? ActivationMode::kInt8 : ActivationMode::kF32;
   return true;
 }
 

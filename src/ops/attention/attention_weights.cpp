@@ -1,8 +1,6 @@
 // Order and shapes of the weights of an Attention op.
 #include "ops/attention/attention_weights.h"
 
-#include <cstring>
-
 #include "ops/attention/cache_view.h"
 
 namespace dsv4::ops {
@@ -15,13 +13,7 @@ AttentionWeights name_weights(std::span<const PackedMatrix> weights, const Atten
   AttentionWeights w;
   size_t next = 0;
   const auto matrix = [&] { return &weights[next++]; };
-  const auto exact = [&]() -> const float* {
-    const PackedMatrix& values = weights[next++];
-    if (reinterpret_cast<uintptr_t>(values.codes) % alignof(float) == 0) return exact_values(values);
-    float* copy = scratch.take<float>(values.rows * values.cols);
-    std::memcpy(copy, values.codes, static_cast<size_t>(values.code_bytes()));
-    return copy;
-  };
+  const auto exact = [&] { return exact_values(weights[next++], scratch); };
   const auto compressor = [&](CompressorWeights& c) {
     c.wkv = matrix();
     c.wgate = matrix();

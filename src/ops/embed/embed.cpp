@@ -14,8 +14,7 @@ constexpr int64_t kValuesAtOnce = 1 << 14;  // output values below which a threa
 
 }  // namespace
 
-Embed::Embed(const ov::Output<ov::Node>& ids, const WeightInputs& table, int64_t hc) : Op({ids}), weights_(table), hc_(hc) {
-  for (size_t i = 0; i < table.nodes.size(); ++i) set_argument(1 + i, table.nodes[i]);
+Embed::Embed(const ov::Output<ov::Node>& ids, const WeightInputs& table, int64_t hc) : Op(table.after({ids})), weights_(table), hc_(hc) {
   constructor_validate_and_infer_types();
 }
 
@@ -23,10 +22,8 @@ void Embed::validate_and_infer_types() {
   const std::vector<PackedMatrix> weights = weights_.describe(this, 1);
   NODE_VALIDATION_CHECK(this, weights.size() == 1, "expected one weight");
   NODE_VALIDATION_CHECK(this, hc_ >= 1 && hc_ <= 64, "hc is ", hc_);
-  const ov::PartialShape ids = get_input_partial_shape(0);
-  NODE_VALIDATION_CHECK(this, get_input_element_type(0) == ov::element::i32 && ids.compatible({-1}), "ids is ", get_input_element_type(0),
-                        " ", ids, "; expected i32 [T]");
-  set_output_type(0, ov::element::f32, {ids.rank().is_static() ? ids[0] : ov::Dimension::dynamic(), hc_, weights[0].cols});
+  check_input(this, 0, "ids", ov::element::i32, {-1});
+  set_output_type(0, ov::element::f32, {first_dim(this, 0), hc_, weights[0].cols});
 }
 
 std::shared_ptr<ov::Node> Embed::clone_with_new_inputs(const ov::OutputVector& inputs) const {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "ops/experts/mixture.h"
 
@@ -16,14 +15,11 @@ constexpr int64_t kMostExperts = 65536;
 constexpr size_t kFirstWeight = 3;
 enum Weight : size_t { kGate, kGateUp, kDown, kW1, kW3, kW2, kWeights };
 
-ov::Dimension first_dim(const ov::PartialShape& shape) { return shape.rank().is_static() ? shape[0] : ov::Dimension::dynamic(); }
-
 }  // namespace
 
 Experts::Experts(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& ids, const ov::Output<ov::Node>& selection,
                  const WeightInputs& weights, const ExpertsAttributes& attributes)
-    : Op({x, ids, selection}), weights_(weights), attributes_(attributes) {
-  for (size_t i = 0; i < weights.nodes.size(); ++i) set_argument(kFirstWeight + i, weights.nodes[i]);
+    : Op(weights.after({x, ids, selection})), weights_(weights), attributes_(attributes) {
   constructor_validate_and_infer_types();
 }
 
@@ -46,17 +42,13 @@ void Experts::validate_and_infer_types() {
   NODE_VALIDATION_CHECK(this, experts <= kMostExperts && k >= 1 && k <= experts, k, " of ", experts, " experts a token");
   NODE_VALIDATION_CHECK(this, attributes_.swiglu_limit >= 0.0, "swiglu_limit is ", attributes_.swiglu_limit);
 
-  const auto input = [&](size_t i, const char* name, ov::element::Type type, const ov::PartialShape& shape) {
-    NODE_VALIDATION_CHECK(this, get_input_element_type(i) == type && get_input_partial_shape(i).compatible(shape), name, " is ",
-                          get_input_element_type(i), " ", get_input_partial_shape(i), "; expected ", type, " ", shape);
-  };
-  input(0, "x", ov::element::f32, {-1, width});
-  const ov::Dimension tokens = first_dim(get_input_partial_shape(0));
-  input(1, "ids", ov::element::i32, {tokens});
+  check_input(this, 0, "x", ov::element::f32, {-1, width});
+  const ov::Dimension tokens = first_dim(this, 0);
+  check_input(this, 1, "ids", ov::element::i32, {tokens});
   if (attributes_.hash_routed) {
-    input(2, "the hash table", ov::element::i32, {-1, k});
+    check_input(this, 2, "the hash table", ov::element::i32, {-1, k});
   } else {
-    input(2, "the bias", ov::element::f32, {experts});
+    check_input(this, 2, "the bias", ov::element::f32, {experts});
   }
   set_output_type(0, ov::element::f32, {tokens, width});
 }
@@ -66,15 +58,13 @@ std::shared_ptr<ov::Node> Experts::clone_with_new_inputs(const ov::OutputVector&
 }
 
 bool Experts::visit_attributes(ov::AttributeVisitor& visitor) {
-  bool int8_activations = attributes_.mode == ActivationMode::kInt8;
   weights_.visit(visitor);
   visitor.on_attribute("hash_routed", attributes_.hash_routed);
   visitor.on_attribute("experts_per_token", attributes_.experts_per_token);
   visitor.on_attribute("scaling_factor", attributes_.scaling_factor);
   visitor.on_attribute("swiglu_limit", attributes_.swiglu_limit);
-  visitor.on_attribute("int8_activations", int8_activations);
+  visit_mode(visitor, attributes_.mode);
   visitor.on_attribute("prefetch", attributes_.prefetch);
-  attributes_.mode = int8_activations ? ActivationMode::kInt8 : ActivationMode::kF32;
   return true;
 }
 
@@ -102,9 +92,7 @@ bool Experts::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs
   } else {
     OPENVINO_ASSERT(selection == ov::Shape{static_cast<size_t>(experts)}, "Experts: a bias of shape ", selection, "; expected [", experts,
                     "]");
-    float* bias = scratch.take<float>(experts);  // the constant may be unaligned
-    std::memcpy(bias, inputs[2].data(), static_cast<size_t>(experts) * sizeof(float));
-    layer.bias = bias;
+    layer.bias = aligned_floats(inputs[2].data(), experts, scratch);
   }
   outputs[0].set_shape(shape);
   if (tokens == 0) return true;

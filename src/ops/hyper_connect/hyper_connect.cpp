@@ -2,9 +2,6 @@
 #include "ops/hyper_connect/hyper_connect.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <limits>
 
 #include "ops/hyper_connect/mixing.h"
 #include "ops/matrix/multiply.h"
@@ -45,19 +42,11 @@ Sizes check_weights(const ov::Node* node, const std::vector<PackedMatrix>& w, co
   return {hc, width};
 }
 
-void check_float(const ov::Node* node, size_t input, const ov::PartialShape& expected, const char* name) {
-  NODE_VALIDATION_CHECK(
-      node, node->get_input_element_type(input) == ov::element::f32 && node->get_input_partial_shape(input).compatible(expected), name,
-      " is ", node->get_input_element_type(input), " ", node->get_input_partial_shape(input), "; expected f32 ", expected);
-}
-
 void check_pending(const ov::Node* node, size_t first, const ov::Dimension& tokens, const Sizes& sizes) {
-  check_float(node, first, {tokens, sizes.width}, "the output before");
-  check_float(node, first + 1, {tokens, sizes.streams}, "post");
-  check_float(node, first + 2, {tokens, sizes.streams, sizes.streams}, "comb");
+  check_input(node, first, "the output before", ov::element::f32, {tokens, sizes.width});
+  check_input(node, first + 1, "post", ov::element::f32, {tokens, sizes.streams});
+  check_input(node, first + 2, "comb", ov::element::f32, {tokens, sizes.streams, sizes.streams});
 }
-
-ov::Dimension first_dim(const ov::PartialShape& shape) { return shape.rank().is_static() ? shape[0] : ov::Dimension::dynamic(); }
 
 void visit(ov::AttributeVisitor& visitor, HyperConnectAttributes& attributes) {
   visitor.on_attribute("iterations", attributes.iterations);
@@ -87,16 +76,11 @@ struct Destination {
 };
 
 MixingSite site_of(std::span<const PackedMatrix> weights, const HyperConnectAttributes& attributes, bool head, Scratch& scratch) {
-  const auto aligned = [&](const PackedMatrix& weight) {
-    float* copy = scratch.take<float>(weight.cols);
-    std::memcpy(copy, weight.codes, static_cast<size_t>(weight.cols) * sizeof(float));
-    return copy;
-  };
   const int64_t width = weights[kNorm].cols;
   return {.streams = weights[kFn].cols / width,
           .width = width,
-          .base = aligned(weights[kBase]),
-          .scale = aligned(weights[kScale]),
+          .base = exact_values(weights[kBase], scratch),
+          .scale = exact_values(weights[kScale], scratch),
           .head = head,
           .iterations = attributes.iterations,
           .eps = static_cast<float>(attributes.eps),
@@ -127,7 +111,7 @@ void connect(const MixingSite& site, std::span<const PackedMatrix> weights, cons
   const int64_t mixing_grain = std::max(grain, kFewestTokens), memory_size = mixing_memory(site);
   float* memory = scratch.take<float>((n + mixing_grain - 1) / mixing_grain * memory_size);  // one for each piece
   float* pre = scratch.take<float>(n * hc);
-  const float* norm = exact_values(weights[kNorm]);
+  const float* norm = exact_values(weights[kNorm], scratch);
   parallel_pieces(n, mixing_grain, [&](int64_t begin, int64_t end) {
     mixing_weights(site, u + begin * site.outputs(), inverse_rms + begin, end - begin, memory + begin / mixing_grain * memory_size,
                    pre + begin * hc, site.head ? nullptr : to.post + (first + begin) * hc,
@@ -145,27 +129,22 @@ void connect_all(std::span<const PackedMatrix> weights, const HyperConnectAttrib
   for (int64_t first = 0; first < n; first += kTokensAtOnce) connect(site, weights, from, to, first, std::min(kTokensAtOnce, n - first));
 }
 
-void append(ov::OutputVector& inputs, const PendingPost& pending) {
-  inputs.insert(inputs.end(), {pending.output, pending.post, pending.comb});
-}
-
 }  // namespace
 
 HyperConnect::HyperConnect(const ov::Output<ov::Node>& streams, const PendingPost* pending, const WeightInputs& weights,
                            const HyperConnectAttributes& attributes)
-    : weights_(weights), pending_(pending != nullptr), attributes_(attributes) {
-  ov::OutputVector inputs = {streams};
-  if (pending) append(inputs, *pending);
-  inputs.insert(inputs.end(), weights.nodes.begin(), weights.nodes.end());
-  set_arguments(inputs);
+    : Op(weights.after(pending ? ov::OutputVector{streams, pending->output, pending->post, pending->comb} : ov::OutputVector{streams})),
+      weights_(weights),
+      pending_(pending != nullptr),
+      attributes_(attributes) {
   constructor_validate_and_infer_types();
 }
 
 void HyperConnect::validate_and_infer_types() {
   const Sizes sizes = check_weights(this, weights_.describe(this, pending_ ? 4 : 1), attributes_, false);
   const int64_t hc = sizes.streams, width = sizes.width;
-  check_float(this, 0, {-1, hc, width}, "streams");
-  const ov::Dimension tokens = first_dim(get_input_partial_shape(0));
+  check_input(this, 0, "streams", ov::element::f32, {-1, hc, width});
+  const ov::Dimension tokens = first_dim(this, 0);
   if (pending_) check_pending(this, 1, tokens, sizes);
   set_output_type(0, ov::element::f32, {tokens, width});
   set_output_type(1, ov::element::f32, {tokens, hc});
@@ -218,23 +197,16 @@ bool HyperConnect::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
 
 HyperConnectHead::HyperConnectHead(const ov::Output<ov::Node>& streams, const PendingPost& pending, const ov::Output<ov::Node>& rows,
                                    const WeightInputs& weights, const HyperConnectAttributes& attributes)
-    : weights_(weights), attributes_(attributes) {
-  ov::OutputVector inputs = {streams};
-  append(inputs, pending);
-  inputs.push_back(rows);
-  inputs.insert(inputs.end(), weights.nodes.begin(), weights.nodes.end());
-  set_arguments(inputs);
+    : Op(weights.after({streams, pending.output, pending.post, pending.comb, rows})), weights_(weights), attributes_(attributes) {
   constructor_validate_and_infer_types();
 }
 
 void HyperConnectHead::validate_and_infer_types() {
   const Sizes sizes = check_weights(this, weights_.describe(this, 5), attributes_, true);
-  check_float(this, 0, {-1, sizes.streams, sizes.width}, "streams");
-  check_pending(this, 1, first_dim(get_input_partial_shape(0)), sizes);
-  const ov::PartialShape rows = get_input_partial_shape(4);
-  NODE_VALIDATION_CHECK(this, get_input_element_type(4) == ov::element::i32 && rows.compatible({-1}), "rows is ", get_input_element_type(4),
-                        " ", rows, "; expected i32 [n]");
-  set_output_type(0, ov::element::f32, {first_dim(rows), sizes.width});
+  check_input(this, 0, "streams", ov::element::f32, {-1, sizes.streams, sizes.width});
+  check_pending(this, 1, first_dim(this, 0), sizes);
+  check_input(this, 4, "rows", ov::element::i32, {-1});
+  set_output_type(0, ov::element::f32, {first_dim(this, 4), sizes.width});
 }
 
 std::shared_ptr<ov::Node> HyperConnectHead::clone_with_new_inputs(const ov::OutputVector& inputs) const {

@@ -25,7 +25,7 @@ class Linear final : public ov::op::Op {
 
  private:
   OpWeights weights_;
-  bool int8_activations_ = false;
+  ActivationMode mode_ = ActivationMode::kF32;
 };
 
 }  // namespace dsv4::ops

@@ -2,6 +2,7 @@
 #include "ops/support/op_inputs.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "dsv4/error.h"
 #include "openvino/op/constant.hpp"
@@ -76,6 +77,11 @@ void WeightInputs::append(const WeightInputs& others) {
   parts.insert(parts.end(), others.parts.begin(), others.parts.end());
 }
 
+ov::OutputVector WeightInputs::after(ov::OutputVector first) const {
+  first.insert(first.end(), nodes.begin(), nodes.end());
+  return first;
+}
+
 void WeightInputs::bind() {
   auto weights = std::make_shared<BoundWeights>();
   std::vector<const std::byte*> memory;
@@ -123,6 +129,30 @@ std::span<const PackedMatrix> OpWeights::view(const ov::TensorVector& inputs, si
 
 WeightInputs OpWeights::among(const ov::OutputVector& inputs, size_t first) const {
   return {{inputs.begin() + static_cast<std::ptrdiff_t>(first), inputs.end()}, parts_, bound_};
+}
+
+const float* aligned_floats(const void* values, int64_t n, Scratch& scratch) {
+  if (reinterpret_cast<uintptr_t>(values) % alignof(float) == 0) return static_cast<const float*>(values);
+  float* copy = scratch.take<float>(n);
+  std::memcpy(copy, values, static_cast<size_t>(n) * sizeof(float));
+  return copy;
+}
+
+void check_input(const ov::Node* node, size_t input, const char* name, ov::element::Type type, const ov::PartialShape& shape) {
+  NODE_VALIDATION_CHECK(node, node->get_input_element_type(input) == type && node->get_input_partial_shape(input).compatible(shape), name,
+                        " is ", node->get_input_element_type(input), " ", node->get_input_partial_shape(input), "; expected ", type, " ",
+                        shape);
+}
+
+ov::Dimension first_dim(const ov::Node* node, size_t input) {
+  const ov::PartialShape& shape = node->get_input_partial_shape(input);
+  return shape.rank().is_static() ? shape[0] : ov::Dimension::dynamic();
+}
+
+void visit_mode(ov::AttributeVisitor& visitor, ActivationMode& mode) {
+  bool int8_activations = mode == ActivationMode::kInt8;
+  visitor.on_attribute("int8_activations", int8_activations);
+  mode = int8_activations ? ActivationMode::kInt8 : ActivationMode::kF32;
 }
 
 }  // namespace dsv4::ops

@@ -1,4 +1,4 @@
-// The weights among an op's inputs: bytes, 1 to 3 inputs a weight (codes, scales, zero points), and the attribute `parts` that says what they are.
+// An op's inputs: what they have to be, and the weights among them: bytes, 1 to 3 inputs a weight (codes, scales, zero points), and the attribute `parts` that says what they are.
 //
 // Bytes, because the CPU plugin turns f16 constants into f32, u4 into u8 and i4 into i8 (copies of the model), whatever op takes them; u8 ones reach
 // evaluate() at the address where read_model mapped them. For the same reason token ids and positions are i32: it makes i64 inputs i32.
@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "openvino/op/op.hpp"
+#include "ops/matrix/multiply.h"
 #include "ops/matrix/packed_matrix.h"
+#include "ops/support/scratch.h"
 
 namespace dsv4::ops {
 
@@ -29,6 +31,8 @@ struct WeightInputs {
   /// `weight`: 1 to 3 Constants as describe_matrix takes them. Error (dsv4::Error that begins with the first one's name) when they are no matrix.
   void add(const ov::OutputVector& weight, MatrixForm form = MatrixForm::kPlain);
   void append(const WeightInputs& others);
+  /// The arguments of an op: `first`, then the weights.
+  ov::OutputVector after(ov::OutputVector first) const;
   /// The op gets the weights themselves and no inputs for them: the plugin makes a tensor for every input at every call, which takes longer than the
   /// products of a small model. Such an op cannot be written to a file and read again.
   void bind();
@@ -54,7 +58,20 @@ class OpWeights {
   std::shared_ptr<const BoundWeights> bound_;
 };
 
-/// A float32 tensor that is used as it is (norms, sinks, biases); `weight` was described as kF32.
-inline const float* exact_values(const PackedMatrix& weight) { return static_cast<const float*>(static_cast<const void*>(weight.codes)); }
+/// n floats (norms, sinks, biases) as they lie, or in memory of `scratch` where that is not aligned.
+const float* aligned_floats(const void* values, int64_t n, Scratch& scratch);
+/// The same of a weight that was described as kF32.
+inline const float* exact_values(const PackedMatrix& weight, Scratch& scratch) {
+  return aligned_floats(weight.codes, weight.rows * weight.cols, scratch);
+}
+
+/// NODE_VALIDATION_CHECK that an input has this type, and a shape that may become this one. `name` begins the message.
+void check_input(const ov::Node* node, size_t input, const char* name, ov::element::Type type, const ov::PartialShape& shape);
+
+/// T of an input [T, ...].
+ov::Dimension first_dim(const ov::Node* node, size_t input);
+
+/// The attribute `int8_activations`.
+void visit_mode(ov::AttributeVisitor& visitor, ActivationMode& mode);
 
 }  // namespace dsv4::ops
