@@ -147,7 +147,7 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
         attend(core, scratch);
       });
   double rows = 0.0;
-  for (int64_t t = 0; t < tokens; ++t) rows += static_cast<double>(core.window_rows(t) + core.entry_rows(t));
+  for (int64_t t = 0; t < tokens; ++t) rows += static_cast<double>(core.rows(t));
   report((layer.name + std::string(" core")).c_str(), position, tokens, time, 4.0 * kHeads * kHeadDim * rows / static_cast<double>(tokens));
 
   if (layer.ratio == 0) return;

@@ -164,7 +164,7 @@ class Call {
     if (selecting < n) {
       const int64_t index_width = a_.index_heads * a_.index_head_dim;
       index_q = scratch.take<float>((n - selecting) * index_width);  // [.., Hi*hi]
-      products.add(*w_.index_wq_b, rows_of(latent, selecting, n, scratch), index_q, index_width);
+      products.add(*w_.index_wq_b, latent.slice(selecting, n - selecting), index_q, index_width);
     }
     {
       const TimePart time(OpPart::kAttentionQueries);
@@ -177,16 +177,6 @@ class Call {
       attend(core, scratch);
     }
     project_out(core.heads_out, n, out, scratch);
-  }
-
-  static Activations rows_of(const Activations& all, int64_t begin, int64_t end, Scratch& scratch) {
-    if (begin == 0 && end == all.tokens) return all;
-    Activations some = all;
-    int32_t* rows = scratch.take<int32_t>(end - begin);
-    for (int64_t t = begin; t < end; ++t) rows[t - begin] = static_cast<int32_t>(t);
-    some.tokens = end - begin;
-    some.row = rows;
-    return some;
   }
 
   /// Of `n` tokens from token `begin` of the call on: the entries that they see, [n, topk].

@@ -173,7 +173,7 @@ void attend_tokens(const SparseCore& core, int64_t grain, Scratch& scratch) {
     float* sum = max + size.heads;
     for (int64_t t = begin; t < end; ++t) {
       prepare_queries(core, t, 0, core.heads, q);
-      const Part part{t, 0, core.window_rows(t) + core.entry_rows(t), 0, core.heads, q, out, max, sum};
+      const Part part{t, 0, core.rows(t), 0, core.heads, q, out, max, sum};
       HWY_DYNAMIC_DISPATCH(AttendPart)(core, part, tile_at(core, sum + size.heads));
       finish_heads(core, t, {1, out, max, sum}, 0, core.heads);
     }
@@ -200,8 +200,7 @@ void attend_parts(const SparseCore& core, int64_t rows, Scratch& scratch) {
                       prepare_queries(core, t, first_head, std::min(core.heads, first_head + kHeads), q + t * size.q);
                     }
                   });
-  const auto rows_of = [&](int64_t t) { return core.window_rows(t) + core.entry_rows(t); };
-  const auto parts_of = [&](int64_t t) { return (rows_of(t) + part_rows - 1) / part_rows; };
+  const auto parts_of = [&](int64_t t) { return (core.rows(t) + part_rows - 1) / part_rows; };
   parallel_pieces(core.tokens * parts * head_blocks, 1, [&](int64_t begin, int64_t end, int64_t worker) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t t = item / (parts * head_blocks), p = item / head_blocks % parts, first_head = item % head_blocks * kHeads;
@@ -209,7 +208,7 @@ void attend_parts(const SparseCore& core, int64_t rows, Scratch& scratch) {
       const int64_t place = t * parts + p;
       const Part part{t,
                       p * part_rows,
-                      std::min((p + 1) * part_rows, rows_of(t)),
+                      std::min((p + 1) * part_rows, core.rows(t)),
                       first_head,
                       std::min(kHeads, core.heads - first_head),
                       q + t * size.q,
@@ -231,9 +230,8 @@ void attend_parts(const SparseCore& core, int64_t rows, Scratch& scratch) {
 
 void attend(const SparseCore& core, Scratch& scratch) {
   constexpr int64_t kManyTokens = 16;
-  const int64_t last = core.tokens - 1;
-  const int64_t rows = core.window_rows(last) + core.entry_rows(last);  // the last token sees the most
-  const int64_t work = 2 * core.heads * core.head_dim * rows;           // of one token
+  const int64_t rows = core.rows(core.tokens - 1);             // the last token sees the most
+  const int64_t work = 2 * core.heads * core.head_dim * rows;  // of one token
   if (core.tokens >= kManyTokens || core.tokens * work < 2 * kWorthwhile) {
     attend_tokens(core, std::clamp<int64_t>(kWorthwhile / work, 1, core.tokens), scratch);
   } else {

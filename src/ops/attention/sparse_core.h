@@ -37,6 +37,7 @@ struct SparseCore {
     const int64_t visible = ratio == 0 ? 0 : (first + token + 1) / ratio;
     return topk > 0 ? std::min(visible, topk) : visible;
   }
+  int64_t rows(int64_t token) const { return window_rows(token) + entry_rows(token); }
   /// Row i of those that a token sees: its window, then its entries.
   const std::byte* row(int64_t token, int64_t i) const {
     const int64_t bytes = head_dim * value_bytes(type), in_window = window_rows(token);

@@ -94,18 +94,6 @@ void for_each_batch(const Batches& batches, int64_t experts, const F& f) {
   }
 }
 
-Activations rows_of(Activations a, int64_t begin, int64_t n) {
-  a.values += begin * a.stride;
-  if (a.codes) {
-    a.codes += begin * a.blocks() * kActivationBlock;
-    a.planes += begin * a.blocks() * kActivationBlock;
-    a.scales += begin * a.blocks();
-    a.sums += begin * a.blocks();
-  }
-  a.tokens = n;
-  return a;
-}
-
 /// The last `selected` products are those of routed experts, in the order of `ahead`; all at once where nothing is read ahead.
 void multiply_in_order(std::span<const Product> products, size_t selected, std::optional<ReadAhead>& ahead, Scratch& scratch) {
   size_t before = products.size() - selected;  // go with the first routed ones
@@ -168,9 +156,9 @@ void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t
   const Activations activated = make_activations(hidden, rows, inner, 2 * inner, layer.mode, scratch);  // [T*K+T,I]
   float* results = scratch.take<float>(rows * width);                                                   // [T*K+T,D]
   count = 0;
-  products[count++] = {layer.w2, rows_of(activated, pairs, tokens), results + pairs * width, width};
+  products[count++] = {layer.w2, activated.slice(pairs, tokens), results + pairs * width, width};
   for_each_batch(batches, n, [&](int64_t e, int64_t first, int64_t size) {
-    products[count++] = {layer.down.at(e), rows_of(activated, first, size), results + first * width, width};
+    products[count++] = {layer.down.at(e), activated.slice(first, size), results + first * width, width};
   });
   multiply_in_order({products, count}, selected, ahead, scratch);
 

@@ -20,9 +20,11 @@ namespace {
 // Blocks whose largest value is below this are taken for zeros: 127 / largest would be infinite.
 constexpr float kSmallest = 0x1p-120f;
 
+// largest_of(x): the largest magnitude of a whole block, NaN if one is NaN or infinite. round_block(x, inverse, codes): x * inverse to the nearest integers,
+// ties to even, and their sum.
+
 #if DSV4_AVX512
 
-/// Rounds a whole block, to even; the sum of the codes and the largest magnitude, NaN if there is one.
 HWY_INLINE float largest_of(const float* x) {
   const __m512 a = _mm512_abs_ps(_mm512_loadu_ps(x)), b = _mm512_abs_ps(_mm512_loadu_ps(x + 16));
   // As integers: NaN is above infinity.
@@ -142,6 +144,23 @@ HWY_AFTER_NAMESPACE();
 namespace dsv4::ops {
 
 HWY_EXPORT(RoundRow);
+
+Activations Activations::slice(int64_t begin, int64_t n) const {
+  Activations some = *this;
+  some.tokens = n;
+  if (row) {
+    some.row += begin;
+    return some;
+  }
+  some.values += begin * stride;
+  if (codes) {
+    some.codes += begin * blocks() * kActivationBlock;
+    some.planes += begin * blocks() * kActivationBlock;
+    some.scales += begin * blocks();
+    some.sums += begin * blocks();
+  }
+  return some;
+}
 
 Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationMode mode, Scratch& scratch) {
   Activations a{.values = x, .tokens = tokens, .cols = cols, .stride = stride};

@@ -27,17 +27,9 @@ constexpr int kMostTokens = 6;
 constexpr int kMostTokens = 4;
 #endif
 
-/// Where sums of a tile go.
-struct Target {
-  float* y;  ///< of the first token and row
-  int64_t stride;
-  int64_t rows;  ///< of kRows
-  bool add;      ///< to what is there: columns before these
-};
-
 /// `panel` [n, kRows], `x` [n, T].
 template <int T>
-void multiply_to(const float* panel, const float* x, int64_t n, const Target& to) {
+void multiply_to(const float* panel, const float* x, int64_t n, const TileTarget& to) {
   Floats sums[T][2];
   for (int t = 0; t < T; ++t) sums[t][0] = sums[t][1] = zeros();
   for (int64_t k = 0; k < n; ++k, panel += kRows, x += T) {
@@ -50,19 +42,14 @@ void multiply_to(const float* panel, const float* x, int64_t n, const Target& to
     }
   }
   for (int t = 0; t < T; ++t) {
-    float* y = to.y + t * to.stride;
     float rows[kRows];
     store(rows, sums[t][0]);
     store(rows + kLanes, sums[t][1]);
-    if (to.add) {
-      for (int64_t r = 0; r < to.rows; ++r) y[r] += rows[r];
-    } else {
-      std::memcpy(y, rows, static_cast<size_t>(to.rows) * sizeof(float));
-    }
+    to.put(t, rows);
   }
 }
 
-using Kernel = void (*)(const float*, const float*, int64_t, const Target&);
+using Kernel = void (*)(const float*, const float*, int64_t, const TileTarget&);
 
 template <int... kTokens>
 constexpr std::array<Kernel, sizeof...(kTokens)> kernels_of(std::integer_sequence<int, kTokens...>) {
@@ -89,7 +76,7 @@ int64_t TileTokens() { return kMostTokens; }
 
 void PackTile(const Activations& x, const PackedTokens& packed, int64_t tile) {
   const int64_t first = packed.first(tile), tokens = packed.first(tile + 1) - first;
-  const auto row = [&](int64_t t) { return x.values + (x.row ? x.row[first + t] : first + t) * x.stride; };
+  const auto row = [&](int64_t t) { return x.values_of(first + t); };
   interleave(row, tokens, x.cols, packed.values + first * x.cols, tokens);
 }
 

@@ -189,29 +189,14 @@ void multiply_tile(const Tile& tile, Sums<T>& out) {
 
 #endif
 
-/// Where sums of a tile go.
-struct Target {
-  float* y;  ///< of the first token and row
-  int64_t stride;
-  int64_t rows;  ///< of the 16
-  bool add;      ///< to what is there: columns before these
-};
-
 template <int T, Codes kCodes>
-void multiply_to(const Tile& tile, const Target& to) {
+void multiply_to(const Tile& tile, const TileTarget& to) {
   alignas(64) Sums<T> sums;
   multiply_tile<T, kCodes>(tile, sums);
-  for (int t = 0; t < T; ++t) {
-    float* y = to.y + t * to.stride;
-    if (to.add) {
-      for (int64_t r = 0; r < to.rows; ++r) y[r] += sums[t][r];
-    } else {
-      std::memcpy(y, sums[t], static_cast<size_t>(to.rows) * sizeof(float));
-    }
-  }
+  for (int t = 0; t < T; ++t) to.put(t, sums[t]);
 }
 
-using Kernel = void (*)(const Tile&, const Target&);
+using Kernel = void (*)(const Tile&, const TileTarget&);
 
 template <Codes kCodes, int... kTokens>
 constexpr std::array<Kernel, sizeof...(kTokens)> kernels_of(std::integer_sequence<int, kTokens...>) {
@@ -315,7 +300,7 @@ void PackTile(const PackedMatrix& matrix, const Activations& x, const PackedToke
   int8_t* codes = packed.codes + first * x.cols;
   float* scales = packed.scales + first * blocks;
   float* sums = packed.sums + first * segments;
-  const auto row = [&](int64_t t) { return x.row ? x.row[first + t] : first + t; };
+  const auto row = [&](int64_t t) { return x.row_of(first + t); };
   if (is_four_bits(matrix.type)) {
     const auto even = [&](int64_t t) { return x.planes + row(t) * x.cols; };
     const auto odd = [&](int64_t t) { return x.planes + row(t) * x.cols + x.cols / 2; };
@@ -391,7 +376,7 @@ int64_t segment_columns(const PackedMatrix& matrix) {
 void sum_groups(const PackedMatrix& matrix, const Activations& x, float* sums) {
   const int64_t groups = matrix.groups(), per_group = matrix.group / kActivationBlock;
   for (int64_t t = 0; t < x.tokens; ++t) {
-    const float* of_blocks = x.sums + (x.row ? x.row[t] : t) * x.blocks();
+    const float* of_blocks = x.sums + x.row_of(t) * x.blocks();
     for (int64_t g = 0; g < groups; ++g) {
       float sum = 0.0f;
       for (int64_t b = g * per_group; b < (g + 1) * per_group; ++b) sum += of_blocks[b];

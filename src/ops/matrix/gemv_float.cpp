@@ -43,7 +43,7 @@ HWY_INLINE void float_rows(const Product& p, int64_t begin, int64_t end) {
   for (int64_t r = begin; r < end; ++r) {
     const std::byte* w = m.codes + r * m.cols * kBytes;
     for (int64_t t = 0; t < p.x.tokens; ++t) {
-      const float* x = p.x.values + (p.x.row ? p.x.row[t] : t) * p.x.stride;
+      const float* x = p.x.values_of(t);
       float sum;
       const int64_t done = dot<kBytes>([&](int64_t i) HWY_ATTR { return load_weights<kType>(w + i * kBytes); }, w, x, m.cols, sum);
       if (done < m.cols) {
@@ -66,7 +66,7 @@ HWY_INLINE void unpacked_rows(const Product& p, int64_t begin, int64_t end) {
       const int64_t n = std::min(kColumns, m.cols - c);
       unpack_columns(m, r, c, n, w);
       for (int64_t t = 0; t < p.x.tokens; ++t) {
-        const float* x = p.x.values + (p.x.row ? p.x.row[t] : t) * p.x.stride + c;
+        const float* x = p.x.values_of(t) + c;
         float sum;
         const int64_t done = dot<0>([&](int64_t i) HWY_ATTR { return load(w + i); }, nullptr, x, n, sum);
         sum += tail_dot(w + done, x + done, n - done);
@@ -87,7 +87,7 @@ HWY_INLINE void byte_rows(const Product& p, int64_t begin, int64_t end) {
   for (int64_t r = begin; r < end; ++r) {
     const std::byte* w = m.codes + r * m.cols;
     for (int64_t t = 0; t < p.x.tokens; ++t) {
-      const float* x = p.x.values + (p.x.row ? p.x.row[t] : t) * p.x.stride;
+      const float* x = p.x.values_of(t);
       float y = 0.0f;
       for (int64_t g = 0; g < groups; ++g, w += m.group, x += m.group) {
         float scale, zero_point = 0.0f, sum;
@@ -263,7 +263,7 @@ int64_t TransposedFloats(const PackedMatrix& m) {
 
 void TransposeActivations(const Activations& x, float* out) {
   for (int64_t t = 0; t < x.tokens; ++t) {
-    const float* from = x.values + (x.row ? x.row[t] : t) * x.stride;
+    const float* from = x.values_of(t);
     for (int64_t c = 0; c < x.cols; c += kChunk, out += kChunk + kLanes) {
       alignas(64) float padded[kChunk];
       const float* chunk = from + c;

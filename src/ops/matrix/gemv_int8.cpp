@@ -276,7 +276,7 @@ HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t
       for (int64_t r = row; r < row_end; r += 4) {
         const int64_t rows = std::min<int64_t>(4, row_end - r);
         for (int64_t t = 0; t < p.x.tokens; ++t) {
-          const int64_t x_row = p.x.row ? p.x.row[t] : t;
+          const int64_t x_row = p.x.row_of(t);
           const float* of_blocks = p.x.scales + x_row * blocks + g * per_group;
           Sums products[4] = {};
           for (int64_t i = 0; i < rows; ++i) {

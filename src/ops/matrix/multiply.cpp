@@ -25,6 +25,7 @@ struct Job {
   const Product* product;
   bool int8;
   bool gemm;
+  double cost;  ///< nanoseconds of one core, roughly
   int64_t rows_per_piece;
   int64_t first_piece;
   int64_t first_tile;       ///< GEMM: among the tiles to be packed
@@ -67,12 +68,12 @@ void allocate_packed(Job& job, Scratch& scratch) {
   }
 }
 
-int64_t rows_of_piece(const Job& job, double cost, double whole, int threads) {
+int64_t rows_of_piece(const Job& job, double whole, int threads) {
   const int64_t rows = job.product->matrix.rows;
   if (!job.gemm) {
     // So short that the threads end together, so long that handing out costs nothing beside it.
     const double piece = std::clamp(whole / (16.0 * threads), 1e3, 10e3);
-    return std::clamp<int64_t>(static_cast<int64_t>(piece * static_cast<double>(rows) / cost), 1, rows);
+    return std::clamp<int64_t>(static_cast<int64_t>(piece * static_cast<double>(rows) / job.cost), 1, rows);
   }
   const int64_t quarter = rows / (4 * threads) / kPanelRows * kPanelRows;
   return std::clamp<int64_t>(quarter, kPanelRows, kPieceRows);
@@ -124,15 +125,16 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
   for (const Product& p : products) {
     if (p.x.tokens == 0 || p.matrix.rows == 0) continue;
     const bool int8 = takes_int8(p);
-    whole += nanoseconds(p, int8);
-    jobs[used++] = Job{&p, int8, p.x.tokens >= kGemmTokens, p.matrix.rows, 0, 0, false, {}, nullptr, nullptr};
+    const double cost = nanoseconds(p, int8);
+    whole += cost;
+    jobs[used++] = Job{&p, int8, p.x.tokens >= kGemmTokens, cost, p.matrix.rows, 0, 0, false, {}, nullptr, nullptr};
   }
   const int threads = whole < kAloneNanoseconds ? 1 : max_threads;
   int64_t pieces = 0, tiles = 0, buffer_bytes = 0;
   for (int64_t i = 0; i < used; ++i) {
     Job& job = jobs[i];
     const Product& p = *job.product;
-    if (threads > 1) job.rows_per_piece = rows_of_piece(job, nanoseconds(p, job.int8), whole, threads);
+    if (threads > 1) job.rows_per_piece = rows_of_piece(job, whole, threads);
     job.first_piece = pieces;
     job.first_tile = tiles;
     pieces += (p.matrix.rows + job.rows_per_piece - 1) / job.rows_per_piece;

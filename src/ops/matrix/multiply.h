@@ -26,12 +26,17 @@ struct Activations {
   const int32_t* row = nullptr;  ///< [tokens] row of each token in the buffer and in what is below; null: token t is row t
   // Null with kF32. Blocks are kActivationBlock columns, the last one filled up with zeros.
   const int8_t* codes = nullptr;  ///< [rows, blocks*kActivationBlock], in -127..127
-  const int8_t* planes =
-      nullptr;  ///< [rows, 2, blocks*kActivationBlock/2]: the codes of the even columns, then those of the odd ones, as 4-bit weights lie
+  /// [rows, 2, blocks*kActivationBlock/2]: the codes of the even columns, then those of the odd ones, as 4-bit weights lie
+  const int8_t* planes = nullptr;
   const float* scales = nullptr;  ///< [rows, blocks]: largest |x| / 127
   const float* sums = nullptr;    ///< [rows, blocks]: scale * sum of the codes
 
   int64_t blocks() const { return (cols + kActivationBlock - 1) / kActivationBlock; }
+  /// Row of a token in the buffer and in what is beside it.
+  int64_t row_of(int64_t token) const { return row ? row[token] : token; }
+  const float* values_of(int64_t token) const { return values + row_of(token) * stride; }
+  /// Tokens [begin, begin + n) alone.
+  Activations slice(int64_t begin, int64_t n) const;
 };
 
 /// x [tokens, cols] with rows `stride` floats apart; rounds them when the mode is kInt8 (code = nearest even of x / scale), in memory of `scratch`. A block

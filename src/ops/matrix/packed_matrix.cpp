@@ -56,6 +56,8 @@ int nibble(const std::byte* from, int64_t index) {
 
 bool is_four_bits(WeightType type) { return type == WeightType::kU4 || type == WeightType::kI4 || type == WeightType::kF4E2M1; }
 
+bool is_compressed(WeightType type) { return is_four_bits(type) || type == WeightType::kU8 || type == WeightType::kI8; }
+
 int64_t PackedMatrix::row_bytes() const { return bytes_of(type, cols); }
 
 int64_t PackedMatrix::scale_bytes() const { return count * rows * groups() * bytes_of_scale(type); }
@@ -91,7 +93,7 @@ PackedMatrix describe_matrix(std::span<const ov::element::Type> types, std::span
   if (shapes.size() != types.size()) fail(what, ": a weight of ", types.size(), " tensors with ", shapes.size(), " shapes");
   PackedMatrix m;
   m.type = weight_type(types[0], what);
-  const bool compressed = is_four_bits(m.type) || m.type == WeightType::kU8 || m.type == WeightType::kI8;
+  const bool compressed = is_compressed(m.type);
   const ov::Shape& shape = shapes[0];
   const auto text = [](const ov::Shape& dims) { return ov::PartialShape(dims).to_string(); };
   const size_t leading = form == MatrixForm::kStack ? 1 : 0;  // dims in front of [out, ...]

@@ -24,6 +24,8 @@ enum class WeightType {
 
 /// Two codes a byte.
 bool is_four_bits(WeightType type);
+/// Codes with scales.
+bool is_compressed(WeightType type);
 
 /// A stack of `count` matrices [rows, cols], one after another; a plain matrix is a stack of one. Rows follow each other without padding. All pointers
 /// are unaligned. Scales are float16, of kF4E2M1 E8M0 bytes; zero points have the type of the codes.

@@ -24,7 +24,7 @@ PackedMatrix described(const ov::Node* node, std::span<const int64_t> fields, bo
                         "a weight of ", count, " x ", rows, " x ", cols, " values");
   NODE_VALIDATION_CHECK(node, count == 1 || may_be_stack, "a stack of ", count, " matrices; expected one");
   const PackedMatrix m{static_cast<WeightType>(type), count, rows, cols, group};
-  const bool compressed = m.type != WeightType::kF32 && m.type != WeightType::kF16 && m.type != WeightType::kBF16;
+  const bool compressed = is_compressed(m.type);
   NODE_VALIDATION_CHECK(node, compressed == (inputs > 1) && compressed == (group != 0), "a weight of type ", type, " with ", inputs,
                         " inputs and groups of ", group);
   NODE_VALIDATION_CHECK(node, inputs < 3 || m.type == WeightType::kU8 || m.type == WeightType::kU4, "zero points of symmetric weights");
