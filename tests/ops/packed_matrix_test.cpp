@@ -6,6 +6,7 @@
 
 #include "dsv4/error.h"
 #include "ops/weights.h"
+#include "support/instruction_sets.h"
 
 namespace dsv4::ops {
 namespace {
@@ -131,12 +132,16 @@ TEST(DescribeMatrix, RefusesWhatIsNoMatrix) {
 std::vector<MatrixKind> kinds() {
   using enum WeightType;
   std::vector<MatrixKind> kinds;
-  for (const WeightType type : {kF32, kF16, kBF16}) kinds.push_back({type, 6, 11, 0, false});
+  for (const WeightType type : {kF32, kF16, kBF16}) {
+    kinds.push_back({type, 6, 11, 0, false});
+    kinds.push_back({type, 6, 300, 0, false});
+  }
   for (const WeightType type : {kU8, kI8, kU4, kI4, kF4E2M1}) {
     for (const int64_t group : {2, 10, 15, 30}) {
       kinds.push_back({type, 6, 30, group, false});
       if (type == kU8 || type == kU4) kinds.push_back({type, 6, 30, group, true});
     }
+    for (const int64_t group : {100, 300}) kinds.push_back({type, 6, 300, group, type == kU8 || type == kU4});  // vectors, and what is left
   }
   return kinds;
 }
@@ -156,7 +161,7 @@ TEST(UnpackRow, GivesTheValuesOfTheDefinitions) {
   for (const MatrixKind& kind : kinds()) {
     SCOPED_TRACE(kind.name());
     const RandomMatrix w = random_matrix(kind);
-    expect_rows(w.matrix, w, 0);
+    testing_support::for_each_instruction_set([&] { expect_rows(w.matrix, w, 0); });
   }
 }
 

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "checkpoint/dequantize.h"
 #include "ops/attention/cache.h"
 #include "ops/attention/rows.h"
 
@@ -38,22 +39,12 @@ HWY_INLINE Vec load_part(const float* x, int64_t n) {
 
 /// One row of a cache as float32: `dims` values, then zeros up to padded(dims).
 HWY_INLINE void load_row(const std::byte* row, CacheType type, int64_t dims, float* out) {
-  const Floats d;
-  int64_t i = 0;
   if (type == CacheType::kBF16) {
-    const hn::Rebind<uint16_t, Floats> halves;
-    const hn::RebindToUnsigned<Floats> words;
-    const auto* from = static_cast<const uint16_t*>(static_cast<const void*>(row));
-    for (; i + lanes() <= dims; i += lanes()) {
-      const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(words, hn::LoadU(halves, from + i)));
-      hn::StoreU(hn::BitCast(d, bits), d, out + i);
-    }
-    for (; i < dims; ++i) out[i] = bf16_to_f32(from[i]);
+    bf16_to_f32_row(row, dims, out);
   } else {
     std::copy_n(static_cast<const float*>(static_cast<const void*>(row)), dims, out);
-    i = dims;
   }
-  std::fill(out + i, out + padded(dims), 0.0f);
+  std::fill(out + dims, out + padded(dims), 0.0f);
 }
 
 /// Six rows of c [6, width] = (c +) a b: a[i,k] at a[i]+k*a_col, b[k,j] at b + k*b_row, one or two vectors wide.

@@ -1,9 +1,6 @@
-// Views of weight tensors, and their values one row at a time.
+// Views of weight tensors.
 #include "ops/matrix/packed_matrix.h"
 
-#include <cstring>
-
-#include "checkpoint/numbers.h"
 #include "dsv4/error.h"
 #include "openvino/core/partial_shape.hpp"
 
@@ -39,18 +36,6 @@ int64_t bytes_of(WeightType type, int64_t values) {
 }
 
 int64_t bytes_of_scale(WeightType type) { return type == WeightType::kF4E2M1 ? 1 : 2; }
-
-template <class T>
-T load(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-int nibble(const std::byte* from, int64_t index) {
-  const int byte = std::to_integer<int>(from[index / 2]);
-  return index % 2 == 0 ? byte & 15 : byte >> 4;
-}
 
 }  // namespace
 
@@ -127,49 +112,6 @@ PackedMatrix describe_matrix(std::span<const ov::element::Type> types, std::span
   if (m.count < 1 || m.rows < 1 || m.cols < 1) fail(what, ": weights of shape ", text(shape), " are empty");
   if (is_four_bits(m.type) && m.cols % 2 != 0) fail(what, ": 4-bit rows of ", m.cols, " values; expected an even number");
   return m;
-}
-
-void unpack_row(const PackedMatrix& m, int64_t row, float* out) {
-  const std::byte* codes = m.codes + row * m.row_bytes();
-  for (int64_t c = 0; c < m.cols; ++c) {
-    float value = 0.0f;
-    switch (m.type) {
-      case WeightType::kF32:
-        value = load<float>(codes + 4 * c);
-        break;
-      case WeightType::kF16:
-        value = f16_to_f32(load<uint16_t>(codes + 2 * c));
-        break;
-      case WeightType::kBF16:
-        value = bf16_to_f32(load<uint16_t>(codes + 2 * c));
-        break;
-      case WeightType::kU8:
-        value = static_cast<float>(std::to_integer<int>(codes[c]));
-        break;
-      case WeightType::kI8:
-        value = static_cast<float>(load<int8_t>(codes + c));
-        break;
-      case WeightType::kU4:
-        value = static_cast<float>(nibble(codes, c));
-        break;
-      case WeightType::kI4:
-        value = static_cast<float>((nibble(codes, c) ^ 8) - 8);
-        break;
-      case WeightType::kF4E2M1:
-        value = f4e2m1_to_f32(static_cast<uint8_t>(nibble(codes, c)));
-        break;
-    }
-    if (m.group != 0) {
-      const int64_t g = row * m.groups() + c / m.group;
-      if (m.zero_points) {
-        const int64_t z = m.first_zero_point + g;
-        value -= static_cast<float>(m.type == WeightType::kU4 ? nibble(m.zero_points, z) : std::to_integer<int>(m.zero_points[z]));
-      }
-      value *= m.type == WeightType::kF4E2M1 ? f8e8m0_to_f32(std::to_integer<uint8_t>(m.scales[g]))
-                                             : f16_to_f32(load<uint16_t>(m.scales + 2 * g));
-    }
-    out[c] = value;
-  }
 }
 
 }  // namespace dsv4::ops
