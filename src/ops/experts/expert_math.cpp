@@ -8,26 +8,11 @@
 #define HWY_TARGET_INCLUDE "ops/experts/expert_math.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h has to come first.
-#include <hwy/contrib/math/math-inl.h>
-#include <hwy/highway.h>
+#include "ops/support/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::ScalableTag<float>;
-using One = hn::CappedTag<float, 1>;
-
-/// f(tag, i) for whole vectors of [0, n), then for single values.
-template <class F>
-HWY_INLINE void for_each_vector(int64_t n, const F& f) {
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) f(Floats(), i);
-  for (; i < n; ++i) f(One(), i);
-}
 
 void RouterScores(float* values, int64_t n) {
   for_each_vector(n, [=](auto d, int64_t i) HWY_ATTR {

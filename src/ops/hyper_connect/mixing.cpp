@@ -9,30 +9,13 @@
 #define HWY_TARGET_INCLUDE "ops/hyper_connect/mixing.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h has to come first.
-#include <hwy/contrib/math/math-inl.h>
-#include <hwy/highway.h>
+#include "ops/support/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::ScalableTag<float>;
 using Four = hn::CappedTag<float, 4>;  // narrow: a division of few lanes has less latency
-using One = hn::CappedTag<float, 1>;
-
-/// f(tag, i) for whole vectors of [0, n), then for single values; the sum of what it returns.
-template <class F>
-HWY_INLINE float sum_over(int64_t n, const F& f) {
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-  auto sums = hn::Zero(Floats());
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) sums = hn::Add(sums, f(Floats(), i));
-  float sum = hn::GetLane(hn::SumOfLanes(Floats(), sums));
-  for (; i < n; ++i) sum += hn::GetLane(f(One(), i));
-  return sum;
-}
 
 /// kStreams: hc where it is known when compiling, so that loops over streams are unrolled; 0 otherwise.
 template <int kStreams>
@@ -85,9 +68,8 @@ void MixStreams(const MixingSite& site, const float* streams, const float* pre, 
   const float squares =
       site.streams == 4 ? weighted_sum<4>(4, width, streams, pre, x) : weighted_sum<0>(site.streams, width, streams, pre, x);
   const float inverse = 1.0f / std::sqrt(squares / static_cast<float>(width) + site.norm_eps);
-  sum_over(width, [=](auto d, int64_t i) HWY_ATTR {
+  for_each_vector(width, [=](auto d, int64_t i) HWY_ATTR {
     hn::StoreU(hn::Mul(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, inverse)), hn::LoadU(d, norm + i)), d, x + i);
-    return hn::Zero(d);
   });
 }
 
