@@ -1,14 +1,13 @@
 // The CPU program: inputs, and one op a block.
 #include "graph/cpu/cpu.h"
 
-#include <algorithm>
+#include <optional>
 
 #include "graph/frequencies.h"
+#include "graph/interface.h"
 #include "graph/model.h"
 #include "graph/weights.h"
 #include "openvino/op/constant.hpp"
-#include "openvino/op/parameter.hpp"
-#include "openvino/op/result.hpp"
 #include "ops/attention/attention.h"
 #include "ops/embed/embed.h"
 #include "ops/experts/experts.h"
@@ -19,18 +18,16 @@ namespace dsv4 {
 
 namespace {
 
-std::shared_ptr<ov::op::v0::Parameter> input(const std::string& name, ov::element::Type type, const ov::PartialShape& shape) {
-  const auto parameter = std::make_shared<ov::op::v0::Parameter>(type, shape);
-  parameter->set_friendly_name(name);
-  parameter->output(0).set_names({name});
-  return parameter;
-}
-
 int64_t bytes_of(const ov::OutputVector& constants) {
   int64_t bytes = 0;
   for (const Value& constant : constants)
     bytes += static_cast<int64_t>(ov::as_type<ov::op::v0::Constant>(constant.get_node())->get_byte_size());
   return bytes;
+}
+
+std::optional<ops::PendingPost> pending_post(const Streams& streams) {
+  if (!streams.pending) return std::nullopt;
+  return ops::PendingPost{streams.pending->output, streams.pending->post, streams.pending->comb};
 }
 
 }  // namespace
@@ -39,10 +36,10 @@ CpuVocabulary::CpuVocabulary(const Config& config, PackedWeights& weights, const
     : config_(config),
       weights_(weights),
       options_(options),
-      input_ids_(input("input_ids", ov::element::i32, {-1})),
-      position_(input("position", ov::element::i32, {1})),
-      cache_(input("cache", ov::element::u8, {-1})),
-      logit_rows_(input("logit_rows", ov::element::i32, {-1})) {}
+      input_ids_(named_input("input_ids", ov::element::i32, {-1})),
+      position_(named_input("position", ov::element::i32, {1})),
+      cache_(named_input("cache", ov::element::u8, {-1})),
+      logit_rows_(named_input("logit_rows", ov::element::i32, {-1})) {}
 
 ops::WeightInputs CpuVocabulary::inputs(const std::vector<std::string>& names) {
   ops::WeightInputs weights;
@@ -64,15 +61,17 @@ Streams CpuVocabulary::embed() {
 }
 
 ops::WeightInputs CpuVocabulary::mixing_weights(const std::string& site, const std::string& norm) {
-  return inputs({site + "_fn", site + "_base", site + "_scale", norm});
+  return given(inputs({site + "_fn", site + "_base", site + "_scale", norm}));
+}
+
+ops::HyperConnectAttributes CpuVocabulary::mixing_attributes() const {
+  return {config_.hc_sinkhorn_iters, config_.hc_eps, config_.rms_norm_eps};
 }
 
 HyperConnection CpuVocabulary::hyper_connect_pre(const Streams& streams, const std::string& site, const std::string& norm) {
-  const ops::HyperConnectAttributes attributes{config_.hc_sinkhorn_iters, config_.hc_eps, config_.rms_norm_eps};
-  const auto& last = streams.pending;
-  const ops::PendingPost pending = last ? ops::PendingPost{last->output, last->post, last->comb} : ops::PendingPost{};
+  const std::optional<ops::PendingPost> pending = pending_post(streams);
   const auto node =
-      std::make_shared<ops::HyperConnect>(streams.value, last ? &pending : nullptr, given(mixing_weights(site, norm)), attributes);
+      std::make_shared<ops::HyperConnect>(streams.value, pending ? &*pending : nullptr, mixing_weights(site, norm), mixing_attributes());
   node->set_friendly_name(site);
   return {node->output(0), node->output(3), node->output(1), node->output(2)};  // [T,D], [T,hc,D], [T,hc], [T,hc,hc]
 }
@@ -82,10 +81,8 @@ Streams CpuVocabulary::hyper_connect_post(const HyperConnection& connection, con
 }
 
 Value CpuVocabulary::hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) {
-  const ops::HyperConnectAttributes attributes{config_.hc_sinkhorn_iters, config_.hc_eps, config_.rms_norm_eps};
-  const ops::PendingPost pending{streams.pending->output, streams.pending->post, streams.pending->comb};
-  const auto node = std::make_shared<ops::HyperConnectHead>(streams.value, pending, logit_rows_, mixing_weights(site, norm),
-                                                            attributes);  // [T,hc,D] -> [n,D]
+  const auto node = std::make_shared<ops::HyperConnectHead>(streams.value, pending_post(streams).value(), logit_rows_,
+                                                            mixing_weights(site, norm), mixing_attributes());  // [T,hc,D] -> [n,D]
   node->set_friendly_name(site);
   return node;
 }
@@ -175,10 +172,8 @@ Value CpuVocabulary::logits(const Value& x, const std::string& weight) {
 }
 
 std::shared_ptr<ov::Model> CpuVocabulary::finish(const Value& logits) {
-  logits.get_node()->set_friendly_name("logits");
-  const auto result = std::make_shared<ov::op::v0::Result>(logits);
-  result->output(0).set_names({"logits"});
-  return std::make_shared<ov::Model>(ov::ResultVector{result}, ov::ParameterVector{input_ids_, position_, cache_, logit_rows_}, "dsv4-cpu");
+  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(logits)},
+                                     ov::ParameterVector{input_ids_, position_, cache_, logit_rows_}, "dsv4-cpu");
 }
 
 CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options) {

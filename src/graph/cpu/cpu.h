@@ -8,6 +8,7 @@
 #include "dsv4/active_bytes.h"
 #include "graph/vocabulary.h"
 #include "ops/attention/cache.h"
+#include "ops/hyper_connect/hyper_connect.h"
 #include "ops/matrix/multiply.h"
 #include "ops/support/op_inputs.h"
 
@@ -60,8 +61,10 @@ class CpuVocabulary final : public Vocabulary {
  private:
   /// The named weights in the order in which an op takes them.
   ops::WeightInputs inputs(const std::vector<std::string>& names);
+  /// As an op gets them: bound to it, or as inputs.
   ops::WeightInputs given(ops::WeightInputs weights) const;
   ops::WeightInputs mixing_weights(const std::string& site, const std::string& norm);
+  ops::HyperConnectAttributes mixing_attributes() const;
   Value frequencies(bool compressed) const;
 
   const Config& config_;

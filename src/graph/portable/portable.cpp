@@ -2,6 +2,7 @@
 #include "graph/portable/portable.h"
 
 #include "dsv4/error.h"
+#include "graph/interface.h"
 #include "graph/portable/nodes.h"
 #include "openvino/opsets/opset15.hpp"
 
@@ -10,23 +11,12 @@ namespace dsv4 {
 namespace op = ov::opset15;
 using namespace nodes;
 
-namespace {
-
-std::shared_ptr<ov::op::v0::Parameter> input(const std::string& name, ov::element::Type type, const ov::PartialShape& shape) {
-  const auto parameter = std::make_shared<op::Parameter>(type, shape);
-  parameter->set_friendly_name(name);
-  parameter->output(0).set_names({name});
-  return parameter;
-}
-
-}  // namespace
-
 PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weights, const PortableOptions& options)
     : config_(config), weights_(weights), expert_form_(options.experts) {
   const std::optional<StaticShape>& fixed = options.static_shape;
   if (fixed && options.stateful) fail("static shapes are for the prefill-only form: the state of the other one grows");
-  const auto input_ids =
-      input("input_ids", ov::element::i64, fixed ? ov::PartialShape{fixed->batch, fixed->length} : ov::PartialShape{-1, -1});  // [B,S]
+  const auto input_ids = named_input("input_ids", ov::element::i64,
+                                     fixed ? ov::PartialShape{fixed->batch, fixed->length} : ov::PartialShape{-1, -1});  // [B,S]
   inputs_ = {input_ids};
   if (!options.stateful) {
     sequence_.emplace(config_, input_ids, Value());
@@ -34,9 +24,9 @@ PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weigh
     return;
   }
   // attention_mask is part of the interface (clients feed it) but carries nothing that position_ids does not: left padding shows there.
-  const auto attention_mask = input("attention_mask", ov::element::i64, {-1, -1});  // [B,P+S]
-  const auto position_ids = input("position_ids", ov::element::i64, {-1, -1});      // [B,S]
-  const auto beam_idx = input("beam_idx", ov::element::i32, {-1});                  // [B]
+  const auto attention_mask = named_input("attention_mask", ov::element::i64, {-1, -1});  // [B,P+S]
+  const auto position_ids = named_input("position_ids", ov::element::i64, {-1, -1});      // [B,S]
+  const auto beam_idx = named_input("beam_idx", ov::element::i32, {-1});                  // [B]
   inputs_.insert(inputs_.end(), {attention_mask, position_ids, beam_idx});
   sequence_.emplace(config_, input_ids, position_ids);
   state_.emplace(beam_idx, sequence_->batch());
@@ -61,10 +51,7 @@ Value PortableVocabulary::logits(const Value& x, const std::string& weight) {
 }
 
 std::shared_ptr<ov::Model> PortableVocabulary::finish(const Value& logits) {
-  logits.get_node()->set_friendly_name("logits");
-  const auto result = std::make_shared<op::Result>(logits);
-  result->output(0).set_names({"logits"});
-  return std::make_shared<ov::Model>(ov::ResultVector{result}, state_->sinks(), inputs_, "dsv4");
+  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(logits)}, state_->sinks(), inputs_, "dsv4");
 }
 
 }  // namespace dsv4
