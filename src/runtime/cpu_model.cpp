@@ -19,8 +19,7 @@ void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const s
       cpu_cache_shape(loaded.config, context, options.cache == CachePrecision::kBF16 ? ops::CacheType::kBF16 : ops::CacheType::kF32);
 
   ov::Core core;
-  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
-  if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
+  const ov::AnyMap properties = compile_properties(options);
   try {
     const CpuModel built = build_cpu_model(loaded.config, weights, cpu);
     loaded.active_bytes = built.active_bytes;

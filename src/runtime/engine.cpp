@@ -8,6 +8,7 @@
 #include "dsv4/error.h"
 #include "openvino/openvino.hpp"
 #include "openvino/opsets/opset15.hpp"
+#include "runtime/available_memory.h"
 #include "runtime/expansion.h"
 #include "runtime/loaded_model.h"
 
@@ -117,17 +118,22 @@ std::string first_line(const std::string& text) {
   return line.substr(0, 400);
 }
 
+ov::AnyMap compile_properties(const EngineOptions& options) {
+  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
+  if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
+  return properties;
+}
+
 void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& model, const fs::path& folder) {
   const EngineOptions& options = loaded.options;
   if (options.device == "CPU") check_expansion(*model, available_memory(), folder.string());
   if (!options.all_logits) keep_last_position(*model);
 
   ov::Core core;
-  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
+  ov::AnyMap properties = compile_properties(options);
   // Else the CPU rounds the inputs of every product with 4- and 8-bit weights to 8 bits, in groups of 32 (docs/formats.md). Not every device has it.
   const auto activation_groups = ov::hint::dynamic_quantization_group_size(0);
   if (supports(core, options.device, activation_groups.first)) properties.insert(activation_groups);
-  if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
   try {
     loaded.compiled = core.compile_model(model, options.device, properties);
   } catch (const ov::Exception& e) {

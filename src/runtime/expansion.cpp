@@ -1,10 +1,6 @@
 // FP4 constants against the memory of the machine.
 #include "runtime/expansion.h"
 
-#include <algorithm>
-#include <fstream>
-#include <limits>
-
 #include "dsv4/error.h"
 #include "openvino/opsets/opset15.hpp"
 
@@ -13,13 +9,6 @@ namespace dsv4 {
 namespace {
 
 constexpr uint64_t kPeakBytesPerValue = 8;  // one float32 copy made while another is there
-
-// "123\n" of a control group's file; the largest number for "max" and for files that are not there.
-uint64_t read_limit(const char* path) {
-  std::ifstream in(path);
-  uint64_t value = 0;
-  return in >> value ? value : std::numeric_limits<uint64_t>::max();
-}
 
 uint64_t gigabytes(uint64_t bytes) { return (bytes + 999999999) / 1000000000; }
 
@@ -32,18 +21,6 @@ uint64_t expansion_bytes(const ov::Model& model) {
       values += ov::shape_size(node->get_shape());
   }
   return values * kPeakBytesPerValue;
-}
-
-uint64_t available_memory() {
-  uint64_t available = std::numeric_limits<uint64_t>::max();
-  std::ifstream in("/proc/meminfo");
-  std::string key;
-  for (uint64_t kilobytes = 0; in >> key >> kilobytes; in.ignore(std::numeric_limits<std::streamsize>::max(), '\n')) {
-    if (key == "MemAvailable:") available = kilobytes * 1024;
-  }
-  const uint64_t limit = read_limit("/sys/fs/cgroup/memory.max"), used = read_limit("/sys/fs/cgroup/memory.current");
-  if (limit != std::numeric_limits<uint64_t>::max() && used <= limit) available = std::min(available, limit - used);
-  return available;
 }
 
 void check_expansion(const ov::Model& model, uint64_t available, const std::string& what) {

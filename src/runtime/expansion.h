@@ -12,9 +12,6 @@ namespace dsv4 {
 /// Measured: docs/formats.md. 0 for models without FP4.
 uint64_t expansion_bytes(const ov::Model& model);
 
-/// Memory that this process may still take: of the system and of its control group, whichever is less.
-uint64_t available_memory();
-
 /// Error that says what to do where the expansion does not fit into `available` bytes. `what` begins the message.
 void check_expansion(const ov::Model& model, uint64_t available, const std::string& what);
 

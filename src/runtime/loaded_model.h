@@ -34,6 +34,9 @@ std::string first_line(const std::string& text);
 /// The IR of a folder that `dsv4 convert` wrote, constants mapped, not compiled. Error when a file is missing or is no IR.
 std::shared_ptr<ov::Model> read_ir(const std::filesystem::path& folder);
 
+/// For one inference at a time, in float32 whatever the CPU prefers.
+ov::AnyMap compile_properties(const EngineOptions& options);
+
 /// Compiles the folder's own graph: float32 whatever the CPU prefers, and activations never rounded to integers, so that results are the same everywhere.
 void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const std::filesystem::path& folder);
 

@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "dsv4/error.h"
-#include "runtime/expansion.h"
-#include "runtime/lazy_memory.h"
+#include "runtime/available_memory.h"
 
 // Highway compiles what is between the two marks once for each instruction set, by including this file again.
 #undef HWY_TARGET_INCLUDE
@@ -58,25 +57,20 @@ int64_t yardstick_bytes() {
 
 }  // namespace
 
-struct ReadBandwidth::Memory {
-  LazyMemory pages{yardstick_bytes(), "measuring the read bandwidth", LazyMemory::Pages::kHuge};
-};
-
-ReadBandwidth::ReadBandwidth(int threads) : memory_(new Memory), threads_(std::max(threads, 1)) {
-  std::memset(memory_->pages.data(), 1, static_cast<size_t>(memory_->pages.size()));
+ReadBandwidth::ReadBandwidth(int threads)
+    : memory_(yardstick_bytes(), "measuring the read bandwidth", LazyMemory::Pages::kHuge), threads_(std::max(threads, 1)) {
+  std::memset(memory_.data(), 1, static_cast<size_t>(memory_.size()));
 }
 
-ReadBandwidth::~ReadBandwidth() { delete memory_; }
-
 double ReadBandwidth::measure() {
-  const int64_t part = memory_->pages.size() / threads_ / kUnit * kUnit;
+  const int64_t part = memory_.size() / threads_ / kUnit * kUnit;
   std::vector<uint64_t> sums(static_cast<size_t>(threads_));
   const auto start = std::chrono::steady_clock::now();
   {
     std::vector<std::jthread> workers;
     for (int t = 0; t < threads_; ++t) {
       workers.emplace_back([&, t] {
-        const auto* words = reinterpret_cast<const uint64_t*>(memory_->pages.data() + t * part);
+        const auto* words = reinterpret_cast<const uint64_t*>(memory_.data() + t * part);
         sums[static_cast<size_t>(t)] = HWY_DYNAMIC_DISPATCH(read_words)(words, part / 8);
       });
     }

@@ -1,7 +1,7 @@
 // The yardstick of decoding: how fast this machine reads memory, right now.
 #pragma once
 
-#include <cstdint>
+#include "runtime/lazy_memory.h"
 
 namespace dsv4 {
 
@@ -10,16 +10,12 @@ class ReadBandwidth {
  public:
   /// 1 GiB in large pages, or a quarter of what is available if that is less. Error when not even 64 MiB are there.
   explicit ReadBandwidth(int threads);
-  ~ReadBandwidth();
-  ReadBandwidth(const ReadBandwidth&) = delete;
-  ReadBandwidth& operator=(const ReadBandwidth&) = delete;
 
   /// GB/s (10^9 bytes) of one pass, each thread over a part of its own with the widest loads of the CPU.
   double measure();
 
  private:
-  struct Memory;
-  Memory* memory_;
+  LazyMemory memory_;
   int threads_;
 };
 

@@ -42,22 +42,6 @@ void check_beside(const Constants& constants, const std::string& name, const ov:
   if (constant->get_element_type() != type) unexpected(name, *constant, type.to_string());
 }
 
-/// 4-bit stacks of `--experts gather` are bytes [E, bytes of an expert]: the constants beside them tell what the bytes hold.
-StoredFormat format_of_bytes(const Constants& constants, const std::string& name, const Constant& constant, int64_t rows, int64_t columns) {
-  if (constant.get_shape()[1] * 2 != static_cast<size_t>(rows * columns)) {
-    unexpected(name, constant, concat("half a byte for each of the ", rows * columns, " values of an expert"));
-  }
-  const auto scale = constants.find(name + "/scale");
-  if (scale != nullptr && scale->get_element_type() == ov::element::u8) return {StoredType::kF4E2M1, -1};  // bytes of E8M0
-  check_beside(constants, name + "/scale", ov::element::f16);
-  const bool asymmetric = constants.find(name + "/zero_point") != nullptr;
-  if (asymmetric) check_beside(constants, name + "/zero_point", ov::element::u8);
-  StoredFormat format{asymmetric ? StoredType::kU4 : StoredType::kI4, -1};
-  const ov::Shape& groups = scale->get_shape();  // [E, rows, groups, 1], or [E, rows, 1] for a scale a row
-  if (groups.size() == 4 && groups[2] > 0) format.group_size = columns / static_cast<int64_t>(groups[2]);
-  return format;
-}
-
 /// The format of a constant whose logical shape has `rank` dimensions, the last of `columns`.
 StoredFormat format_of(const Constants& constants, const std::string& name, const Constant& constant, size_t rank, int64_t columns) {
   const std::optional<StoredType> type = stored_type(constant.get_element_type());
@@ -106,9 +90,9 @@ std::vector<StoredFormat> formats_of_tensor(const Constants& constants, const Te
   const size_t rank = spec.shape.size() + (name == spec.name ? 0 : 1);  // a stack has the expert in front
   const int64_t columns = spec.shape.back();
   if (const auto whole = constants.find(name)) {
-    if (rank == 3 && whole->get_element_type() == ov::element::u8 && whole->get_shape().size() == 2) {
+    if (rank == 3 && is_byte_stack(*whole)) {
       const int64_t rows = spec.shape[0] * (name.ends_with("w1w3.weight") ? 2 : 1);
-      return {format_of_bytes(constants, name, *whole, rows, columns)};
+      return {byte_stack_format(constants, name, *whole, rows, columns)};
     }
     return {format_of(constants, name, *whole, rank, columns)};
   }
@@ -126,6 +110,24 @@ std::vector<StoredFormat> formats_of_tensor(const Constants& constants, const Te
 }
 
 }  // namespace
+
+bool is_byte_stack(const Constant& constant) { return constant.get_element_type() == ov::element::u8 && constant.get_shape().size() == 2; }
+
+StoredFormat byte_stack_format(const Constants& constants, const std::string& name, const Constant& constant, int64_t rows,
+                               int64_t columns) {
+  if (constant.get_shape()[1] * 2 != static_cast<size_t>(rows * columns)) {
+    unexpected(name, constant, concat("half a byte for each of the ", rows * columns, " values of an expert"));
+  }
+  const auto scale = constants.find(name + "/scale");
+  if (scale != nullptr && scale->get_element_type() == ov::element::u8) return {StoredType::kF4E2M1, -1};  // bytes of E8M0
+  check_beside(constants, name + "/scale", ov::element::f16);
+  const bool asymmetric = constants.find(name + "/zero_point") != nullptr;
+  if (asymmetric) check_beside(constants, name + "/zero_point", ov::element::u8);
+  StoredFormat format{asymmetric ? StoredType::kU4 : StoredType::kI4, -1};
+  const ov::Shape& groups = scale->get_shape();  // [E, rows, groups, 1], or [E, rows, 1] for a scale a row
+  if (groups.size() == 4 && groups[2] > 0) format.group_size = columns / static_cast<int64_t>(groups[2]);
+  return format;
+}
 
 StoredFormats stored_formats(const ov::Model& model, const Config& config) {
   const Constants constants(model);

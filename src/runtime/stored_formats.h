@@ -4,6 +4,8 @@
 #include "checkpoint/config.h"
 #include "checkpoint/stored_format.h"
 #include "openvino/core/model.hpp"
+#include "openvino/op/constant.hpp"
+#include "runtime/constants.h"
 
 namespace dsv4 {
 
@@ -13,5 +15,12 @@ namespace dsv4 {
 /// expert in front, and `--experts gather` declares 4-bit stacks as bytes [E, bytes].
 /// Error for a weight that is not there or is kept in another way, because nothing could be said about its values.
 StoredFormats stored_formats(const ov::Model& model, const Config& config);
+
+/// Whether the constant of a stack is what `--experts gather` declares 4-bit ones as: bytes [E, bytes of a matrix].
+bool is_byte_stack(const ov::op::v0::Constant& constant);
+
+/// What the bytes of such a stack of matrices [rows, columns] hold, by the constants beside it. Error as above.
+StoredFormat byte_stack_format(const Constants& constants, const std::string& name, const ov::op::v0::Constant& constant, int64_t rows,
+                               int64_t columns);
 
 }  // namespace dsv4

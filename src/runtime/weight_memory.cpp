@@ -8,20 +8,22 @@
 #include <cstring>
 
 #include "dsv4/error.h"
-#include "runtime/expansion.h"
+#include "runtime/available_memory.h"
+#include "runtime/stored_formats.h"
 
 namespace dsv4 {
 
 namespace {
 
 constexpr int64_t kCopyAlignment = 64;
+constexpr int64_t kFp4Group = 32;  // of published FP4
 
 int64_t aligned(int64_t bytes) { return (bytes + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment; }
 
-/// Pages locked into RAM while it lives.
+/// Pages of a map locked into RAM while it lives.
 class LockedPages {
  public:
-  LockedPages(const void* data, size_t bytes, const std::string& where) {
+  LockedPages(const void* data, size_t bytes, std::shared_ptr<void> map, const std::string& where) : map_(std::move(map)) {
     const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), begin = reinterpret_cast<uintptr_t>(data) / page * page;
     data_ = reinterpret_cast<void*>(begin);
     bytes_ = reinterpret_cast<uintptr_t>(data) + bytes - begin;
@@ -36,6 +38,7 @@ class LockedPages {
   LockedPages& operator=(const LockedPages&) = delete;
 
  private:
+  std::shared_ptr<void> map_;  // outlives the lock
   void* data_;
   size_t bytes_;
 };
@@ -57,6 +60,10 @@ ModelWeights::ModelWeights(const ov::Model& ir, WeightMemory memory, std::string
 std::shared_ptr<ov::op::v0::Constant> ModelWeights::placed(const Constant& constant, ov::element::Type type, const ov::Shape& shape) {
   const void* data = constant.get_data_ptr();
   const size_t bytes = constant.get_byte_size();
+  if ((ov::shape_size(shape) * type.bitwidth() + 7) / 8 != bytes) {
+    fail(where_, ": the constant ", constant.get_friendly_name(), " of openvino_model.xml has ", bytes, " bytes, expected those of ",
+         type.get_type_name(), " ", ov::PartialShape(shape).to_string(), "; convert the checkpoint again");
+  }
   std::shared_ptr<void> owner = std::const_pointer_cast<ov::Node>(constant.shared_from_this());
   if (memory_ == WeightMemory::kLoad) {
     std::byte* copy = copies_->data() + copied_;
@@ -65,8 +72,7 @@ std::shared_ptr<ov::op::v0::Constant> ModelWeights::placed(const Constant& const
     data = copy;
     owner = copies_;
   } else if (memory_ == WeightMemory::kLock) {
-    // The lock goes before the map that it is on.
-    owner = std::shared_ptr<void>(new LockedPages(data, bytes, where_), [owner](void* lock) { delete static_cast<LockedPages*>(lock); });
+    owner = std::make_shared<LockedPages>(data, bytes, owner, where_);
   }
   const auto result = std::make_shared<Constant>(type, shape, data, owner);
   result->set_friendly_name(constant.get_friendly_name());
@@ -85,28 +91,21 @@ ov::OutputVector ModelWeights::stored(const std::string& name) {
 }
 
 ov::OutputVector ModelWeights::stored_stack(const std::string& name, int64_t count, int64_t rows, int64_t cols) {
-  const auto codes = constants_.find(name), scales = constants_.find(name + "/scale"), zero_points = constants_.find(name + "/zero_point");
-  // `--experts gather` declares 4-bit stacks, and E8M0 scales, as bytes [E, bytes of a matrix]: the same bytes, and the shapes tell what they are.
-  const bool as_bytes = codes && scales && codes->get_element_type() == ov::element::u8 && codes->get_shape().size() == 2;
-  if (!as_bytes) return stored(name);
+  const auto codes = constants_.find(name);
+  if (!codes || !is_byte_stack(*codes)) return stored(name);
+  const StoredFormat format = byte_stack_format(constants_, name, *codes, rows, cols);
+  const bool fp4 = format.type == StoredType::kF4E2M1;
+  const ov::element::Type type = fp4 ? ov::element::f4e2m1 : format.type == StoredType::kU4 ? ov::element::u4 : ov::element::i4;
+  const int64_t group = fp4 ? kFp4Group : format.group_size;  // -1: a scale a row
   const auto dim = [](int64_t n) { return static_cast<size_t>(n); };
-  const bool fp4 = scales->get_element_type() == ov::element::u8;
-  const int64_t scale_count = static_cast<int64_t>(ov::shape_size(scales->get_shape()));
-  if (scale_count % (count * rows) != 0 || cols % (scale_count / (count * rows)) != 0 ||
-      static_cast<int64_t>(codes->get_byte_size()) * 2 != count * rows * cols) {
-    fail(where_, ": the constant ", name, " of openvino_model.xml is no stack of ", count, " x ", rows, " x ", cols,
-         "; convert the checkpoint again");
-  }
-  const int64_t groups = scale_count / (count * rows);
-  const bool grouped = fp4 || scales->get_shape().size() == 4;
-  const ov::Shape shape =
-      grouped ? ov::Shape{dim(count), dim(rows), dim(groups), dim(cols / groups)} : ov::Shape{dim(count), dim(rows), dim(cols)};
+  ov::Shape shape = {dim(count), dim(rows)};
+  if (group > 0) shape.push_back(dim(cols / group));
+  shape.push_back(dim(group > 0 ? group : cols));
   ov::Shape scale_shape = shape;
   scale_shape.back() = 1;
-  const ov::element::Type type = fp4 ? ov::element::f4e2m1 : zero_points ? ov::element::u4 : ov::element::i4;
   ov::OutputVector parts = {placed(*codes, type, shape),
-                            placed(*scales, fp4 ? ov::element::f8e8m0 : scales->get_element_type(), scale_shape)};
-  if (zero_points) parts.push_back(placed(*zero_points, type, scale_shape));
+                            placed(*constants_.find(name + "/scale"), fp4 ? ov::element::f8e8m0 : ov::element::f16, scale_shape)};
+  if (format.type == StoredType::kU4) parts.push_back(placed(*constants_.find(name + "/zero_point"), type, scale_shape));
   return parts;
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "openvino/opsets/opset15.hpp"
+#include "runtime/available_memory.h"
 #include "support/files.h"
 
 namespace dsv4 {
