@@ -2,7 +2,6 @@
 // One JSON object a line on standard output. Usage: bench_attention [REPEATS [INSTRUCTION_SET]], e.g. 20 AVX2. All threads of
 // the process' arena: taskset limits them.
 #include <hwy/highway.h>
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +16,7 @@
 #include "ops/attention/indexer.h"
 #include "ops/attention/rows.h"
 #include "ops/attention/sparse_core.h"
+#include "processor_time.h"
 
 namespace {
 
@@ -44,12 +44,6 @@ std::vector<std::byte> random_rows(int64_t rows, int64_t dims, CacheType type) {
 struct Time {
   double wall = 1e30, processor = 1e30;
 };
-
-double processor_microseconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return 1e6 * static_cast<double>(time.tv_sec) + 1e-3 * static_cast<double>(time.tv_nsec);
-}
 
 /// Least times of `run` a token; `reset` is not timed.
 template <class Reset, class Run>

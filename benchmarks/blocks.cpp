@@ -1,7 +1,6 @@
 // Time of the ops Embed, HyperConnect, HyperConnectHead and Experts, at toy and at V4-Flash dimensions, for one token and for 512: evaluate() alone, without
 // the CPU plugin. One JSON object a line on standard output. Usage: bench_blocks [REPEATS [START]], of lines
 // "DIMENSIONS OP" that begin with START. All threads of the process' arena: taskset limits them.
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -20,6 +19,7 @@
 #include "ops/embed/embed.h"
 #include "ops/experts/experts.h"
 #include "ops/hyper_connect/hyper_connect.h"
+#include "processor_time.h"
 
 namespace {
 
@@ -102,12 +102,6 @@ ov::Tensor integers(size_t n, int64_t below) {
 
 std::shared_ptr<ov::op::v0::Parameter> parameter(ov::element::Type type, const ov::PartialShape& shape) {
   return std::make_shared<ov::op::v0::Parameter>(type, shape);
-}
-
-double processor_microseconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return 1e6 * static_cast<double>(time.tv_sec) + 1e-3 * static_cast<double>(time.tv_nsec);
 }
 
 /// Runs `op` with `given` in place of its parameters; `renew` changes the inputs before each run, untimed.

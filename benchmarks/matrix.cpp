@@ -1,17 +1,13 @@
-// Speed of products with packed weights: bytes of weights a second for one token, beside plain reading of the same memory, and arithmetic for many tokens.
+// Speed of products with packed weights: bytes of weights a second for one token, beside the bandwidth of the memory, and arithmetic for many tokens.
 //
 // usage: bench_matrix [THREADS [REPEATS [INSTRUCTION_SET]]]; INSTRUCTION_SET as Highway names it (AVX3_DL, AVX2, SSE4, ...), default: the best. Prints JSON.
 #define HWY_WANT_AVX3_DL  // as the kernels do
-#include <sys/mman.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <new>
 #include <random>
 #include <string>
 #include <thread>
@@ -20,39 +16,18 @@
 #include <hwy/highway.h>
 
 #include "ops/matrix/multiply.h"
-#include "ops/support/parallel.h"
+#include "runtime/lazy_memory.h"
+#include "runtime/measure.h"
+#include "runtime/read_bandwidth.h"
 
 namespace {
 
+using dsv4::LazyMemory;
+using dsv4::median;
+using dsv4::seconds;
 using dsv4::ops::ActivationMode;
 using dsv4::ops::PackedMatrix;
 using dsv4::ops::WeightType;
-
-/// Anonymous memory in huge pages where the system gives them.
-class Memory {
- public:
-  explicit Memory(size_t size) : size_(size + kHuge) {
-    void* mapped = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) throw std::bad_alloc();
-    base_ = static_cast<std::byte*>(mapped);
-    madvise(base_, size_, MADV_HUGEPAGE);
-    std::mt19937_64 random(7);
-    for (size_t i = 0; i + 8 <= size_; i += 8) {
-      const uint64_t word = random();
-      std::memcpy(base_ + i, &word, 8);
-    }
-  }
-  ~Memory() { munmap(base_, size_); }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-  std::byte* data() const { return base_; }
-  size_t size() const { return size_; }
-
- private:
-  static constexpr size_t kHuge = size_t{1} << 21;
-  size_t size_;
-  std::byte* base_;
-};
 
 struct Kind {
   const char* name;
@@ -65,36 +40,8 @@ struct Shape {
   int64_t rows, cols;
 };
 
-double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// GB/s of the fastest plain loop: eight sums of words, over all of the memory.
-double read_speed(const Memory& memory) {
-  static std::atomic<uint64_t> sink = 0;
-  const int64_t words = static_cast<int64_t>(memory.size() / 8 / 64 * 64);
-  const auto* from = reinterpret_cast<const uint64_t*>(memory.data());
-  const double time = seconds([&] {
-    dsv4::ops::parallel_pieces(words, int64_t{1} << 15, [&](int64_t begin, int64_t end) {
-      uint64_t sums[8] = {};
-      for (int64_t i = begin; i < end; i += 8) {
-        for (int64_t k = 0; k < 8; ++k) sums[k] += from[i + k];
-      }
-      for (const uint64_t sum : sums) sink += sum;
-    });
-  });
-  return static_cast<double>(words) * 8e-9 / time;
-}
-
 /// As many matrices of a kind as the memory holds, so that none is in a cache when it is used again.
-std::vector<PackedMatrix> matrices_in(const Memory& memory, const Kind& kind, const Shape& shape, size_t bytes) {
+std::vector<PackedMatrix> matrices_in(const LazyMemory& memory, const Kind& kind, const Shape& shape, size_t bytes) {
   std::vector<PackedMatrix> matrices;
   PackedMatrix m{.type = kind.type, .rows = shape.rows, .cols = shape.cols, .group = kind.group == -1 ? shape.cols : kind.group};
   std::byte* at = memory.data();
@@ -143,10 +90,11 @@ void print_row(const char* isa, const Kind& kind, const Shape& shape, const char
   first = false;
 }
 
-void measure(const char* isa, const Memory& memory, const Kind& kind, const Shape& shape, ActivationMode mode, int64_t tokens,
-             int repeats) {
+void measure(const char* isa, const LazyMemory& memory, dsv4::ReadBandwidth& yardstick, const Kind& kind, const Shape& shape,
+             ActivationMode mode, int64_t tokens, int repeats) {
   // One token: all of the memory, from first to last. Many: a few matrices.
-  const std::vector<PackedMatrix> matrices = matrices_in(memory, kind, shape, tokens == 1 ? memory.size() : size_t{64} << 20);
+  const std::vector<PackedMatrix> matrices =
+      matrices_in(memory, kind, shape, tokens == 1 ? static_cast<size_t>(memory.size()) : size_t{64} << 20);
   if (matrices.empty()) return;
   double bytes = 0.0, products = 0.0;
   const size_t used = tokens == 1 ? matrices.size() : tokens <= 16 ? std::min<size_t>(4, matrices.size()) : 1;
@@ -159,7 +107,7 @@ void measure(const char* isa, const Memory& memory, const Kind& kind, const Shap
   for (float& value : x) value = static_cast<float>(random() % 2001) * 1e-3f - 1.0f;
   std::vector<double> times, reads;
   for (int i = 0; i < repeats; ++i) {
-    if (tokens == 1) reads.push_back(read_speed(memory));
+    if (tokens == 1) reads.push_back(yardstick.measure());
     times.push_back(seconds([&] {
       for (size_t k = 0; k < used; ++k) {
         dsv4::ops::Scratch scratch;
@@ -201,7 +149,11 @@ int main(int argc, char** argv) {
       {"i8 row", WeightType::kI8, -1, false},  {"f4e2m1", WeightType::kF4E2M1, 32, false}, {"f16", WeightType::kF16, 0, false},
       {"bf16", WeightType::kBF16, 0, false},   {"f32", WeightType::kF32, 0, false},
   };
-  const Memory memory(size_t{512} << 20);
+  const LazyMemory memory(int64_t{512} << 20, "matrices", LazyMemory::Pages::kHuge);
+  std::mt19937_64 random(7);
+  auto* words = reinterpret_cast<uint64_t*>(memory.data());
+  for (int64_t i = 0; i < memory.size() / 8; ++i) words[i] = random();
+  dsv4::ReadBandwidth yardstick(threads);
   std::printf("[");
   tbb::task_arena arena(threads);
   arena.execute([&] {
@@ -209,9 +161,9 @@ int main(int argc, char** argv) {
       for (const ActivationMode mode : {ActivationMode::kInt8, ActivationMode::kF32}) {
         if (kind.group == 0 && mode == ActivationMode::kInt8) continue;  // float weights know one way
         for (const Shape& shape : {Shape{4096, 4096}, Shape{2048, 7168}, Shape{256, 4096}, Shape{64, 64}}) {
-          measure(isa, memory, kind, shape, mode, 1, repeats);
+          measure(isa, memory, yardstick, kind, shape, mode, 1, repeats);
         }
-        for (const int64_t tokens : {2, 4, 8, 16, 64, 512}) measure(isa, memory, kind, {4096, 4096}, mode, tokens, repeats);
+        for (const int64_t tokens : {2, 4, 8, 16, 64, 512}) measure(isa, memory, yardstick, kind, {4096, 4096}, mode, tokens, repeats);
       }
     }
   });

@@ -19,6 +19,7 @@
 
 #include "checkpoint/dequantize.h"
 #include "quantize/compress.h"
+#include "runtime/measure.h"
 
 namespace {
 
@@ -94,11 +95,6 @@ Pass run(int threads, double gb, const std::function<void(int thread)>& part) {
   return {gb, wall, std::accumulate(processor.begin(), processor.end(), 0.0)};
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 Pass read_memory(const std::vector<std::byte>& bytes, int threads) {
   const size_t part = bytes.size() / 8 / static_cast<size_t>(threads) / 8 * 8;
   const auto* words = reinterpret_cast<const uint64_t*>(bytes.data());
@@ -135,8 +131,8 @@ void measure(const char* isa, const char* from, const char* to, int threads, int
   std::printf(
       "%s\n  {\"isa\": \"%s\", \"from\": \"%s\", \"to\": \"%s\", \"threads\": %d, \"wall\": %.3f, \"least\": %.3f, \"most\": %.3f, "
       "\"processor\": %.3f}",
-      first ? "" : ",", isa, from, to, threads, median(wall), *std::min_element(wall.begin(), wall.end()),
-      *std::max_element(wall.begin(), wall.end()), median(processor));
+      first ? "" : ",", isa, from, to, threads, dsv4::median(wall), *std::min_element(wall.begin(), wall.end()),
+      *std::max_element(wall.begin(), wall.end()), dsv4::median(processor));
   std::fflush(stdout);
   first = false;
 }

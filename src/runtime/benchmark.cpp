@@ -1,32 +1,20 @@
 // Timing prefill and decode.
 #include "runtime/benchmark.h"
 
-#include <algorithm>
+#include <array>
 #include <chrono>
-#include <functional>
 #include <random>
 
 #include "dsv4/error.h"
 #include "dsv4/session.h"
 #include "ops/support/op_times.h"
 #include "runtime/disk_reads.h"
+#include "runtime/measure.h"
 #include "runtime/read_bandwidth.h"
 
 namespace dsv4 {
 
 namespace {
-
-double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
 
 std::vector<int64_t> random_tokens(int64_t count, int64_t vocabulary, uint32_t seed) {
   std::mt19937 random(seed);
