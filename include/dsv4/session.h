@@ -13,7 +13,7 @@
 
 namespace dsv4 {
 
-class Sequence;
+class SequenceState;
 
 /// The state of a sequence, a copy of its own: it outlives its session and may be restored many times, in any session of the same model and options.
 struct Snapshot {
@@ -57,7 +57,7 @@ class Session {
 
  private:
   Engine engine_;
-  std::unique_ptr<Sequence> sequence_;
+  std::unique_ptr<SequenceState> state_;
   int64_t position_ = 0;
 };
 

@@ -1,7 +1,8 @@
 // Loading a folder for the CPU program.
 #include "dsv4/error.h"
 #include "graph/cpu/cpu.h"
-#include "openvino/openvino.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/runtime/core.hpp"
 #include "runtime/loaded_model.h"
 #include "runtime/weight_memory.h"
 

@@ -6,8 +6,11 @@
 #include <set>
 
 #include "dsv4/error.h"
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/gather.hpp"
+#include "openvino/op/matmul.hpp"
+#include "openvino/runtime/core.hpp"
 #include "runtime/available_memory.h"
 #include "runtime/expansion.h"
 #include "runtime/loaded_model.h"
@@ -15,7 +18,7 @@
 namespace dsv4 {
 
 namespace fs = std::filesystem;
-namespace op = ov::opset15;
+namespace op = ov::op;
 
 namespace {
 
@@ -84,10 +87,10 @@ void choose_program(LoadedModel& loaded, const fs::path& folder) {
 // The head on the last position only: Gather in front of the last MatMul, whose input is [B,S,D].
 void keep_last_position(ov::Model& model) {
   const auto result = model.get_results().front();
-  const auto head = ov::as_type_ptr<op::MatMul>(result->get_input_node_shared_ptr(0));
+  const auto head = ov::as_type_ptr<op::v0::MatMul>(result->get_input_node_shared_ptr(0));
   if (!head) fail("the model does not end in a MatMul; convert the checkpoint again");
-  const auto last = std::make_shared<op::Gather>(head->input_value(0), op::Constant::create(ov::element::i32, {1}, {-1}),
-                                                 op::Constant::create(ov::element::i32, {}, {1}));  // [B,S,D] -> [B,1,D]
+  const auto last = std::make_shared<op::v8::Gather>(head->input_value(0), op::v0::Constant::create(ov::element::i32, {1}, {-1}),
+                                                     op::v0::Constant::create(ov::element::i32, {}, {1}));  // [B,S,D] -> [B,1,D]
   head->input(0).replace_source_output(last);
   model.validate_nodes_and_infer_types();
 }

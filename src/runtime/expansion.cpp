@@ -2,7 +2,8 @@
 #include "runtime/expansion.h"
 
 #include "dsv4/error.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/constant.hpp"
 
 namespace dsv4 {
 
@@ -17,7 +18,7 @@ uint64_t gigabytes(uint64_t bytes) { return (bytes + 999999999) / 1000000000; }
 uint64_t expansion_bytes(const ov::Model& model) {
   uint64_t values = 0;
   for (const auto& node : model.get_ops()) {
-    if (ov::is_type<ov::opset15::Constant>(node) && node->get_element_type() == ov::element::f4e2m1)
+    if (ov::is_type<ov::op::v0::Constant>(node) && node->get_element_type() == ov::element::f4e2m1)
       values += ov::shape_size(node->get_shape());
   }
   return values * kPeakBytesPerValue;

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "dsv4/error.h"
-#include "runtime/sequence.h"
+#include "runtime/sequence_state.h"
 
 namespace dsv4 {
 
@@ -18,8 +18,7 @@ void check_tokens(std::span<const int64_t> tokens, int64_t vocabulary, const std
 }
 
 Session::Session(const Engine& engine)
-    : engine_(engine),
-      sequence_(engine.program() == Program::kCpu ? make_cpu_sequence(engine.loaded()) : make_portable_sequence(engine.loaded())) {}
+    : engine_(engine), state_(engine.program() == Program::kCpu ? make_cpu_state(engine.loaded()) : make_portable_state(engine.loaded())) {}
 
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
@@ -42,9 +41,9 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
   std::vector<float> logits;
   for (size_t begin = 0; begin < tokens.size(); begin += piece) {
     const std::span<const int64_t> part = tokens.subspan(begin, std::min(piece, tokens.size() - begin));
-    const int64_t rows = sequence_->rows_of(static_cast<int64_t>(part.size()), begin + part.size() == tokens.size());
+    const int64_t rows = state_->rows_of(static_cast<int64_t>(part.size()), begin + part.size() == tokens.size());
     if (!engine_.options().all_logits) logits.clear();
-    sequence_->infer(part, position_, rows, logits);
+    state_->infer(part, position_, rows, logits);
     position_ += static_cast<int64_t>(part.size());
   }
   return logits;
@@ -52,13 +51,13 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
 
 void Session::reset() {
   position_ = 0;
-  sequence_->reset();
+  state_->reset();
 }
 
 Snapshot Session::save() const {
   Snapshot snapshot;
   snapshot.position = position_;
-  if (position_ > 0) sequence_->save(snapshot);
+  if (position_ > 0) state_->save(snapshot);
   return snapshot;
 }
 
@@ -67,7 +66,7 @@ void Session::restore(const Snapshot& snapshot) {
   if (snapshot.position < 0 || (engine_.context() > 0 && snapshot.position > engine_.context())) {
     fail("the snapshot has ", snapshot.position, " tokens and the model takes ", engine_.context(), "; it belongs to another model");
   }
-  sequence_->restore(snapshot);
+  state_->restore(snapshot);
   position_ = snapshot.position;
 }
 
@@ -81,7 +80,7 @@ void Session::fill_with_noise(int64_t position) {
   if (position < 0 || (engine_.context() > 0 && position > engine_.context())) {
     fail("position ", position, ": expected 0 to ", engine_.context());
   }
-  sequence_->fill_with_noise(position);
+  state_->fill_with_noise(position);
   position_ = position;
 }
 

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "graph/vocabulary.h"
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/runtime/core.hpp"
 
 namespace dsv4::testing_support {
 

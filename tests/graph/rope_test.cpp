@@ -6,7 +6,7 @@
 
 #include "graph/evaluate.h"
 #include "graph/frequencies.h"
-#include "graph/portable/sequence.h"
+#include "graph/portable/call_positions.h"
 
 namespace dsv4 {
 namespace {
@@ -101,11 +101,11 @@ TEST_P(Rotation, TurnsPairsOfTheLastEntriesByThePosition) {
   config.qk_rope_head_dim = kRopeDim;
   const Parameter ids = parameter(ov::element::i64, {-1, -1}), positions = parameter(ov::element::i64, {-1, -1});
   const Parameter queries = parameter(ov::element::f32, {-1, -1, kHeads, kWidth}), keys = parameter(ov::element::f32, {-1, 1, -1, kWidth});
-  Sequence sequence(config, ids, positions);
+  CallPositions call(config, ids, positions);
   const std::vector<int64_t> widths = {kWidth};
-  Program program({apply_rope(queries, sequence.query_rope(compressed, kWidth), widths, kRopeDim),
-                   apply_rope(queries, sequence.inverse_query_rope(compressed, kWidth), widths, kRopeDim),
-                   apply_rope(keys, sequence.key_rope(compressed, kWidth), widths, kRopeDim)},
+  Program program({apply_rope(queries, call.query_rope(compressed, kWidth), widths, kRopeDim),
+                   apply_rope(queries, call.inverse_query_rope(compressed, kWidth), widths, kRopeDim),
+                   apply_rope(keys, call.key_rope(compressed, kWidth), widths, kRopeDim)},
                   {ids, positions, queries, keys});
   const std::vector<double> frequencies = rope_frequencies(config, compressed);
 
@@ -142,8 +142,8 @@ TEST(EntryRotation, TurnsEntriesByTheFirstPositionOfTheirBlock) {
   const LayerConfig layer = {.kind = LayerKind::kCsa, .compress_ratio = kRatio, .hash_routed = false};
   const Parameter ids = parameter(ov::element::i64, {-1, -1}), positions = parameter(ov::element::i64, {-1, -1});
   const Parameter past = parameter(ov::element::f32, {-1, 1, -1, kWidth}), entries = parameter(ov::element::f32, {-1, -1, 1, kWidth});
-  Sequence sequence(config, ids, positions);
-  const RopeTable table = sequence.entry_rope(sequence.blocks(layer, past), {kMain, kIndex});
+  CallPositions call(config, ids, positions);
+  const RopeTable table = call.entry_rope(call.blocks(layer, past), {kMain, kIndex});
   Program program({apply_rope(entries, table, {kMain, kIndex}, kRopeDim)}, {ids, positions, past, entries});
 
   constexpr size_t kLength = 9, kBlocks = 3;  // positions 6..14 touch the blocks that begin at 4, 8 and 12

@@ -8,14 +8,20 @@
 
 #include <stdexcept>
 
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/graph_util.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/abs.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/gather.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/op/relu.hpp"
+#include "openvino/runtime/core.hpp"
 #include "runtime/converted_model.h"
 
 namespace dsv4 {
 namespace {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
@@ -84,9 +90,9 @@ TEST_F(Folder, RefusesABrokenConfig) {
 }
 
 TEST_F(Folder, RefusesAnIrWithOtherInputs) {
-  const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, -1, 512});
+  const auto x = std::make_shared<op::v0::Parameter>(ov::element::f32, ov::PartialShape{-1, -1, 512});
   x->output(0).set_names({"pixels"});
-  const auto y = std::make_shared<op::Relu>(x);
+  const auto y = std::make_shared<op::v0::Relu>(x);
   y->output(0).set_names({"logits"});
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{y}, ov::ParameterVector{x});
   ov::save_model(model, folder_ / "openvino_model.xml", false);
@@ -94,18 +100,18 @@ TEST_F(Folder, RefusesAnIrWithOtherInputs) {
 }
 
 TEST_F(Folder, RefusesAnIrWithoutLogits) {
-  const auto ids = std::make_shared<op::Parameter>(ov::element::i64, ov::PartialShape{-1, -1});
+  const auto ids = std::make_shared<op::v0::Parameter>(ov::element::i64, ov::PartialShape{-1, -1});
   ids->output(0).set_names({"input_ids"});
-  const auto model = std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::Abs>(ids)}, ov::ParameterVector{ids});
+  const auto model = std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::v0::Abs>(ids)}, ov::ParameterVector{ids});
   ov::save_model(model, folder_ / "openvino_model.xml", false);
   EXPECT_THAT(loading_error(), HasSubstr("no output logits"));
 }
 
 TEST_F(Folder, RefusesAModelThatEndsInNoMatMulForTheLastPosition) {
-  const auto ids = std::make_shared<op::Parameter>(ov::element::i64, ov::PartialShape{-1, -1});
+  const auto ids = std::make_shared<op::v0::Parameter>(ov::element::i64, ov::PartialShape{-1, -1});
   ids->output(0).set_names({"input_ids"});
-  const auto table = std::make_shared<op::Constant>(ov::element::f32, ov::Shape{4, 512}, std::vector<float>(2048, 0.0f));
-  const auto rows = std::make_shared<op::Gather>(table, ids, op::Constant::create(ov::element::i32, {}, {0}));
+  const auto table = std::make_shared<op::v0::Constant>(ov::element::f32, ov::Shape{4, 512}, std::vector<float>(2048, 0.0f));
+  const auto rows = std::make_shared<op::v8::Gather>(table, ids, op::v0::Constant::create(ov::element::i32, {}, {0}));
   rows->output(0).set_names({"logits"});
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{rows}, ov::ParameterVector{ids});
   ov::save_model(model, folder_ / "openvino_model.xml", false);

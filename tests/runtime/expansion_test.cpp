@@ -4,14 +4,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/add.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/parameter.hpp"
 #include "runtime/available_memory.h"
 #include "support/files.h"
 
 namespace dsv4 {
 namespace {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing_support::error_of;
@@ -19,9 +23,9 @@ using testing_support::error_of;
 /// A model with one constant of `type`, [elements].
 std::shared_ptr<ov::Model> model_with(ov::element::Type type, size_t elements) {
   const ov::Tensor data(type, {elements});
-  const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::Shape{1});
-  const auto weight = std::make_shared<op::Convert>(std::make_shared<op::Constant>(data), ov::element::f32);
-  return std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::Add>(x, weight)}, ov::ParameterVector{x});
+  const auto x = std::make_shared<op::v0::Parameter>(ov::element::f32, ov::Shape{1});
+  const auto weight = std::make_shared<op::v0::Convert>(std::make_shared<op::v0::Constant>(data), ov::element::f32);
+  return std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::v1::Add>(x, weight)}, ov::ParameterVector{x});
 }
 
 TEST(Expansion, CountsFp4Alone) {

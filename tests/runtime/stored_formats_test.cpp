@@ -6,14 +6,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/multiply.hpp"
+#include "openvino/op/reshape.hpp"
+#include "openvino/op/result.hpp"
+#include "openvino/op/subtract.hpp"
 #include "runtime/converted_model.h"
 
 namespace dsv4 {
 namespace {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using testing::AllOf;
 using testing::HasSubstr;
 using namespace testing_support;
@@ -35,8 +40,8 @@ class StoredFormatsOfToy : public testing::Test {
     return nullptr;
   }
 
-  static std::shared_ptr<op::Constant> named(const std::string& name, ov::element::Type type, const ov::Shape& shape) {
-    const auto made = std::make_shared<op::Constant>(type, shape, 1);
+  static std::shared_ptr<op::v0::Constant> named(const std::string& name, ov::element::Type type, const ov::Shape& shape) {
+    const auto made = std::make_shared<op::v0::Constant>(type, shape, 1);
     made->set_friendly_name(name);
     return made;
   }
@@ -53,13 +58,14 @@ class StoredFormatsOfToy : public testing::Test {
       one = codes;
     }
     one.back() = 1;
-    ov::Output<ov::Node> w = std::make_shared<op::Convert>(named(name, type, codes), ov::element::f16);
+    ov::Output<ov::Node> w = std::make_shared<op::v0::Convert>(named(name, type, codes), ov::element::f16);
     if (with_zero_point) {
-      w = std::make_shared<op::Subtract>(w, std::make_shared<op::Convert>(named(name + "/zero_point", type, one), ov::element::f16));
+      w = std::make_shared<op::v1::Subtract>(w,
+                                             std::make_shared<op::v0::Convert>(named(name + "/zero_point", type, one), ov::element::f16));
     }
-    w = std::make_shared<op::Multiply>(w, std::make_shared<op::Convert>(named(name + "/scale", scale, one), ov::element::f16));
-    w = std::make_shared<op::Reshape>(w, op::Constant::create(ov::element::i64, {shape.size()}, shape), false);
-    w = std::make_shared<op::Convert>(w, ov::element::f32);
+    w = std::make_shared<op::v1::Multiply>(w, std::make_shared<op::v0::Convert>(named(name + "/scale", scale, one), ov::element::f16));
+    w = std::make_shared<op::v1::Reshape>(w, op::v0::Constant::create(ov::element::i64, {shape.size()}, shape), false);
+    w = std::make_shared<op::v0::Convert>(w, ov::element::f32);
     old->set_friendly_name(name + "/old");
     old->output(0).replace(w);
   }
@@ -133,9 +139,10 @@ TEST_F(StoredFormatsOfToy, AStackOfBytesIsTheFourBitTypeThatItsScalesTell) {
   const auto declare = [&](const std::string& name, const ov::Shape& shape, const ov::Shape& scale, ov::element::Type scale_type,
                            const ov::Shape& zero_point) {
     constant(name)->set_friendly_name("old");
-    model_->add_results({std::make_shared<op::Result>(named(name, ov::element::u8, shape)),
-                         std::make_shared<op::Result>(named(name + "/scale", scale_type, scale))});
-    if (!zero_point.empty()) model_->add_results({std::make_shared<op::Result>(named(name + "/zero_point", ov::element::u8, zero_point))});
+    model_->add_results({std::make_shared<op::v0::Result>(named(name, ov::element::u8, shape)),
+                         std::make_shared<op::v0::Result>(named(name + "/scale", scale_type, scale))});
+    if (!zero_point.empty())
+      model_->add_results({std::make_shared<op::v0::Result>(named(name + "/zero_point", ov::element::u8, zero_point))});
   };
   declare(down, {8, 128 * 64 / 2}, {8, 128, 2, 1}, ov::element::f16, {8, 128});
   declare(gate_up, {8, 128 * 128 / 2}, {8, 128, 1}, ov::element::f16, {});
@@ -206,7 +213,7 @@ TEST_F(StoredFormatsOfToy, ShapesOfAnotherLayoutAreRefused) {
     compress(name, ov::element::i8, -1, false);
     const auto other = named(name, ov::element::u8, shape);
     constant(name)->set_friendly_name("elsewhere");
-    model_->add_results({std::make_shared<op::Result>(other)});
+    model_->add_results({std::make_shared<op::v0::Result>(other)});
     EXPECT_THAT(error(), AllOf(HasSubstr(name), HasSubstr("128"))) << shape.to_string();
   }
 }

@@ -3,11 +3,10 @@
 
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
-#include "openvino/opsets/opset15.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 Value PortableVocabulary::attention(const Value& x, int64_t layer_index) {
@@ -16,21 +15,20 @@ Value PortableVocabulary::attention(const Value& x, int64_t layer_index) {
   const bool compressed = layer.kind != LayerKind::kSliding;
   const int32_t heads = static_cast<int32_t>(config_.num_attention_heads), hd = static_cast<int32_t>(config_.head_dim);
   const int64_t window = config_.sliding_window;
-  Sequence& sequence = *sequence_;
+  CallPositions& call = *call_;
 
   // Queries: low rank, RMS a head without weight (its factor carries the softmax scale), rotated.
   const Value q_latent = rms_norm(linear(x, prefix + ".wq_a.weight"), prefix + ".q_norm.weight");  // [T,1,D] -> [T,1,R]
   const Value q_heads = reshape_to(linear(q_latent, prefix + ".wq_b.weight"),
-                                   shape_of({sequence.batch(), sequence.length(), i32(std::vector<int32_t>{heads, hd})}));  // [B,S,H,hd]
+                                   shape_of({call.batch(), call.length(), i32(std::vector<int32_t>{heads, hd})}));  // [B,S,H,hd]
   const std::vector<float> softmax_scale(static_cast<size_t>(hd), 1.0f / std::sqrt(static_cast<float>(hd)));
-  const Value q = apply_rope(nodes::rms_norm(q_heads, f32(softmax_scale, {hd}), config_.rms_norm_eps), sequence.query_rope(compressed, hd),
+  const Value q = apply_rope(nodes::rms_norm(q_heads, f32(softmax_scale, {hd}), config_.rms_norm_eps), call.query_rope(compressed, hd),
                              {hd}, config_.qk_rope_head_dim);
 
   // Key = value: one row a position.
-  const Value kv_row = reshape_to(linear(x, prefix + ".wkv.weight"),
-                                  shape_of({sequence.batch(), i32(1), sequence.length(), i32(hd)}));  // [T,1,D] -> [B,1,S,hd]
-  const Value kv =
-      apply_rope(rms_norm(kv_row, prefix + ".kv_norm.weight"), sequence.key_rope(compressed, hd), {hd}, config_.qk_rope_head_dim);
+  const Value kv_row =
+      reshape_to(linear(x, prefix + ".wkv.weight"), shape_of({call.batch(), i32(1), call.length(), i32(hd)}));  // [T,1,D] -> [B,1,S,hd]
+  const Value kv = apply_rope(rms_norm(kv_row, prefix + ".kv_norm.weight"), call.key_rope(compressed, hd), {hd}, config_.qk_rope_head_dim);
 
   // Key columns: compressed entries, the zero row, the last W-1 positions, this call's positions.
   const std::string window_state = prefix + ".window";
@@ -47,7 +45,7 @@ Value PortableVocabulary::attention(const Value& x, int64_t layer_index) {
     }
     columns.insert(columns.begin(), entries);
   }
-  const KeyPositions& positions = sequence.keys(layer);
+  const KeyPositions& positions = call.keys(layer);
   if (!mask.get_node()) mask = positions.mask;
   const Value keys = concat(columns, 2);                    // [B,1,N,hd]
   const Value kept = gather(keys, positions.kept_rows, 2);  // [B,1,W,hd]
@@ -57,7 +55,7 @@ Value PortableVocabulary::attention(const Value& x, int64_t layer_index) {
   const Value sink = reshape(weights_.exact(prefix + ".attn_sink"), {1, 1, heads, 1});
   const Value scores = add(matmul(q, keys, false, true), mask);                   // [B,S,H,hd] x [B,1,N,hd]^T -> [B,S,H,N]
   const Value weights = softmax(select(positions.sink_column, sink, scores), 3);  // [B,S,H,N]
-  const Value heads_out = apply_rope(matmul(weights, keys), sequence.inverse_query_rope(compressed, hd), {hd}, config_.qk_rope_head_dim);
+  const Value heads_out = apply_rope(matmul(weights, keys), call.inverse_query_rope(compressed, hd), {hd}, config_.qk_rope_head_dim);
   return grouped_output(heads_out, prefix);  // [B,S,H,hd] -> [T,1,D]
 }
 

@@ -4,11 +4,11 @@
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
 #include "graph/portable/raw_rows.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/scatter_nd_update.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 int64_t compressor_tail_rows(const LayerConfig& layer) {
@@ -56,8 +56,7 @@ Value PortableVocabulary::compressed_entries(const Value& x, const LayerConfig& 
     raw.push_back(linear(x, prefix + ".indexer.compressor.wkv.weight"));
     raw.push_back(linear(x, prefix + ".indexer.compressor.wgate.weight"));
   }
-  const Value call_rows =
-      reshape_to(concat(raw, 2), shape_of({sequence_->batch(), sequence_->length(), i32(static_cast<int32_t>(raw_width))}));
+  const Value call_rows = reshape_to(concat(raw, 2), shape_of({call_->batch(), call_->length(), i32(static_cast<int32_t>(raw_width))}));
 
   // Buffer = last rows of the past ++ this call.
   const int64_t tail = compressor_tail_rows(layer);
@@ -67,7 +66,7 @@ Value PortableVocabulary::compressed_entries(const Value& x, const LayerConfig& 
 
   const int64_t width = overlap ? hd + index_hd : hd;
   const Value past = state_->read_growing(entry_state, width);  // [B,1,capacity before,width]
-  const BlockPositions& blocks = sequence_->blocks(layer, past);
+  const BlockPositions& blocks = call_->blocks(layer, past);
   if (tail != 0) state_->write(tail_state, gather(buffer, blocks.kept_rows, 1));
 
   // Touched blocks -> entries: pooled, normalised, rotated at the block's first position.
@@ -81,7 +80,7 @@ Value PortableVocabulary::compressed_entries(const Value& x, const LayerConfig& 
   } else {
     entry = rms_norm(entry, prefix + ".compressor.norm.weight");
   }
-  entry = apply_rope(entry, sequence_->entry_rope(blocks, widths), widths, config_.qk_rope_head_dim);
+  entry = apply_rope(entry, call_->entry_rope(blocks, widths), widths, config_.qk_rope_head_dim);
 
   const Value grown = past.get_node() ? concat({past, blocks.growth_rows}, 2) : blocks.growth_rows;  // [B,1,capacity,width]
   const Value entries = std::make_shared<ov::op::v3::ScatterNDUpdate>(grown, blocks.scatter, entry);

@@ -3,34 +3,41 @@
 
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
+#include "openvino/op/clamp.hpp"
+#include "openvino/op/gather_elements.hpp"
+#include "openvino/op/gather_nd.hpp"
 #include "openvino/op/grouped_matmul.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/scatter_nd_update.hpp"
+#include "openvino/op/search_sorted.hpp"
+#include "openvino/op/softplus.hpp"
+#include "openvino/op/sqrt.hpp"
+#include "openvino/op/swish.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 std::pair<Value, Value> PortableVocabulary::route(const Value& x, const LayerConfig& layer, const std::string& prefix) {
   const int32_t k = static_cast<int32_t>(config_.num_experts_per_tok);
   const Value logits = keep_f32(linear(x, prefix + ".gate.weight"));  // [T,1,D] -> [T,1,E]
-  const Value scores = keep_f32(std::make_shared<op::Sqrt>(keep_f32(std::make_shared<op::SoftPlus>(logits))));
+  const Value scores = keep_f32(std::make_shared<op::v0::Sqrt>(keep_f32(std::make_shared<op::v4::SoftPlus>(logits))));
   // The bias takes part in the selection only; hash layers take the ids of the token as stored.
   const Value ids = layer.hash_routed
-                        ? gather(weights_.exact(prefix + ".gate.tid2eid"), sequence_->ids(), 0)
+                        ? gather(weights_.exact(prefix + ".gate.tid2eid"), call_->ids(), 0)
                         : top_k(keep_f32(add(scores, weights_.exact(prefix + ".gate.bias"))), i32(k), 2, true)[1];  // i32 [T,1,K]
-  const Value picked = keep_f32(std::make_shared<op::GatherElements>(scores, ids, 2));                              // [T,1,K]
+  const Value picked = keep_f32(std::make_shared<op::v6::GatherElements>(scores, ids, 2));                          // [T,1,K]
   const Value factor = f32(static_cast<float>(config_.routed_scaling_factor));
   return {ids, mul(div(picked, reduce_sum(picked, 2, true)), factor)};
 }
 
 Value PortableVocabulary::swiglu(const Value& gate, const Value& up) {
-  if (config_.swiglu_limit <= 0.0) return mul(std::make_shared<op::Swish>(gate), up);
+  if (config_.swiglu_limit <= 0.0) return mul(std::make_shared<op::v4::Swish>(gate), up);
   // The gate is clamped from above only.
   const float limit = static_cast<float>(config_.swiglu_limit);
   const Value g = minimum(gate, f32(limit));
-  const Value u = std::make_shared<op::Clamp>(up, -config_.swiglu_limit, config_.swiglu_limit);
-  return mul(std::make_shared<op::Swish>(g), u);
+  const Value u = std::make_shared<op::v0::Clamp>(up, -config_.swiglu_limit, config_.swiglu_limit);
+  return mul(std::make_shared<op::v4::Swish>(g), u);
 }
 
 Value PortableVocabulary::experts(const Value& x, int64_t layer_index) {
@@ -49,13 +56,14 @@ Value PortableVocabulary::grouped_experts(const Value& x, const Value& shared, c
 
   // The T*K (token, expert) rows in the order of experts, which is what GroupedMatMul takes; only routed experts are computed.
   const std::vector<Value> sorted =
-      top_k(reshape(ids, {-1}), mul(sequence_->tokens(), i32(k)), 0, false);  // expert ids ascending, their places
+      top_k(reshape(ids, {-1}), mul(call_->tokens(), i32(k)), 0, false);  // expert ids ascending, their places
   // (token, 0) of each row: place / K, and a divisor beyond every place.
   const Value token = div(reshape(sorted[1], {-1, 1}), i32({k, std::numeric_limits<int32_t>::max()}, {1, 2}));  // [T*K,2]
   std::vector<int32_t> expert_ids(static_cast<size_t>(config_.n_routed_experts));
   for (size_t e = 0; e < expert_ids.size(); ++e) expert_ids[e] = static_cast<int32_t>(e);
-  const Value ends = std::make_shared<op::SearchSorted>(sorted[0], i32(expert_ids), true, ov::element::i32);  // [E]: rows of experts 0..e
-  const Value rows = std::make_shared<op::GatherND>(x, token);                                                // [T,1,D] -> [T*K,D]
+  const Value ends =
+      std::make_shared<op::v15::SearchSorted>(sorted[0], i32(expert_ids), true, ov::element::i32);  // [E]: rows of experts 0..e
+  const Value rows = std::make_shared<op::v8::GatherND>(x, token);                                  // [T,1,D] -> [T*K,D]
 
   const auto grouped = [&](const Value& a, const std::string& name) -> Value {
     return std::make_shared<ov::op::v17::GroupedMatMul>(a, weights_.matrix(name), ends);
@@ -65,8 +73,8 @@ Value PortableVocabulary::grouped_experts(const Value& x, const Value& shared, c
   const Value hidden = mul(swiglu(gate_up[0], gate_up[1]), row_weight);
   const Value routed = grouped(hidden, stacked_down_name(layer_index));  // [T*K,D]
 
-  using Reduction = op::ScatterNDUpdate::Reduction;
-  return std::make_shared<op::ScatterNDUpdate>(shared, token, routed, Reduction::SUM);  // [T,1,D]
+  using Reduction = op::v15::ScatterNDUpdate::Reduction;
+  return std::make_shared<op::v15::ScatterNDUpdate>(shared, token, routed, Reduction::SUM);  // [T,1,D]
 }
 
 }  // namespace dsv4

@@ -4,11 +4,19 @@
 
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/broadcast.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/cum_sum.hpp"
+#include "openvino/op/equal.hpp"
+#include "openvino/op/gather_elements.hpp"
+#include "openvino/op/loop.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/op/scatter_update.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 namespace {
@@ -33,14 +41,14 @@ Tiles tile_rows(const Value& ids, const Value& tokens, int64_t experts, int64_t 
   const int32_t last = static_cast<int32_t>(experts - 1);
 
   const Value rows = t.is_static() ? i32(static_cast<int32_t>(std::min(t.get_length(), kTileRows)))
-                                   : minimum(tokens, i32(static_cast<int32_t>(kTileRows)));         // R
-  const Value expert = reshape(ids, {-1, 1});                                                       // [N,1]
-  const Value routed = to_i32(std::make_shared<op::Equal>(expert, i32(expert_ids, {1, experts})));  // [N,E]: 0 or 1
-  const Value up_to_here = std::make_shared<op::CumSum>(routed, i32(0));                            // [N,E]
-  const Value rank = sub(std::make_shared<op::GatherElements>(up_to_here, expert, 1), i32(1));      // [N,1]: among its expert's rows
-  const Value tiles = whole_div(add(reduce_sum(routed, 0, false), sub(rows, i32(1))), rows);        // [E]
-  const Value tile_ends = std::make_shared<op::CumSum>(tiles, i32(0));                              // [E]: tiles of experts 0..e
-  const Value first_row = mul(sub(tile_ends, tiles), rows);                                         // [E]
+                                   : minimum(tokens, i32(static_cast<int32_t>(kTileRows)));             // R
+  const Value expert = reshape(ids, {-1, 1});                                                           // [N,1]
+  const Value routed = to_i32(std::make_shared<op::v1::Equal>(expert, i32(expert_ids, {1, experts})));  // [N,E]: 0 or 1
+  const Value up_to_here = std::make_shared<op::v0::CumSum>(routed, i32(0));                            // [N,E]
+  const Value rank = sub(std::make_shared<op::v6::GatherElements>(up_to_here, expert, 1), i32(1));      // [N,1]: among its expert's rows
+  const Value tiles = whole_div(add(reduce_sum(routed, 0, false), sub(rows, i32(1))), rows);            // [E]
+  const Value tile_ends = std::make_shared<op::v0::CumSum>(tiles, i32(0));                              // [E]: tiles of experts 0..e
+  const Value first_row = mul(sub(tile_ends, tiles), rows);                                             // [E]
 
   Tiles result;
   if (t.is_static()) {
@@ -53,9 +61,10 @@ Tiles tile_rows(const Value& ids, const Value& tokens, int64_t experts, int64_t 
   result.experts = minimum(reduce_sum(to_i32(before), 1, false), i32(last));                            // [M]
   result.places = reshape(add(gather(first_row, expert, 0), rank), {-1});                               // [N]
   const Value each = shape_of({tokens, i32(static_cast<int32_t>(k))});
-  const Value token = reshape(std::make_shared<op::Broadcast>(reshape(range(tokens), {-1, 1}), each), {-1});  // [N]: k rows a token
-  const Value nowhere = std::make_shared<op::Broadcast>(i32(0), shape_of({mul(result.count, rows)}));         // [M*R]
-  result.tokens = reshape_to(std::make_shared<op::ScatterUpdate>(nowhere, result.places, token, i32(0)), shape_of({result.count, rows}));
+  const Value token = reshape(std::make_shared<op::v3::Broadcast>(reshape(range(tokens), {-1, 1}), each), {-1});  // [N]: k rows a token
+  const Value nowhere = std::make_shared<op::v3::Broadcast>(i32(0), shape_of({mul(result.count, rows)}));         // [M*R]
+  result.tokens =
+      reshape_to(std::make_shared<op::v3::ScatterUpdate>(nowhere, result.places, token, i32(0)), shape_of({result.count, rows}));
   return result;
 }
 
@@ -65,21 +74,22 @@ Value PortableVocabulary::gathered_experts(const Value& x, const Value& shared, 
                                            int64_t layer_index) {
   const int32_t d = static_cast<int32_t>(config_.hidden_size), width = static_cast<int32_t>(config_.moe_intermediate_size);
   const int32_t k = static_cast<int32_t>(config_.num_experts_per_tok);
-  const Tiles tiles = tile_rows(ids, sequence_->tokens(), config_.n_routed_experts, k);
+  const Tiles tiles = tile_rows(ids, call_->tokens(), config_.n_routed_experts, k);
 
   // One tile. The stacks are constants of the body: as inputs of the Loop they would be copied at every call.
   const ov::Dimension rows = tiles.tokens.get_partial_shape()[1];
-  const auto all_x = std::make_shared<op::Parameter>(ov::element::f32, x.get_partial_shape());  // [T,1,D]
-  const auto expert = std::make_shared<op::Parameter>(ov::element::i32, ov::PartialShape{1});
-  const auto tokens = std::make_shared<op::Parameter>(ov::element::i32, ov::PartialShape{1, rows});
+  const auto all_x = std::make_shared<op::v0::Parameter>(ov::element::f32, x.get_partial_shape());  // [T,1,D]
+  const auto expert = std::make_shared<op::v0::Parameter>(ov::element::i32, ov::PartialShape{1});
+  const auto tokens = std::make_shared<op::v0::Parameter>(ov::element::i32, ov::PartialShape{1, rows});
   const Value tile = reshape(gather(all_x, tokens, 0), {1, -1, d});  // [T,1,D] -> [1,R,D]
   const Value gate_up = matmul(tile, weights_.gather_matrices(stacked_gate_up_name(layer_index), expert), false, true);  // [1,R,2I]
   const std::vector<Value> parts = split(gate_up, 2, {width, width});
   const Value down = matmul(swiglu(parts[0], parts[1]), weights_.gather_matrices(stacked_down_name(layer_index), expert), false, true);
-  const Value go_on = std::make_shared<op::Constant>(ov::element::boolean, ov::Shape{}, true);
+  const Value go_on = std::make_shared<op::v0::Constant>(ov::element::boolean, ov::Shape{}, true);
   const auto body = std::make_shared<ov::Model>(ov::OutputVector{go_on, down}, ov::ParameterVector{all_x, expert, tokens}, "expert");
 
-  const auto loop = std::make_shared<op::Loop>(tiles.count, std::make_shared<op::Constant>(ov::element::boolean, ov::Shape{}, true));
+  const auto loop =
+      std::make_shared<op::v5::Loop>(tiles.count, std::make_shared<op::v0::Constant>(ov::element::boolean, ov::Shape{}, true));
   loop->set_function(body);
   loop->set_special_body_ports({-1, 0});
   loop->set_invariant_input(all_x, x);

@@ -1,11 +1,15 @@
 // Manifold-constrained hyper-connections (spec 2.3): hc residual streams, mixed before and after every sublayer by Sinkhorn-normalised weights.
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/loop.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/op/sigmoid.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 namespace {
@@ -21,13 +25,13 @@ Value normalize(const Value& c, int64_t axis, float eps) {
 Value sinkhorn(const Value& logits, int64_t hc, int64_t iterations, float eps) {
   const Value start = keep_f32(mul(keep_f32(add(keep_f32(softmax(logits, 2)), f32(eps))), f32(-1.0f / static_cast<float>(hc))));
 
-  const auto c = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, hc, hc});
+  const auto c = std::make_shared<op::v0::Parameter>(ov::element::f32, ov::PartialShape{-1, hc, hc});
   const Value next = normalize(normalize(c, 2, eps), 1, eps);
-  const Value go_on = std::make_shared<op::Constant>(ov::element::boolean, ov::Shape{}, true);
+  const Value go_on = std::make_shared<op::v0::Constant>(ov::element::boolean, ov::Shape{}, true);
   const auto body = std::make_shared<ov::Model>(ov::OutputVector{go_on, next}, ov::ParameterVector{c}, "sinkhorn");
 
-  const auto loop = std::make_shared<op::Loop>(std::make_shared<op::Constant>(ov::element::i64, ov::Shape{}, iterations),
-                                               std::make_shared<op::Constant>(ov::element::boolean, ov::Shape{}, true));
+  const auto loop = std::make_shared<op::v5::Loop>(std::make_shared<op::v0::Constant>(ov::element::i64, ov::Shape{}, iterations),
+                                                   std::make_shared<op::v0::Constant>(ov::element::boolean, ov::Shape{}, true));
   loop->set_function(body);
   loop->set_special_body_ports({-1, 0});
   loop->set_merged_input(c, start, next);
@@ -53,8 +57,8 @@ HyperConnection PortableVocabulary::hyper_connect_pre(const Streams& streams, co
 
   const Value mix = hyper_connect_mix(streams.value, site, scale_index);                  // [T,(2+hc)*hc]
   const std::vector<Value> parts = split(reshape(mix, {-1, 2 + hc, hc}), 1, {1, 1, hc});  // [T,1,hc] [T,1,hc] [T,hc,hc]
-  const Value pre = keep_f32(add(keep_f32(std::make_shared<op::Sigmoid>(parts[0])), f32(eps)));
-  const Value post = keep_f32(mul(keep_f32(std::make_shared<op::Sigmoid>(parts[1])), f32(2.0f)));
+  const Value pre = keep_f32(add(keep_f32(std::make_shared<op::v0::Sigmoid>(parts[0])), f32(eps)));
+  const Value post = keep_f32(mul(keep_f32(std::make_shared<op::v0::Sigmoid>(parts[1])), f32(2.0f)));
   const Value comb = sinkhorn(parts[2], hc, config_.hc_sinkhorn_iters, eps);
   return {rms_norm(keep_f32(matmul(pre, streams.value)), norm), streams.value, post, comb};  // [T,1,hc] x [T,hc,D] -> [T,1,D]
 }
@@ -69,7 +73,7 @@ Streams PortableVocabulary::hyper_connect_post(const HyperConnection& connection
 Value PortableVocabulary::hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) {
   const int32_t hc = static_cast<int32_t>(config_.hc_mult);
   const Value mix = hyper_connect_mix(streams.value, site, std::vector<int32_t>(static_cast<size_t>(hc), 0));  // [T,hc]
-  const Value pre = keep_f32(add(keep_f32(std::make_shared<op::Sigmoid>(mix)), f32(static_cast<float>(config_.hc_eps))));
+  const Value pre = keep_f32(add(keep_f32(std::make_shared<op::v0::Sigmoid>(mix)), f32(static_cast<float>(config_.hc_eps))));
   return rms_norm(keep_f32(matmul(reshape(pre, {-1, 1, hc}), streams.value)), norm);  // [T,1,hc] x [T,hc,D] -> [T,1,D]
 }
 

@@ -2,17 +2,40 @@
 #include "graph/portable/nodes.h"
 
 #include "openvino/core/runtime_attribute.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/add.hpp"
+#include "openvino/op/concat.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/divide.hpp"
+#include "openvino/op/floor_mod.hpp"
+#include "openvino/op/gather.hpp"
+#include "openvino/op/less_eq.hpp"
+#include "openvino/op/logical_and.hpp"
+#include "openvino/op/matmul.hpp"
+#include "openvino/op/maximum.hpp"
+#include "openvino/op/minimum.hpp"
+#include "openvino/op/multiply.hpp"
+#include "openvino/op/power.hpp"
+#include "openvino/op/range.hpp"
+#include "openvino/op/reduce_mean.hpp"
+#include "openvino/op/reduce_sum.hpp"
+#include "openvino/op/reshape.hpp"
+#include "openvino/op/select.hpp"
+#include "openvino/op/softmax.hpp"
+#include "openvino/op/sqrt.hpp"
+#include "openvino/op/subtract.hpp"
+#include "openvino/op/topk.hpp"
+#include "openvino/op/variadic_split.hpp"
 
 namespace dsv4::nodes {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 
 namespace {
 
 template <class T>
 Value constant(ov::element::Type type, const std::vector<T>& values, const std::vector<int64_t>& shape) {
-  return std::make_shared<op::Constant>(type, ov::Shape(shape.begin(), shape.end()), values);
+  return std::make_shared<op::v0::Constant>(type, ov::Shape(shape.begin(), shape.end()), values);
 }
 
 // What ov::disable_fp16_compression attaches (its header is not in the SDK).
@@ -35,22 +58,22 @@ Value i32(int32_t value) { return constant<int32_t>(ov::element::i32, {value}, {
 Value i32(const std::vector<int32_t>& values) { return constant(ov::element::i32, values, {static_cast<int64_t>(values.size())}); }
 Value i32(const std::vector<int32_t>& values, const std::vector<int64_t>& shape) { return constant(ov::element::i32, values, shape); }
 
-Value add(const Value& a, const Value& b) { return std::make_shared<op::Add>(a, b); }
-Value sub(const Value& a, const Value& b) { return std::make_shared<op::Subtract>(a, b); }
-Value mul(const Value& a, const Value& b) { return std::make_shared<op::Multiply>(a, b); }
-Value div(const Value& a, const Value& b) { return std::make_shared<op::Divide>(a, b); }
-Value whole_div(const Value& a, const Value& b) { return div(sub(a, std::make_shared<op::FloorMod>(a, b)), b); }
-Value minimum(const Value& a, const Value& b) { return std::make_shared<op::Minimum>(a, b); }
-Value maximum(const Value& a, const Value& b) { return std::make_shared<op::Maximum>(a, b); }
+Value add(const Value& a, const Value& b) { return std::make_shared<op::v1::Add>(a, b); }
+Value sub(const Value& a, const Value& b) { return std::make_shared<op::v1::Subtract>(a, b); }
+Value mul(const Value& a, const Value& b) { return std::make_shared<op::v1::Multiply>(a, b); }
+Value div(const Value& a, const Value& b) { return std::make_shared<op::v1::Divide>(a, b); }
+Value whole_div(const Value& a, const Value& b) { return div(sub(a, std::make_shared<op::v1::FloorMod>(a, b)), b); }
+Value minimum(const Value& a, const Value& b) { return std::make_shared<op::v1::Minimum>(a, b); }
+Value maximum(const Value& a, const Value& b) { return std::make_shared<op::v1::Maximum>(a, b); }
 Value select(const Value& condition, const Value& then, const Value& otherwise) {
-  return std::make_shared<op::Select>(condition, then, otherwise);
+  return std::make_shared<op::v1::Select>(condition, then, otherwise);
 }
-Value logical_and(const Value& a, const Value& b) { return std::make_shared<op::LogicalAnd>(a, b); }
-Value less_equal(const Value& a, const Value& b) { return std::make_shared<op::LessEqual>(a, b); }
-Value to_f32(const Value& x) { return std::make_shared<op::Convert>(x, ov::element::f32); }
-Value to_i32(const Value& x) { return std::make_shared<op::Convert>(x, ov::element::i32); }
+Value logical_and(const Value& a, const Value& b) { return std::make_shared<op::v1::LogicalAnd>(a, b); }
+Value less_equal(const Value& a, const Value& b) { return std::make_shared<op::v1::LessEqual>(a, b); }
+Value to_f32(const Value& x) { return std::make_shared<op::v0::Convert>(x, ov::element::f32); }
+Value to_i32(const Value& x) { return std::make_shared<op::v0::Convert>(x, ov::element::i32); }
 
-Value reshape(const Value& x, const std::vector<int32_t>& shape) { return std::make_shared<op::Reshape>(x, i32(shape), true); }
+Value reshape(const Value& x, const std::vector<int32_t>& shape) { return std::make_shared<op::v1::Reshape>(x, i32(shape), true); }
 
 Value shape_of(const std::vector<Value>& dims) {
   std::vector<Value> parts;
@@ -58,41 +81,41 @@ Value shape_of(const std::vector<Value>& dims) {
   return concat(parts, 0);
 }
 
-Value reshape_to(const Value& x, const Value& shape) { return std::make_shared<op::Reshape>(x, shape, false); }
+Value reshape_to(const Value& x, const Value& shape) { return std::make_shared<op::v1::Reshape>(x, shape, false); }
 
-Value concat(const std::vector<Value>& parts, int64_t axis) { return std::make_shared<op::Concat>(ov::OutputVector(parts), axis); }
+Value concat(const std::vector<Value>& parts, int64_t axis) { return std::make_shared<op::v0::Concat>(ov::OutputVector(parts), axis); }
 
 std::vector<Value> split(const Value& x, int64_t axis, const std::vector<int32_t>& lengths) {
-  return std::make_shared<op::VariadicSplit>(x, i32(static_cast<int32_t>(axis)), i32(lengths))->outputs();
+  return std::make_shared<op::v1::VariadicSplit>(x, i32(static_cast<int32_t>(axis)), i32(lengths))->outputs();
 }
 
 Value gather(const Value& x, const Value& indices, int64_t axis, int64_t batch_dims) {
-  return std::make_shared<op::Gather>(x, indices, i32(static_cast<int32_t>(axis)), batch_dims);
+  return std::make_shared<op::v8::Gather>(x, indices, i32(static_cast<int32_t>(axis)), batch_dims);
 }
 
 Value matmul(const Value& a, const Value& b, bool transpose_a, bool transpose_b) {
-  return std::make_shared<op::MatMul>(a, b, transpose_a, transpose_b);
+  return std::make_shared<op::v0::MatMul>(a, b, transpose_a, transpose_b);
 }
 
-Value softmax(const Value& x, int64_t axis) { return std::make_shared<op::Softmax>(x, axis); }
+Value softmax(const Value& x, int64_t axis) { return std::make_shared<op::v8::Softmax>(x, axis); }
 
 Value reduce_sum(const Value& x, int64_t axis, bool keep_dims) {
-  return std::make_shared<op::ReduceSum>(x, i32(std::vector<int32_t>{static_cast<int32_t>(axis)}), keep_dims);
+  return std::make_shared<op::v1::ReduceSum>(x, i32(std::vector<int32_t>{static_cast<int32_t>(axis)}), keep_dims);
 }
 
-Value range(const Value& n) { return std::make_shared<op::Range>(i32(0), n, i32(1), ov::element::i32); }
+Value range(const Value& n) { return std::make_shared<op::v4::Range>(i32(0), n, i32(1), ov::element::i32); }
 
 Value rms_norm(const Value& x, const Value& weight, double eps) {
-  const Value squares = std::make_shared<op::Power>(x, f32(2.0f));
-  const Value mean = std::make_shared<op::ReduceMean>(squares, i32(std::vector<int32_t>{-1}), true);
-  const Value root = std::make_shared<op::Sqrt>(add(mean, f32(static_cast<float>(eps))));
+  const Value squares = std::make_shared<op::v1::Power>(x, f32(2.0f));
+  const Value mean = std::make_shared<op::v1::ReduceMean>(squares, i32(std::vector<int32_t>{-1}), true);
+  const Value root = std::make_shared<op::v0::Sqrt>(add(mean, f32(static_cast<float>(eps))));
   return mul(div(x, root), weight);
 }
 
 std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest) {
-  using Mode = op::TopK::Mode;
-  const auto node =
-      std::make_shared<op::TopK>(x, k, axis, largest ? Mode::MAX : Mode::MIN, op::TopK::SortType::SORT_VALUES, ov::element::i32, true);
+  using Mode = op::v11::TopK::Mode;
+  const auto node = std::make_shared<op::v11::TopK>(x, k, axis, largest ? Mode::MAX : Mode::MIN, op::v11::TopK::SortType::SORT_VALUES,
+                                                    ov::element::i32, true);
   return node->outputs();
 }
 

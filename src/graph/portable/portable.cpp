@@ -4,11 +4,12 @@
 #include "dsv4/error.h"
 #include "graph/interface.h"
 #include "graph/portable/nodes.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/broadcast.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weights, const PortableOptions& options)
@@ -19,8 +20,8 @@ PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weigh
                                      fixed ? ov::PartialShape{fixed->batch, fixed->length} : ov::PartialShape{-1, -1});  // [B,S]
   inputs_ = {input_ids};
   if (!options.stateful) {
-    sequence_.emplace(config_, input_ids, Value());
-    state_.emplace(Value(), sequence_->batch());
+    call_.emplace(config_, input_ids, Value());
+    state_.emplace(Value(), call_->batch());
     return;
   }
   // attention_mask is part of the interface (clients feed it) but carries nothing that position_ids does not: left padding shows there.
@@ -28,14 +29,14 @@ PortableVocabulary::PortableVocabulary(const Config& config, WeightSource& weigh
   const auto position_ids = named_input("position_ids", ov::element::i64, {-1, -1});      // [B,S]
   const auto beam_idx = named_input("beam_idx", ov::element::i32, {-1});                  // [B]
   inputs_.insert(inputs_.end(), {attention_mask, position_ids, beam_idx});
-  sequence_.emplace(config_, input_ids, position_ids);
-  state_.emplace(beam_idx, sequence_->batch());
+  call_.emplace(config_, input_ids, position_ids);
+  state_.emplace(beam_idx, call_->batch());
 }
 
 Streams PortableVocabulary::embed() {
   const int32_t d = static_cast<int32_t>(config_.hidden_size), hc = static_cast<int32_t>(config_.hc_mult);
-  const Value e = weights_.gather_rows("embed.weight", sequence_->ids());                                              // [T,1] -> [T,1,D]
-  return {std::make_shared<op::Broadcast>(e, shape_of({sequence_->tokens(), i32(std::vector<int32_t>{hc, d})})), {}};  // -> [T,hc,D]
+  const Value e = weights_.gather_rows("embed.weight", call_->ids());                                                  // [T,1] -> [T,1,D]
+  return {std::make_shared<op::v3::Broadcast>(e, shape_of({call_->tokens(), i32(std::vector<int32_t>{hc, d})})), {}};  // -> [T,hc,D]
 }
 
 Value PortableVocabulary::linear(const Value& x, const std::string& weight) { return matmul(x, weights_.matrix(weight), false, true); }
@@ -46,8 +47,8 @@ Value PortableVocabulary::rms_norm(const Value& x, const std::string& weight) {
 
 Value PortableVocabulary::logits(const Value& x, const std::string& weight) {
   const int32_t d = static_cast<int32_t>(config_.hidden_size);
-  const Value hidden = reshape_to(x, shape_of({sequence_->batch(), sequence_->length(), i32(d)}));  // [T,1,D] -> [B,S,D]
-  return linear(hidden, weight);                                                                    // -> [B,S,V]
+  const Value hidden = reshape_to(x, shape_of({call_->batch(), call_->length(), i32(d)}));  // [T,1,D] -> [B,S,D]
+  return linear(hidden, weight);                                                            // -> [B,S,V]
 }
 
 std::shared_ptr<ov::Model> PortableVocabulary::finish(const Value& logits) {

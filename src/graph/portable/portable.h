@@ -7,7 +7,7 @@
 
 #include "checkpoint/config.h"
 #include "graph/model.h"
-#include "graph/portable/sequence.h"
+#include "graph/portable/call_positions.h"
 #include "graph/portable/state.h"
 #include "graph/vocabulary.h"
 #include "graph/weights.h"
@@ -53,7 +53,7 @@ class PortableVocabulary final : public Vocabulary {
   WeightSource& weights_;
   ExpertForm expert_form_;
   ov::ParameterVector inputs_;
-  std::optional<Sequence> sequence_;
+  std::optional<CallPositions> call_;
   std::optional<State> state_;
 };
 

@@ -2,16 +2,18 @@
 #include "graph/portable/state.h"
 
 #include "graph/portable/nodes.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/assign.hpp"
+#include "openvino/op/broadcast.hpp"
+#include "openvino/op/read_value.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 namespace {
 
-Value zero_rows(const std::vector<Value>& dims) { return std::make_shared<op::Broadcast>(f32(0.0f), shape_of(dims)); }
+Value zero_rows(const std::vector<Value>& dims) { return std::make_shared<op::v3::Broadcast>(f32(0.0f), shape_of(dims)); }
 
 }  // namespace
 
@@ -22,7 +24,7 @@ State::State(const Value& beam_idx, const Value& batch) : beam_idx_(beam_idx), b
 Value State::read(const std::string& name, const ov::PartialShape& shape, const Value& initial, const Value& beam_idx) {
   const auto variable = std::make_shared<ov::op::util::Variable>(ov::op::util::VariableInfo{shape, ov::element::f32, name});
   variables_[name] = variable;
-  const Value past = std::make_shared<op::ReadValue>(initial, variable);
+  const Value past = std::make_shared<op::v6::ReadValue>(initial, variable);
   return gather(past, beam_idx, 0);
 }
 
@@ -47,7 +49,7 @@ Value State::read_growing(const std::string& name, int64_t width) {
 
 void State::write(const std::string& name, const Value& value) {
   if (!beam_idx_.get_node()) return;
-  sinks_.push_back(std::make_shared<op::Assign>(value, variables_.at(name)));
+  sinks_.push_back(std::make_shared<op::v6::Assign>(value, variables_.at(name)));
 }
 
 }  // namespace dsv4

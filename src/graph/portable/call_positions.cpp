@@ -1,5 +1,5 @@
 // Positions, RoPE tables, masks and block indices of one call.
-#include "graph/portable/sequence.h"
+#include "graph/portable/call_positions.h"
 
 #include <algorithm>
 #include <numeric>
@@ -7,11 +7,16 @@
 #include "graph/frequencies.h"
 #include "graph/portable/nodes.h"
 #include "graph/portable/raw_rows.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/broadcast.hpp"
+#include "openvino/op/cos.hpp"
+#include "openvino/op/equal.hpp"
+#include "openvino/op/reduce_max.hpp"
+#include "openvino/op/shape_of.hpp"
+#include "openvino/op/sin.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using namespace nodes;
 
 namespace {
@@ -23,7 +28,7 @@ constexpr int64_t kEntryPadding = 128;
 // Left padding that positions allow for. With as many positions it stays below 2^24, up to where float32 arithmetic on integers is exact.
 constexpr int64_t kMaxPadding = 1 << 20;
 
-Value broadcast_f32(float value, const std::vector<Value>& dims) { return std::make_shared<op::Broadcast>(f32(value), shape_of(dims)); }
+Value broadcast_f32(float value, const std::vector<Value>& dims) { return std::make_shared<op::v3::Broadcast>(f32(value), shape_of(dims)); }
 
 Value masked_unless(const Value& condition) { return select(condition, f32(0.0f), f32(kMasked)); }
 
@@ -44,12 +49,12 @@ std::string rope_key(const char* what, bool compressed, int64_t width) {
 
 }  // namespace
 
-Sequence::Sequence(const Config& config, const Value& input_ids, const Value& position_ids) : config_(config) {
+CallPositions::CallPositions(const Config& config, const Value& input_ids, const Value& position_ids) : config_(config) {
   if (const ov::PartialShape& fixed = input_ids.get_partial_shape(); fixed.is_static()) {
     batch_ = i32(static_cast<int32_t>(fixed[0].get_length()));
     length_ = i32(static_cast<int32_t>(fixed[1].get_length()));
   } else {
-    const Value shape = std::make_shared<op::ShapeOf>(input_ids, ov::element::i32);
+    const Value shape = std::make_shared<op::v3::ShapeOf>(input_ids, ov::element::i32);
     batch_ = gather(shape, i32(0), 0);
     length_ = gather(shape, i32(1), 0);
   }
@@ -62,7 +67,7 @@ Sequence::Sequence(const Config& config, const Value& input_ids, const Value& po
     const Value last = gather(to_i32(position_ids), sub(length_, i32(1)), 1);  // [B,S] -> [B]
     start_ = reshape(sub(last, sub(length_, i32(1))), {-1, 1});                // [B,1]
   } else {
-    start_ = std::make_shared<op::Broadcast>(i32(0), shape_of({batch_, i32(1)}));
+    start_ = std::make_shared<op::v3::Broadcast>(i32(0), shape_of({batch_, i32(1)}));
   }
   const Value positions = add(start_, reshape(columns, {1, -1}));  // [B,1] + [1,S] -> [B,S]
   positions_ = reshape(positions, {0, -1, 1, 1});                  // [B,S,1,1]
@@ -77,7 +82,7 @@ Sequence::Sequence(const Config& config, const Value& input_ids, const Value& po
   window_mask_ = masked_unless(logical_and(causal, inside));  // [B,S,1,W+S]
 }
 
-RopeTable Sequence::rope(const Value& positions, bool compressed, const std::vector<int64_t>& widths, float direction) const {
+RopeTable CallPositions::rope(const Value& positions, bool compressed, const std::vector<int64_t>& widths, float direction) const {
   const std::vector<double> frequencies = rope_frequencies(config_, compressed);
   std::vector<float> frequency, sign;  // of every entry; pairs (2j, 2j+1) of the last rd entries of each width share f_j
   for (const int64_t width : widths) {
@@ -89,18 +94,18 @@ RopeTable Sequence::rope(const Value& positions, bool compressed, const std::vec
   }
   const int64_t total = static_cast<int64_t>(frequency.size());
   const Value angle = keep_f32(mul(keep_f32(to_f32(positions)), f32(frequency, {total})));  // fl32(position) * f_j, as the reference does
-  const Value cos = keep_f32(std::make_shared<op::Cos>(angle));
-  const Value sin = keep_f32(mul(keep_f32(std::make_shared<op::Sin>(angle)), f32(sign, {total})));
+  const Value cos = keep_f32(std::make_shared<op::v0::Cos>(angle));
+  const Value sin = keep_f32(mul(keep_f32(std::make_shared<op::v0::Sin>(angle)), f32(sign, {total})));
   return {cos, sin};
 }
 
-RopeTable Sequence::query_rope(bool compressed, int64_t width) {
+RopeTable CallPositions::query_rope(bool compressed, int64_t width) {
   const std::string key = rope_key("query", compressed, width);
   if (!ropes_.contains(key)) ropes_[key] = rope(positions_, compressed, {width}, 1.0f);  // [B,S,1,width]
   return ropes_[key];
 }
 
-RopeTable Sequence::inverse_query_rope(bool compressed, int64_t width) {
+RopeTable CallPositions::inverse_query_rope(bool compressed, int64_t width) {
   const std::string key = rope_key("inverse", compressed, width);
   if (!ropes_.contains(key)) {
     const RopeTable forward = query_rope(compressed, width);
@@ -109,7 +114,7 @@ RopeTable Sequence::inverse_query_rope(bool compressed, int64_t width) {
   return ropes_[key];
 }
 
-RopeTable Sequence::key_rope(bool compressed, int64_t width) {
+RopeTable CallPositions::key_rope(bool compressed, int64_t width) {
   const std::string key = rope_key("key", compressed, width);
   if (!ropes_.contains(key)) {
     const RopeTable query = query_rope(compressed, width);
@@ -119,7 +124,7 @@ RopeTable Sequence::key_rope(bool compressed, int64_t width) {
   return ropes_[key];
 }
 
-RopeTable Sequence::entry_rope(const BlockPositions& blocks, const std::vector<int64_t>& widths) {
+RopeTable CallPositions::entry_rope(const BlockPositions& blocks, const std::vector<int64_t>& widths) {
   int64_t total = 0;
   for (const int64_t width : widths) total += width;
   const std::string key = rope_key("entry", true, total) + "/" + blocks.first_position.get_node()->get_name();
@@ -127,7 +132,7 @@ RopeTable Sequence::entry_rope(const BlockPositions& blocks, const std::vector<i
   return ropes_[key];
 }
 
-const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& entries) {
+const BlockPositions& CallPositions::blocks(const LayerConfig& layer, const Value& entries) {
   const auto found = blocks_.find(layer.compress_ratio);
   if (found != blocks_.end()) return found->second;
 
@@ -143,11 +148,11 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
   const Value block = add(first, reshape(range(b.count), {1, -1}));  // i32 [B,count]
 
   // One spare row at the end takes the entries of blocks before the sequence (left padding).
-  const Value last_first = std::make_shared<op::ReduceMax>(first, i32(std::vector<int32_t>{0, 1}), false);
+  const Value last_first = std::make_shared<op::v1::ReduceMax>(first, i32(std::vector<int32_t>{0, 1}), false);
   const Value needed = add(add(last_first, b.count), i32(1));
   const int32_t unit = static_cast<int32_t>(overlap ? kEntryPadding : std::max<int64_t>(kEntryPadding * 4 / m, 8));
   const Value rounded = mul(whole_div(add(needed, i32(unit - 1)), i32(unit)), i32(unit));
-  const Value before = entries.get_node() ? gather(std::make_shared<op::ShapeOf>(entries, ov::element::i32), i32(2), 0) : i32(0);
+  const Value before = entries.get_node() ? gather(std::make_shared<op::v3::ShapeOf>(entries, ov::element::i32), i32(2), 0) : i32(0);
   b.capacity = maximum(before, rounded);
   const int32_t width = static_cast<int32_t>(overlap ? config_.head_dim + config_.index_head_dim : config_.head_dim);
   b.growth_rows = broadcast_f32(0.0f, {batch_, i32(1), sub(b.capacity, before), i32(width)});
@@ -182,8 +187,8 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
 
   const Value entry_row = select(less_equal(i32(0), block), block, sub(b.capacity, i32(1)));  // i32 [B,count]
   const Value each = shape_of({batch_, b.count, i32(std::vector<int32_t>{1, 1})});
-  const Value batch_row = std::make_shared<op::Broadcast>(reshape(range(batch_), {-1, 1, 1, 1}), each);
-  b.scatter = concat({batch_row, std::make_shared<op::Broadcast>(i32(0), each), reshape_to(entry_row, each)}, 3);  // i32 [B,count,1,3]
+  const Value batch_row = std::make_shared<op::v3::Broadcast>(reshape(range(batch_), {-1, 1, 1, 1}), each);
+  b.scatter = concat({batch_row, std::make_shared<op::v3::Broadcast>(i32(0), each), reshape_to(entry_row, each)}, 3);  // i32 [B,count,1,3]
 
   // Entry i is complete, and visible, from position (i+1)*m-1 on.
   const Value complete_at = add(mul(range(b.capacity), i32(mi)), i32(mi - 1));  // i32 [capacity]
@@ -198,7 +203,7 @@ const BlockPositions& Sequence::blocks(const LayerConfig& layer, const Value& en
   return blocks_[layer.compress_ratio] = b;
 }
 
-const KeyPositions& Sequence::keys(const LayerConfig& layer) {
+const KeyPositions& CallPositions::keys(const LayerConfig& layer) {
   const auto found = keys_.find(layer.compress_ratio);
   if (found != keys_.end()) return found->second;
 
@@ -213,7 +218,7 @@ const KeyPositions& Sequence::keys(const LayerConfig& layer) {
     if (layer.kind == LayerKind::kCsa) k.indexed_mask = concat({minimum(b.visible, f32(kMasked)), window_mask_}, 3);
   }
   const Value columns = add(add(length_, i32(window)), entries);
-  k.sink_column = reshape(std::make_shared<op::Equal>(range(columns), entries), {1, 1, 1, -1});
+  k.sink_column = reshape(std::make_shared<op::v1::Equal>(range(columns), entries), {1, 1, 1, -1});
 
   std::vector<int32_t> last_rows;
   for (int32_t i = 1; i < window; ++i) last_rows.push_back(i);

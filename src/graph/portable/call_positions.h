@@ -45,11 +45,11 @@ struct KeyPositions {
 /// Far below every score, and exp(kMasked - max) is exactly 0; finite in f32 so that a fully masked row (padding) gives no NaN.
 inline constexpr float kMasked = -1e30f;
 
-class Sequence {
+class CallPositions {
  public:
   /// input_ids i64 [B,S]; position_ids i64 [B,S], or empty for positions 0..S-1 of every row. Only the last column of position_ids is read: a row
   /// of S tokens ends there, so that left padding has negative positions, which no query sees and no block holds.
-  Sequence(const Config& config, const Value& input_ids, const Value& position_ids);
+  CallPositions(const Config& config, const Value& input_ids, const Value& position_ids);
 
   const Value& batch() const { return batch_; }    ///< scalar i32 B
   const Value& length() const { return length_; }  ///< scalar i32 S

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "dsv4/error.h"
-#include "runtime/sequence.h"
+#include "runtime/sequence_state.h"
 
 namespace dsv4 {
 
@@ -18,9 +18,9 @@ ov::element::Type element_type(const std::string& name) {
   }
 }
 
-class PortableSequence final : public Sequence {
+class PortableSequenceState final : public SequenceState {
  public:
-  using Sequence::Sequence;
+  using SequenceState::SequenceState;
 
   int64_t rows_of(int64_t length, bool) const override { return model_.options.all_logits ? length : 1; }
 
@@ -97,6 +97,6 @@ class PortableSequence final : public Sequence {
 
 }  // namespace
 
-std::unique_ptr<Sequence> make_portable_sequence(const LoadedModel& model) { return std::make_unique<PortableSequence>(model); }
+std::unique_ptr<SequenceState> make_portable_state(const LoadedModel& model) { return std::make_unique<PortableSequenceState>(model); }
 
 }  // namespace dsv4

@@ -13,10 +13,10 @@
 namespace dsv4 {
 
 /// Tokens are checked by the session before they come here, and so is that a snapshot's position fits.
-class Sequence {
+class SequenceState {
  public:
-  explicit Sequence(const LoadedModel& model);
-  virtual ~Sequence() = default;
+  explicit SequenceState(const LoadedModel& model);
+  virtual ~SequenceState() = default;
 
   /// The tokens after the first `position` ones; appends the logits of the last `rows` of them, [rows,V].
   virtual void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) = 0;
@@ -34,7 +34,7 @@ class Sequence {
   ov::InferRequest request_;
 };
 
-std::unique_ptr<Sequence> make_portable_sequence(const LoadedModel& model);
-std::unique_ptr<Sequence> make_cpu_sequence(const LoadedModel& model);
+std::unique_ptr<SequenceState> make_portable_state(const LoadedModel& model);
+std::unique_ptr<SequenceState> make_cpu_state(const LoadedModel& model);
 
 }  // namespace dsv4

@@ -5,7 +5,7 @@
 
 #include "dsv4/error.h"
 #include "runtime/lazy_memory.h"
-#include "runtime/sequence.h"
+#include "runtime/sequence_state.h"
 
 namespace dsv4 {
 
@@ -13,10 +13,10 @@ namespace {
 
 constexpr const char* kCacheState = "cache";
 
-class CpuSequence final : public Sequence {
+class CpuSequenceState final : public SequenceState {
  public:
-  explicit CpuSequence(const LoadedModel& model)
-      : Sequence(model),
+  explicit CpuSequenceState(const LoadedModel& model)
+      : SequenceState(model),
         one_token_(ov::CompiledModel(model.one_token).create_infer_request()),
         layout_(model.cache),
         memory_(layout_.bytes(), "the cache of a sequence; a smaller context (--context) needs less") {
@@ -115,6 +115,6 @@ class CpuSequence final : public Sequence {
 
 }  // namespace
 
-std::unique_ptr<Sequence> make_cpu_sequence(const LoadedModel& model) { return std::make_unique<CpuSequence>(model); }
+std::unique_ptr<SequenceState> make_cpu_state(const LoadedModel& model) { return std::make_unique<CpuSequenceState>(model); }
 
 }  // namespace dsv4

@@ -1,5 +1,5 @@
 // What a call knows about its tokens - masks, blocks, entry lists - computed on the CPU and compared with the rules written out.
-#include "graph/portable/sequence.h"
+#include "graph/portable/call_positions.h"
 
 #include <gtest/gtest.h>
 
@@ -75,17 +75,17 @@ void expect_same(const ov::Tensor& actual, const ov::Tensor& expected) {
   }
 }
 
-/// The outputs that `pick` takes from the Sequence of a layer, computed in float32 and in what OpenVINO chooses.
-class SequenceProgram {
+/// The outputs that `pick` takes from the CallPositions of a layer, computed in float32 and in what OpenVINO chooses.
+class PositionsProgram {
  public:
-  using Pick = std::vector<Value> (*)(Sequence&, const LayerConfig&, const Value& entries);
+  using Pick = std::vector<Value> (*)(CallPositions&, const LayerConfig&, const Value& entries);
 
-  SequenceProgram(const LayerConfig& layer, Pick pick) : config_(small_config()) {
+  PositionsProgram(const LayerConfig& layer, Pick pick) : config_(small_config()) {
     width_ = layer.kind == LayerKind::kCsa ? kHeadDim + kIndexDim : kHeadDim;
     const Parameter ids = parameter(ov::element::i64, {-1, -1}), positions = parameter(ov::element::i64, {-1, -1});
     const Parameter entries = parameter(ov::element::f32, {-1, 1, -1, width_});
-    Sequence sequence(config_, ids, positions);
-    const std::vector<Value> outputs = pick(sequence, layer, entries);
+    CallPositions call(config_, ids, positions);
+    const std::vector<Value> outputs = pick(call, layer, entries);
     program_ = std::make_unique<Program>(outputs, ov::ParameterVector{ids, positions, entries});
     by_default_ = std::make_unique<Program>(outputs, ov::ParameterVector{ids, positions, entries}, ov::element::dynamic);
   }
@@ -130,8 +130,8 @@ bool window_column_visible(int64_t start, int64_t t, int64_t column) {
   return p >= 0 && p <= t && p > t - kWindow;
 }
 
-TEST(Sequence, CountsTokensAndRows) {
-  SequenceProgram program(layer_of(LayerKind::kSliding, 0), [](Sequence& s, const LayerConfig&, const Value&) {
+TEST(CallPositions, CountsTokensAndRows) {
+  PositionsProgram program(layer_of(LayerKind::kSliding, 0), [](CallPositions& s, const LayerConfig&, const Value&) {
     return std::vector<Value>{s.batch(), s.length(), s.tokens(), s.ids()};
   });
   const Answers a = program({{0, 0, 0}, 5});
@@ -141,8 +141,8 @@ TEST(Sequence, CountsTokensAndRows) {
   EXPECT_EQ(a.shape(3), (ov::Shape{15, 1}));
 }
 
-TEST(Sequence, MasksAllButTheSlidingWindow) {
-  SequenceProgram program(layer_of(LayerKind::kSliding, 0), [](Sequence& s, const LayerConfig& layer, const Value&) {
+TEST(CallPositions, MasksAllButTheSlidingWindow) {
+  PositionsProgram program(layer_of(LayerKind::kSliding, 0), [](CallPositions& s, const LayerConfig& layer, const Value&) {
     const KeyPositions& k = s.keys(layer);
     return std::vector<Value>{k.mask, k.sink_column, k.kept_rows};
   });
@@ -174,7 +174,7 @@ class Blocks : public testing::TestWithParam<LayerConfig> {};
 TEST_P(Blocks, CoverTheCallAndFitTheEntryList) {
   const LayerConfig layer = GetParam();
   const int64_t m = layer.compress_ratio, width = layer.kind == LayerKind::kCsa ? kHeadDim + kIndexDim : kHeadDim;
-  SequenceProgram program(layer, [](Sequence& s, const LayerConfig& l, const Value& entries) {
+  PositionsProgram program(layer, [](CallPositions& s, const LayerConfig& l, const Value& entries) {
     const BlockPositions& b = s.blocks(l, entries);
     return std::vector<Value>{b.count, b.capacity, b.growth_rows, b.first_position, b.scatter};
   });
@@ -210,7 +210,7 @@ TEST_P(Blocks, PoolTheRawRowsOfTheirPositions) {
   const LayerConfig layer = GetParam();
   const bool overlap = layer.kind == LayerKind::kCsa;
   const int64_t m = layer.compress_ratio, tail = overlap ? 2 * m - 1 : m - 1;
-  SequenceProgram program(layer, [](Sequence& s, const LayerConfig& l, const Value& entries) {
+  PositionsProgram program(layer, [](CallPositions& s, const LayerConfig& l, const Value& entries) {
     const BlockPositions& b = s.blocks(l, entries);
     std::vector<Value> values = {b.count, b.k_rows, b.z_rows};
     if (b.kept_rows.get_node()) values.push_back(b.kept_rows);
@@ -254,7 +254,7 @@ TEST_P(Blocks, PoolTheRawRowsOfTheirPositions) {
 TEST_P(Blocks, AreVisibleOnceComplete) {
   const LayerConfig layer = GetParam();
   const int64_t m = layer.compress_ratio;
-  SequenceProgram program(layer, [](Sequence& s, const LayerConfig& l, const Value& entries) {
+  PositionsProgram program(layer, [](CallPositions& s, const LayerConfig& l, const Value& entries) {
     const Value visible = s.blocks(l, entries).visible;
     const KeyPositions& k = s.keys(l);
     return std::vector<Value>{visible, k.mask, k.sink_column, k.kept_rows};
@@ -286,8 +286,8 @@ TEST_P(Blocks, AreVisibleOnceComplete) {
 TEST_P(Blocks, KeepToFewShapesWhileDecoding) {
   // New shapes make the CPU plugin keep new executors: the entry list is to grow in steps.
   const LayerConfig layer = GetParam();
-  SequenceProgram program(
-      layer, [](Sequence& s, const LayerConfig& l, const Value& entries) { return std::vector<Value>{s.blocks(l, entries).capacity}; });
+  PositionsProgram program(
+      layer, [](CallPositions& s, const LayerConfig& l, const Value& entries) { return std::vector<Value>{s.blocks(l, entries).capacity}; });
   std::set<int64_t> capacities;
   int64_t capacity = 0;
   for (int64_t position = 0; position < 512; ++position) {
@@ -306,7 +306,7 @@ INSTANTIATE_TEST_SUITE_P(Ratios, Blocks,
 
 TEST(OverlappingBlocks, MaskRowsBeforeTheSequence) {
   for (const int64_t m : {3, 4}) {
-    SequenceProgram program(layer_of(LayerKind::kCsa, m), [](Sequence& s, const LayerConfig& l, const Value& entries) {
+    PositionsProgram program(layer_of(LayerKind::kCsa, m), [](CallPositions& s, const LayerConfig& l, const Value& entries) {
       return std::vector<Value>{s.blocks(l, entries).count, s.blocks(l, entries).previous_rows_mask};
     });
     for (const Call& call : kCalls) {
@@ -326,7 +326,7 @@ TEST(OverlappingBlocks, MaskRowsBeforeTheSequence) {
 
 TEST(OverlappingBlocks, SelectNoMoreThanTopKAndNoMoreThanAreVisible) {
   constexpr int64_t kRatio = 4;
-  SequenceProgram program(layer_of(LayerKind::kCsa, kRatio), [](Sequence& s, const LayerConfig& l, const Value& entries) {
+  PositionsProgram program(layer_of(LayerKind::kCsa, kRatio), [](CallPositions& s, const LayerConfig& l, const Value& entries) {
     const BlockPositions& b = s.blocks(l, entries);
     return std::vector<Value>{b.capacity, b.selected, b.selected_mask, s.keys(l).indexed_mask};
   });
@@ -350,12 +350,12 @@ TEST(OverlappingBlocks, SelectNoMoreThanTopKAndNoMoreThanAreVisible) {
   }
 }
 
-TEST(Sequence, WithoutPositionsBeginsAtZero) {
+TEST(CallPositions, WithoutPositionsBeginsAtZero) {
   const Config config = small_config();
   const LayerConfig layer = layer_of(LayerKind::kSliding, 0);
   const Parameter ids = parameter(ov::element::i64, {-1, -1});
-  Sequence sequence(config, ids, Value());
-  Program program({sequence.keys(layer).mask}, {ids});
+  CallPositions call(config, ids, Value());
+  Program program({call.keys(layer).mask}, {ids});
   const Answers a(program({tensor<int64_t>({2, 9}, std::vector<int64_t>(18))}));
   ASSERT_EQ(a.size(0), 2u * 9u * (9u + kWindow));
   size_t i = 0;
