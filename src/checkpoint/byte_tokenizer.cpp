@@ -2,11 +2,11 @@
 #include "checkpoint/byte_tokenizer.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <vector>
 
 #include "checkpoint/byte_alphabet.h"
+#include "checkpoint/json_text.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -27,7 +27,7 @@ constexpr const char* kWords =
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|"
     "\\s+(?!\\S)|\\s+";
 
-std::string quoted(const std::string& text) { return ordered_json(text).dump(); }
+std::string quoted(const std::string& text) { return json_text(ordered_json(text)); }
 
 struct Entry {
   std::string token;
@@ -128,7 +128,7 @@ std::string pre_tokenizer() {
     steps.push_back({{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
   }
   steps.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}});
-  return ordered_json({{"type", "Sequence"}, {"pretokenizers", steps}}).dump();
+  return json_text(ordered_json({{"type", "Sequence"}, {"pretokenizers", steps}}));
 }
 
 ordered_json token_object(const std::string& content) {
@@ -148,7 +148,7 @@ std::string tokenizer_config(const Config& config, const Layout& layout) {
   if (ends) document["pad_token"] = document["eos_token"];
   document["unk_token"] = nullptr;
   document["tokenizer_class"] = "PreTrainedTokenizerFast";
-  return document.dump(2) + "\n";
+  return json_file_text(document);
 }
 
 }  // namespace

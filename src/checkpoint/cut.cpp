@@ -2,8 +2,8 @@
 #include "checkpoint/cut.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "checkpoint/json_text.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -20,7 +20,7 @@ Config first_layers(Config config, int64_t layers) {
 }
 
 std::string first_layers(std::string_view config_json, int64_t layers) {
-  auto json = nlohmann::ordered_json::parse(config_json);
+  nlohmann::ordered_json json = parse_json(config_json);
   json["num_hidden_layers"] = layers;
   json["num_nextn_predict_layers"] = 0;
   // Lists with an entry a layer; DeepSeek's goes on with those of the MTP blocks.
@@ -32,7 +32,7 @@ std::string first_layers(std::string_view config_json, int64_t layers) {
   if (json.contains("num_hash_layers") && json["num_hash_layers"].is_number_integer()) {
     json["num_hash_layers"] = std::min(json["num_hash_layers"].get<int64_t>(), layers);
   }
-  return json.dump(2) + "\n";
+  return json_file_text(json);
 }
 
 }  // namespace dsv4

@@ -2,9 +2,9 @@
 #include "checkpoint/header_parser.h"
 
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
@@ -17,24 +17,24 @@ constexpr const char* kMetadataName = "__metadata__";
 /// text } }.
 enum class Level { kOutside, kTop, kMetadata, kEntry, kShape, kOffsets };
 
-class HeaderHandler {
+class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit HeaderHandler(const std::string& file) : file_(file) {}
 
   SafetensorsHeader take() { return std::move(header_); }
 
-  bool null() { return wrong_type("null"); }
-  bool boolean(bool) { return wrong_type("true or false"); }
-  bool binary(nlohmann::json::binary_t&) { return wrong_type("binary data"); }
+  bool null() override { return wrong_type("null"); }
+  bool boolean(bool) override { return wrong_type("true or false"); }
+  bool binary(nlohmann::json::binary_t&) override { return wrong_type("binary data"); }
 
-  bool number_integer(int64_t value) {
+  bool number_integer(int64_t value) override {
     if (value >= 0) return number_unsigned(static_cast<uint64_t>(value));
     if (level_ == Level::kShape) fail(where(), "\"shape\" has the negative dim ", value, "; the file is damaged");
     if (level_ == Level::kOffsets) fail(where(), "\"data_offsets\" has the negative number ", value, "; the file is damaged");
     return wrong_type("a number");
   }
 
-  bool number_unsigned(uint64_t value) {
+  bool number_unsigned(uint64_t value) override {
     if (level_ == Level::kShape) {
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
         fail(where(), "\"shape\" has the dim ", value, ", more than 2^63 - 1; the file is damaged");
@@ -51,7 +51,7 @@ class HeaderHandler {
     return wrong_type("a number");
   }
 
-  bool number_float(double, const std::string& text) {
+  bool number_float(double, const std::string& text) override {
     if (level_ == Level::kShape || level_ == Level::kOffsets) {
       fail(where(), level_ == Level::kShape ? "\"shape\"" : "\"data_offsets\"", " has ", quote(text),
            ", expected a whole number below 2^63; the file is damaged");
@@ -59,7 +59,7 @@ class HeaderHandler {
     return wrong_type("a number");
   }
 
-  bool string(std::string& value) {
+  bool string(std::string& value) override {
     if (level_ == Level::kMetadata) {
       header_.metadata[metadata_key_] = value;
       return true;
@@ -75,7 +75,7 @@ class HeaderHandler {
     return wrong_type("a string");
   }
 
-  bool start_object(size_t) {
+  bool start_object(size_t) override {
     switch (level_) {
       case Level::kOutside:
         level_ = Level::kTop;
@@ -90,7 +90,7 @@ class HeaderHandler {
     }
   }
 
-  bool key(std::string& key) {
+  bool key(std::string& key) override {
     if (level_ == Level::kTop) {
       name_ = key;
       if (name_ == kMetadataName ? std::exchange(metadata_seen_, true) : header_.tensors.contains(name_)) {
@@ -108,7 +108,7 @@ class HeaderHandler {
     return true;
   }
 
-  bool end_object() {
+  bool end_object() override {
     if (level_ == Level::kEntry) {
       finish_entry();
       level_ = Level::kTop;
@@ -120,14 +120,14 @@ class HeaderHandler {
     return true;
   }
 
-  bool start_array(size_t) {
+  bool start_array(size_t) override {
     if (level_ != Level::kEntry || field_ == "dtype") return wrong_type("an array");
     offsets_seen_ = 0;
     level_ = field_ == "shape" ? Level::kShape : Level::kOffsets;
     return true;
   }
 
-  bool end_array() {
+  bool end_array() override {
     if (level_ == Level::kOffsets && offsets_seen_ != 2) {
       fail(where(), "\"data_offsets\" must be two numbers, found ", offsets_seen_, "; the file is damaged");
     }
@@ -136,7 +136,7 @@ class HeaderHandler {
   }
 
   // The parser's own message may quote a megabyte of the file: only the place is kept.
-  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) {
+  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
     fail(file_, ": the safetensors header is not JSON at byte ", position, " of the header; the file is damaged or not safetensors");
   }
 
@@ -199,8 +199,7 @@ class HeaderHandler {
 
 SafetensorsHeader parse_header_json(std::span<const std::byte> json, const std::string& file) {
   HeaderHandler handler(file);
-  const auto* text = reinterpret_cast<const uint8_t*>(json.data());
-  nlohmann::json::sax_parse(text, text + json.size(), &handler);
+  parse_json_events({reinterpret_cast<const char*>(json.data()), json.size()}, handler);
   return handler.take();
 }
 

@@ -31,27 +31,39 @@ void check_nesting(std::string_view text, const std::string& where, const JsonFi
   }
 }
 
-}  // namespace
-
-std::string shown(const json& value) {
-  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+template <class Json>
+std::string short_text(const Json& value) {
+  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
 }
 
-json parse_json_object(std::string_view text, const std::string& where, const JsonFile& kind) {
+template <class Json>
+Json parse_object(std::string_view text, const std::string& where, const JsonFile& kind) {
   if (text.size() > kind.max_bytes) fail(where, ": ", text.size(), " bytes, expected a ", kind.noun, " of at most ", kind.max_bytes);
   check_nesting(text, where, kind);
-  json document;
+  Json document;
   try {
-    document = json::parse(text.begin(), text.end());
+    document = Json::parse(text.begin(), text.end());
   } catch (const json::parse_error& error) {
     fail(where, ": not valid JSON at byte ", error.byte, ", expected ", kind.expected);
   } catch (const json::exception&) {
     fail(where, ": holds a number that no double can hold, expected ", kind.expected);
   }
-  if (!document.is_object()) fail(where, ": found ", shown(document), ", expected a JSON object");
+  if (!document.is_object()) fail(where, ": found ", short_text(document), ", expected a JSON object");
   return document;
+}
+
+}  // namespace
+
+std::string shown(const json& value) { return short_text(value); }
+
+json parse_json_object(std::string_view text, const std::string& where, const JsonFile& kind) {
+  return parse_object<json>(text, where, kind);
+}
+
+nlohmann::ordered_json parse_ordered_json_object(std::string_view text, const std::string& where, const JsonFile& kind) {
+  return parse_object<nlohmann::ordered_json>(text, where, kind);
 }
 
 std::string read_json_text(const std::filesystem::path& file, const JsonFile& kind) {

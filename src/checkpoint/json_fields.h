@@ -24,6 +24,8 @@ std::string read_json_text(const std::filesystem::path& file, const JsonFile& ki
 
 /// Parses and demands an object. Error for anything else, for deep nesting and for more bytes than `kind` allows.
 nlohmann::json parse_json_object(std::string_view text, const std::string& where, const JsonFile& kind);
+/// The same with the fields in the order of the text, for a file that is written again.
+nlohmann::ordered_json parse_ordered_json_object(std::string_view text, const std::string& where, const JsonFile& kind);
 
 /// The value as one short line of ASCII.
 std::string shown(const nlohmann::json& value);

@@ -1,6 +1,5 @@
 // Configs of the synthetic checkpoints: the two releases and a toy of 1.34 M parameters.
-#include <nlohmann/json.hpp>
-
+#include "checkpoint/json_text.h"
 #include "checkpoint/synthesize.h"
 #include "dsv4/error.h"
 
@@ -119,19 +118,19 @@ std::vector<int> release_ratios(int first, int layers) {
 }  // namespace
 
 std::string preset_config(const std::string& preset) {
-  ordered_json config = ordered_json::parse(kFlash);
+  ordered_json config = parse_json(kFlash);
   if (preset == "v4-flash") {
     config["compress_ratios"] = release_ratios(0, 43);
   } else if (preset == "v4-pro") {
-    config.merge_patch(ordered_json::parse(kProDiffers));
+    config.merge_patch(parse_json(kProDiffers));
     config["compress_ratios"] = release_ratios(128, 61);
   } else if (preset == "toy") {
-    config.merge_patch(ordered_json::parse(kToyDiffers));
+    config.merge_patch(parse_json(kToyDiffers));
     config["compress_ratios"] = {0, 0, 4, 128};
   } else {
     fail("\"", preset, "\" is no preset, expected toy, v4-flash or v4-pro");
   }
-  return config.dump(2) + "\n";
+  return json_file_text(config);
 }
 
 }  // namespace dsv4

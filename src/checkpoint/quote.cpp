@@ -1,6 +1,8 @@
 // Escaping and shortening of names for messages.
 #include "checkpoint/quote.h"
 
+#include "dsv4/error.h"
+
 namespace dsv4 {
 namespace {
 
@@ -35,7 +37,7 @@ std::string excerpt(std::string_view text) {
   return escape(text.substr(0, end)) + (end < text.size() ? "..." : "");
 }
 
-std::string quote(std::string_view text) { return "\"" + excerpt(text) + "\""; }
+std::string quote(std::string_view text) { return concat('"', excerpt(text), '"'); }
 
 std::string path_text(const std::filesystem::path& path) { return escape(path.string()); }
 

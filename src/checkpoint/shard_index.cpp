@@ -2,10 +2,10 @@
 #include "checkpoint/shard_index.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <utility>
 
+#include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
@@ -16,7 +16,7 @@ constexpr int kMaxDepth = 32;  // of values that are skipped, such as metadata
 constexpr std::string_view kWeightMap = "weight_map";
 constexpr std::string_view kSuffix = ".safetensors";
 
-class IndexHandler {
+class IndexHandler final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit IndexHandler(const std::string& where) : where_(where) {}
 
@@ -28,14 +28,14 @@ class IndexHandler {
     return std::move(index_);
   }
 
-  bool null() { return scalar("null"); }
-  bool boolean(bool) { return scalar("true or false"); }
-  bool number_integer(int64_t) { return scalar("a number"); }
-  bool number_unsigned(uint64_t) { return scalar("a number"); }
-  bool number_float(double, const std::string&) { return scalar("a number"); }
-  bool binary(nlohmann::json::binary_t&) { return scalar("binary data"); }
+  bool null() override { return scalar("null"); }
+  bool boolean(bool) override { return scalar("true or false"); }
+  bool number_integer(int64_t) override { return scalar("a number"); }
+  bool number_unsigned(uint64_t) override { return scalar("a number"); }
+  bool number_float(double, const std::string&) override { return scalar("a number"); }
+  bool binary(nlohmann::json::binary_t&) override { return scalar("binary data"); }
 
-  bool string(std::string& shard) {
+  bool string(std::string& shard) override {
     if (!in_weight_map()) return scalar("a string");
     check_shard_name(shard);
     const auto [known, added] = shard_numbers_.emplace(shard, static_cast<uint32_t>(index_.shards.size()));
@@ -44,15 +44,15 @@ class IndexHandler {
     return true;
   }
 
-  bool start_object(size_t) {
+  bool start_object(size_t) override {
     if (in_weight_map()) return scalar("an object");
     return descend();
   }
-  bool start_array(size_t) { return scalar("an array") && descend(); }
-  bool end_object() { return ascend(); }
-  bool end_array() { return ascend(); }
+  bool start_array(size_t) override { return scalar("an array") && descend(); }
+  bool end_object() override { return ascend(); }
+  bool end_array() override { return ascend(); }
 
-  bool key(std::string& key) {
+  bool key(std::string& key) override {
     if (depth_ == 1) {
       field_ = key;
       if (key == kWeightMap && std::exchange(weight_map_seen_, true)) fail(where_, ": \"weight_map\" is there twice; the index is damaged");
@@ -64,7 +64,7 @@ class IndexHandler {
   }
 
   // The parser's own message may quote a megabyte of the file: only the place is kept.
-  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) {
+  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
     fail(where_, ": not JSON at byte ", position, "; the index is damaged");
   }
 
@@ -123,7 +123,7 @@ class IndexHandler {
 
 ShardIndex parse_index(std::string_view text, const std::string& where) {
   IndexHandler handler(where);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
+  parse_json_events(text, handler);
   return handler.take();
 }
 

@@ -9,13 +9,13 @@
 #include <cstdio>
 #include <cstring>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "checkpoint/byte_tokenizer.h"
 #include "checkpoint/cut.h"
+#include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/random_weights.h"
 #include "dsv4/error.h"
@@ -53,14 +53,14 @@ ordered_json config_to_write(const SynthesizeOptions& options) {
   const std::string where = path_text(source);
   const std::string text = preset ? preset_config(source) : read_config_text(source);
   const Config config = parse_config(text, where);
-  ordered_json document = ordered_json::parse(text);
+  ordered_json document = parse_json(text);
   if (config.expert_dtype.empty()) document["expert_dtype"] = "fp4";
   if (!document.contains("quantization_config")) {
-    document["quantization_config"] = ordered_json::parse(preset_config("v4-flash"))["quantization_config"];
+    document["quantization_config"] = parse_json(preset_config("v4-flash"))["quantization_config"];
   }
   if (options.layers == -1) return document;
   first_layers(config, options.layers);  // refuses a number that the model does not have
-  return ordered_json::parse(first_layers(document.dump(), options.layers));
+  return parse_json(first_layers(json_text(document), options.layers));
 }
 
 std::string generation_config(const Config& config) {
@@ -74,7 +74,7 @@ std::string generation_config(const Config& config) {
   document["temperature"] = 1.0;
   document["top_p"] = 1.0;
   document["transformers_version"] = "4.46.3";
-  return document.dump(2) + "\n";
+  return json_file_text(document);
 }
 
 /// Tensors in model order, a weight and its scale in one shard; within a shard wide elements first, so that every tensor is aligned.
@@ -267,7 +267,7 @@ class TensorWriter {
 
 void synthesize(const SynthesizeOptions& options) {
   const ordered_json document = config_to_write(options);
-  const Config config = parse_config(document.dump(), path_text(options.preset_or_config));
+  const Config config = parse_config(json_text(document), path_text(options.preset_or_config));
   const std::vector<TensorSpec> table = tensor_table(config);
   const std::vector<Shard> shards = plan_shards(config, table, options.shard_bytes);
   const std::string index = index_json(shards);
@@ -284,7 +284,7 @@ void synthesize(const SynthesizeOptions& options) {
 
   PartialDirectory directory(options.output);
   directory.check_space(total + headers + index.size() + (tokenizer ? tokenizer->tokenizer_json.size() : 0) + kSmallFiles);
-  write_file(directory.path() / "config.json", document.dump(2) + "\n");
+  write_file(directory.path() / "config.json", json_file_text(document));
   write_file(directory.path() / "generation_config.json", generation_config(config));
   if (tokenizer) {
     write_file(directory.path() / "tokenizer.json", tokenizer->tokenizer_json);

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "checkpoint/cut.h"
+#include "checkpoint/json_text.h"
 #include "checkpoint/tensor_match.h"
 #include "convert/folder.h"
 #include "convert/ir.h"

@@ -3,11 +3,15 @@
 
 #include "dsv4/error.h"
 #include "openvino/core/runtime_attribute.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/multiply.hpp"
+#include "openvino/op/reshape.hpp"
+#include "openvino/op/subtract.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using Value = ov::Output<ov::Node>;
 
 namespace {
@@ -19,7 +23,7 @@ class Decompression : public ov::RuntimeAttribute {
   bool visit_attributes(ov::AttributeVisitor&) override { return true; }
 };
 
-Value convert(const Value& x, ov::element::Type type) { return std::make_shared<op::Convert>(x, type); }
+Value convert(const Value& x, ov::element::Type type) { return std::make_shared<op::v0::Convert>(x, type); }
 
 Value named(const Value& x, const std::string& name) {
   x.get_node()->set_friendly_name(name);
@@ -41,13 +45,13 @@ Value decompress(const StoredNodes& stored, const DecompressionNames& names, con
   const ov::element::Type work = type == ov::element::f4e2m1 ? ov::element::f32 : ov::element::f16;
   Value x = convert(stored.values, work);
   if (stored.zero_points.get_node()) {
-    x = named(std::make_shared<op::Subtract>(x, convert(stored.zero_points, work)), names.weight + "/zero_point/subtract");
+    x = named(std::make_shared<op::v1::Subtract>(x, convert(stored.zero_points, work)), names.weight + "/zero_point/subtract");
   }
   const Value scales = stored.scales.get_element_type() == work ? stored.scales : convert(stored.scales, work);
   const std::string multiply = concat(names.weight, "/fq_weights_", names.port);
-  x = named(std::make_shared<op::Multiply>(x, scales), multiply);
+  x = named(std::make_shared<op::v1::Multiply>(x, scales), multiply);
   if (x.get_partial_shape().size() != shape.size()) {
-    x = std::make_shared<op::Reshape>(x, op::Constant::create(ov::element::i64, {shape.size()}, shape), false);
+    x = std::make_shared<op::v1::Reshape>(x, op::v0::Constant::create(ov::element::i64, {shape.size()}, shape), false);
   }
   return work == ov::element::f32 ? x : named(convert(x, ov::element::f32), multiply + "/convert");
 }

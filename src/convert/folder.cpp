@@ -1,9 +1,8 @@
 // The small files of a model folder.
 #include "convert/folder.h"
 
-#include <nlohmann/json.hpp>
-
 #include "checkpoint/cut.h"
+#include "checkpoint/json_text.h"
 #include "convert/embedded_files.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
@@ -19,15 +18,13 @@ namespace {
 constexpr const char* kCarriedFiles[] = {"tokenizer.json", "special_tokens_map.json", "chat_template.jinja", "LICENSE", "LICENSE.md",
                                          "LICENSE.txt"};
 
-std::string json_text(const Json& json) { return json.dump(2) + "\n"; }
-
 // optimum-intel's transformers does not know deepseek_v4 and finds the class by auto_map.
 std::string config_json(const ConvertOptions& options) {
   const fs::path path = options.checkpoint / "config.json";
   Json json = read_json_object(path);
-  if (options.layers >= 0) json = Json::parse(first_layers(json.dump(), options.layers));
+  if (options.layers >= 0) json = parse_json(first_layers(json_text(json), options.layers));
   json["auto_map"] = {{"AutoConfig", "configuration_deepseek_v4.DeepseekV4Config"}};
-  return json_text(json);
+  return json_file_text(json);
 }
 
 std::string generation_config_json(const Config& config) {
@@ -39,7 +36,7 @@ std::string generation_config_json(const Config& config) {
   json["do_sample"] = true;  // this and the next two: what the releases publish
   json["temperature"] = 1.0;
   json["top_p"] = 1.0;
-  return json_text(json);
+  return json_file_text(json);
 }
 
 // DeepSeek publishes special tokens as {"__type": "AddedToken", "content": ...}; GenAI's reader takes text only. Their other attributes are in
@@ -50,7 +47,7 @@ std::string tokenizer_config_json(const fs::path& path) {
     if (key.ends_with("_token") && value.is_object() && value.contains("content") && value["content"].is_string())
       value = Json(value["content"]);
   }
-  return json_text(json);
+  return json_file_text(json);
 }
 
 // optimum-intel's OVConfig: what the weights were made with, in the words of OVWeightQuantizationConfig.
@@ -78,7 +75,7 @@ std::string openvino_config_json(const CompressionOptions& c) {
     json["quantization_config"] = nullptr;
   }
   json["save_onnx_model"] = false;
-  return json_text(json);
+  return json_file_text(json);
 }
 
 bool has_chat_template(const fs::path& checkpoint) {

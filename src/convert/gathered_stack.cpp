@@ -7,11 +7,16 @@
 #include <vector>
 
 #include "dsv4/error.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/gather.hpp"
+#include "openvino/op/multiply.hpp"
+#include "openvino/op/reshape.hpp"
+#include "openvino/op/subtract.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using Value = ov::Output<ov::Node>;
 
 namespace {
@@ -26,21 +31,21 @@ float nibble_value(ov::element::Type type, int code) {
   return code < 8 ? magnitude : -magnitude;
 }
 
-Value axis_0() { return op::Constant::create(ov::element::i32, {}, {0}); }
+Value axis_0() { return op::v0::Constant::create(ov::element::i32, {}, {0}); }
 
 Value to_f32(const Value& x) {
-  return x.get_element_type() == ov::element::f32 ? x : Value(std::make_shared<op::Convert>(x, ov::element::f32));
+  return x.get_element_type() == ov::element::f32 ? x : Value(std::make_shared<op::v0::Convert>(x, ov::element::f32));
 }
 
 /// The values that bytes stand for: one row of `table` [256, values a byte] for each byte.
 Value look_up(const Value& bytes, const std::vector<float>& table) {
-  const auto rows = std::make_shared<op::Constant>(ov::element::f32, ov::Shape{256, table.size() / 256}, table);
-  return std::make_shared<op::Gather>(rows, std::make_shared<op::Convert>(bytes, ov::element::i32), axis_0());
+  const auto rows = std::make_shared<op::v0::Constant>(ov::element::f32, ov::Shape{256, table.size() / 256}, table);
+  return std::make_shared<op::v8::Gather>(rows, std::make_shared<op::v0::Convert>(bytes, ov::element::i32), axis_0());
 }
 
 /// Entries `ids` of a part as float32 [n, shape[1], ...].
 Value gather_part(const StoredStack::Part& part, const Value& ids) {
-  const Value picked = std::make_shared<op::Gather>(part.constant, ids, axis_0());
+  const Value picked = std::make_shared<op::v8::Gather>(part.constant, ids, axis_0());
   std::vector<float> table;
   if (is_nibble(part.type)) {
     for (int byte = 0; byte < 256; ++byte) {  // the low nibble comes first
@@ -55,7 +60,8 @@ Value gather_part(const StoredStack::Part& part, const Value& ids) {
   }
   std::vector<int32_t> shape(part.shape.begin(), part.shape.end());
   shape[0] = -1;
-  return std::make_shared<op::Reshape>(look_up(picked, table), op::Constant::create(ov::element::i32, {shape.size()}, shape), false);
+  return std::make_shared<op::v1::Reshape>(look_up(picked, table), op::v0::Constant::create(ov::element::i32, {shape.size()}, shape),
+                                           false);
 }
 
 }  // namespace
@@ -72,12 +78,12 @@ GatherView gather_view(ov::element::Type type, const ov::Shape& shape, const std
 
 Value gather_stack(const StoredStack& stack, const Value& ids) {
   Value x = gather_part(stack.values, ids);
-  if (stack.zero_points.constant.get_node()) x = std::make_shared<op::Subtract>(x, gather_part(stack.zero_points, ids));
-  if (stack.scales.constant.get_node()) x = std::make_shared<op::Multiply>(x, gather_part(stack.scales, ids));
+  if (stack.zero_points.constant.get_node()) x = std::make_shared<op::v1::Subtract>(x, gather_part(stack.zero_points, ids));
+  if (stack.scales.constant.get_node()) x = std::make_shared<op::v1::Multiply>(x, gather_part(stack.scales, ids));
   const ov::Shape& shape = stack.values.shape;
   if (shape.size() == 3) return x;
   const std::vector<int32_t> matrices = {-1, static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2] * shape[3])};
-  return std::make_shared<op::Reshape>(x, op::Constant::create(ov::element::i32, {3}, matrices), false);
+  return std::make_shared<op::v1::Reshape>(x, op::v0::Constant::create(ov::element::i32, {3}, matrices), false);
 }
 
 }  // namespace dsv4

@@ -9,9 +9,9 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "checkpoint/json_text.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -46,7 +46,12 @@ std::optional<Json> read_record(const fs::path& path) {
   if (error || size > kMaxRecordBytes) return std::nullopt;
   std::ifstream in(path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const Json record = Json::parse(text, nullptr, false);
+  Json record;
+  try {
+    record = parse_json(text);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
   const bool whole = record.is_object() && record.contains("identity") && record["identity"].is_object() && record.contains("pieces") &&
                      record["pieces"].is_number_unsigned();
   if (!whole) return std::nullopt;
@@ -64,7 +69,7 @@ std::string text_hash(std::string_view text) {
 }
 
 PartialFolder::PartialFolder(const fs::path& final_path, const Json& identity, const std::function<void(const std::string&)>& notice)
-    : final_(final_path), partial_(final_path), identity_(identity.dump()) {
+    : final_(final_path), partial_(final_path), identity_(json_text(identity)) {
   partial_ += ".partial";
   std::error_code error;
   const bool there = fs::exists(partial_, error);
@@ -85,7 +90,7 @@ PartialFolder::PartialFolder(const fs::path& final_path, const Json& identity, c
 
 void PartialFolder::open(const std::function<void(const std::string&)>& notice) {
   const std::optional<Json> record = read_record(partial_ / kRecord);
-  if (record && (*record)["identity"] == Json::parse(identity_)) {
+  if (record && (*record)["identity"] == parse_json(identity_)) {
     finished_ = (*record)["pieces"].get<uint64_t>();
     return;
   }
@@ -96,7 +101,7 @@ void PartialFolder::open(const std::function<void(const std::string&)>& notice) 
     ++removed;
   }
   if (removed == 0 || !notice) return;
-  const std::string why = record ? concat("it was made with another ", difference((*record)["identity"], Json::parse(identity_)))
+  const std::string why = record ? concat("it was made with another ", difference((*record)["identity"], parse_json(identity_)))
                                  : std::string("it has no record of what is finished");
   notice(concat("a conversion to ", final_.string(), " was interrupted, but cannot go on: ", why, "; it starts anew"));
 }
@@ -114,7 +119,7 @@ void PartialFolder::record(uint64_t pieces) {
   fresh += ".new";
   {
     std::ofstream out(fresh, std::ios::binary);
-    out << Json{{"identity", Json::parse(identity_)}, {"pieces", pieces}}.dump() << '\n';
+    out << json_text({{"identity", parse_json(identity_)}, {"pieces", pieces}}) << '\n';
     out.close();
     if (!out) fail("cannot write ", fresh.string(), ": is the disk full?");
   }

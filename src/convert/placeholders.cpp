@@ -4,11 +4,13 @@
 #include "convert/decompression.h"
 #include "convert/gathered_stack.h"
 #include "dsv4/error.h"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/gather.hpp"
 
 namespace dsv4 {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 
 namespace {
 
@@ -66,13 +68,13 @@ ov::Output<ov::Node> PlaceholderWeights::matrix_rows(const std::string& name, in
 
 ov::Output<ov::Node> PlaceholderWeights::gather_rows(const std::string& name, const ov::Output<ov::Node>& ids) {
   const PlannedWeight& w = use(name);
-  const auto axis = op::Constant::create(ov::element::i32, {}, {0});
+  const auto axis = op::v0::Constant::create(ov::element::i32, {}, {0});
   const StoredNodes stored = nodes_of(w);
   // Float rows are picked first: only they are converted. Integers are decompressed first, in the form that plugins fuse with the Gather.
-  if (stored.scales.get_node()) return std::make_shared<op::Gather>(decompress(stored, {name, 0}, dims(w.unit.shape)), ids, axis);
-  const auto rows = std::make_shared<op::Gather>(stored.values, ids, axis);
+  if (stored.scales.get_node()) return std::make_shared<op::v8::Gather>(decompress(stored, {name, 0}, dims(w.unit.shape)), ids, axis);
+  const auto rows = std::make_shared<op::v8::Gather>(stored.values, ids, axis);
   if (w.values.type == ov::element::f32) return rows;
-  return std::make_shared<op::Convert>(rows, ov::element::f32);
+  return std::make_shared<op::v0::Convert>(rows, ov::element::f32);
 }
 
 ov::Output<ov::Node> PlaceholderWeights::gather_matrices(const std::string& name, const ov::Output<ov::Node>& ids) {

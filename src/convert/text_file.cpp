@@ -3,8 +3,8 @@
 
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
+#include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
@@ -27,28 +27,8 @@ void write_text(const fs::path& path, std::string_view text) {
 }
 
 nlohmann::ordered_json read_json_object(const fs::path& path) {
-  constexpr uintmax_t kMaxBytes = 16u << 20;
-  constexpr int kMaxNesting = 32;
-  std::error_code error;
-  if (const uintmax_t bytes = fs::file_size(path, error); !error && bytes > kMaxBytes) {
-    fail(path_text(path), ": ", bytes, " bytes, expected a JSON file of at most ", kMaxBytes);
-  }
-  const std::string text = read_text(path);
-  const auto check_nesting = [&](int depth, nlohmann::ordered_json::parse_event_t, nlohmann::ordered_json&) {
-    if (depth > kMaxNesting)
-      fail(path_text(path), ": nested deeper than ", kMaxNesting, " levels, expected one of a checkpoint's JSON files");
-    return true;
-  };
-  nlohmann::ordered_json json;
-  try {
-    json = nlohmann::ordered_json::parse(text, check_nesting);
-  } catch (const nlohmann::json::parse_error& parse_error) {
-    fail(path_text(path), ": not valid JSON at byte ", parse_error.byte, "; the file is damaged");
-  } catch (const nlohmann::json::exception&) {
-    fail(path_text(path), ": holds a number that no double can hold; the file is damaged");
-  }
-  if (!json.is_object()) fail(path_text(path), ": found JSON that is not an object, expected an object");
-  return json;
+  constexpr JsonFile kSmallFile = {"JSON file", "one of a checkpoint's JSON files", 16u << 20};
+  return parse_ordered_json_object(read_json_text(path, kSmallFile), path_text(path), kSmallFile);
 }
 
 }  // namespace dsv4

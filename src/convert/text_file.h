@@ -14,8 +14,7 @@ std::string read_text(const std::filesystem::path& path);
 /// Replaces the file. Error when it cannot be written whole.
 void write_text(const std::filesystem::path& path, std::string_view text);
 
-/// A JSON object with its fields in the order of the file. Error for other JSON, for nesting deeper than any of a checkpoint's small files, and for
-/// more than 16 MiB.
+/// A JSON object with its fields in the order of the file; Error as parse_json_object, and for more than 16 MiB.
 nlohmann::ordered_json read_json_object(const std::filesystem::path& path);
 
 }  // namespace dsv4

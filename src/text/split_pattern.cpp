@@ -292,8 +292,9 @@ std::string trie_pattern(const TrieNode& node, int groups) {
   if (groups > kMaxTrieGroups)
     fail("added tokens: more than ", kMaxTrieGroups, " of them are prefixes of one another, which no pattern holds");
   std::string out;
-  for (const auto& [c, child] : node.next) out += (out.empty() ? "" : "|") + literal(c) + trie_pattern(*child, groups + (grouped ? 1 : 0));
-  if (grouped) out = "(?:" + out + ")";
+  for (const auto& [c, child] : node.next)
+    out += concat(out.empty() ? "" : "|", literal(c), trie_pattern(*child, groups + (grouped ? 1 : 0)));
+  if (grouped) out = concat("(?:", out, ")");
   return node.ends ? out + "?" : out;
 }
 
@@ -312,7 +313,7 @@ std::string longest_of(const std::vector<std::string>& strings) {
     }
     node->ends = true;
   }
-  return "(" + trie_pattern(root, 0) + ")";
+  return concat("(", trie_pattern(root, 0), ")");
 }
 
 }  // namespace dsv4

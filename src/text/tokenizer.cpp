@@ -7,8 +7,9 @@
 
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/runtime/core.hpp"
 #include "text/tokenizers_library.h"
 #include "text/utf8.h"
 
@@ -16,7 +17,7 @@ namespace dsv4 {
 namespace {
 
 namespace fs = std::filesystem;
-namespace op = ov::opset15;
+namespace op = ov::op;
 
 constexpr size_t kMaxTextBytes = 256u << 20;  // offsets are i32, and every byte takes some 40 bytes on the way
 
@@ -43,8 +44,8 @@ int64_t stated_id(const ov::Model& model, const std::string& name) {
   return id;
 }
 
-const op::Constant* constant_input(const ov::Node& node, size_t index) {
-  return index < node.get_input_size() ? ov::as_type<const op::Constant>(node.get_input_node_ptr(index)) : nullptr;
+const op::v0::Constant* constant_input(const ov::Node& node, size_t index) {
+  return index < node.get_input_size() ? ov::as_type<const op::v0::Constant>(node.get_input_node_ptr(index)) : nullptr;
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ void Tokenizer::read_vocabulary(const fs::path& xml, const fs::path& library) {
   const auto found =
       std::find_if(ops.begin(), ops.end(), [](const auto& node) { return node->get_type_info().name == std::string("VocabDecoder"); });
   const ov::Node* node = found == ops.end() ? nullptr : found->get();
-  const op::Constant *begins = nullptr, *ends = nullptr, *chars = nullptr, *skipped = nullptr;
+  const op::v0::Constant *begins = nullptr, *ends = nullptr, *chars = nullptr, *skipped = nullptr;
   if (node != nullptr) {
     begins = constant_input(*node, 1);
     ends = constant_input(*node, 2);

@@ -8,9 +8,25 @@
 
 #include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
+#include "openvino/core/graph_util.hpp"
+#include "openvino/core/model.hpp"
 #include "openvino/core/version.hpp"
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/op/add.hpp"
+#include "openvino/op/assign.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/gather.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/op/range.hpp"
+#include "openvino/op/read_value.hpp"
+#include "openvino/op/reduce_max.hpp"
+#include "openvino/op/result.hpp"
+#include "openvino/op/select.hpp"
+#include "openvino/op/shape_of.hpp"
+#include "openvino/op/string_tensor_pack.hpp"
+#include "openvino/op/string_tensor_unpack.hpp"
+#include "openvino/op/subtract.hpp"
+#include "openvino/runtime/core.hpp"
 #include "text/split_pattern.h"
 #include "text/tokenizers_library.h"
 
@@ -18,7 +34,7 @@ namespace dsv4 {
 namespace {
 
 namespace fs = std::filesystem;
-namespace op = ov::opset15;
+namespace op = ov::op;
 using ov::element::i32;
 using ov::element::i64;
 
@@ -29,14 +45,14 @@ constexpr JsonFile kTemplateFile = {"chat template", "a Jinja template", 4u << 2
 
 template <class T>
 std::shared_ptr<ov::Node> constant(ov::element::Type type, const ov::Shape& shape, const std::vector<T>& values) {
-  return op::Constant::create(type, shape, values);
+  return op::v0::Constant::create(type, shape, values);
 }
 
 std::shared_ptr<ov::Node> scalar(int32_t value) { return constant<int32_t>(i32, {}, {value}); }
 
 /// A string attribute of an operation.
 std::shared_ptr<ov::Node> text_constant(const std::string& text) {
-  return std::make_shared<op::Constant>(ov::element::u8, ov::Shape{text.size()}, text.data());
+  return std::make_shared<op::v0::Constant>(ov::element::u8, ov::Shape{text.size()}, text.data());
 }
 
 /// [N] strings as begins i32 [N], ends i32 [N], chars u8 [total].
@@ -59,9 +75,9 @@ ov::OutputVector operator+(ov::OutputVector a, const ov::OutputVector& b) {
 /// Strings [B] as ragged [B] of one piece each.
 ov::OutputVector add_ragged_level(const ov::OutputVector& strings) {
   const auto zero = constant<int64_t>(i64, {}, {0}), one = constant<int64_t>(i64, {}, {1});
-  const auto batch = std::make_shared<op::Gather>(std::make_shared<op::ShapeOf>(strings[0]), zero, zero);
-  const auto begins = std::make_shared<op::Range>(zero, batch, one, i32);
-  const auto ends = std::make_shared<op::Range>(one, std::make_shared<op::Add>(batch, one), one, i32);
+  const auto batch = std::make_shared<op::v8::Gather>(std::make_shared<op::v3::ShapeOf>(strings[0]), zero, zero);
+  const auto begins = std::make_shared<op::v4::Range>(zero, batch, one, i32);
+  const auto ends = std::make_shared<op::v4::Range>(one, std::make_shared<op::v1::Add>(batch, one), one, i32);
   return ov::OutputVector{begins, ends} + strings;
 }
 
@@ -99,9 +115,9 @@ ov::OutputVector bpe(const ov::OutputVector& pieces, const TokenizerJson& tokeni
 ov::OutputVector truncate(const ov::OutputVector& ids, ov::SinkVector& sinks) {
   const auto variable =
       std::make_shared<ov::op::util::Variable>(ov::op::util::VariableInfo{ov::Shape{}, ov::element::boolean, "truncation"});
-  const auto enabled = std::make_shared<op::ReadValue>(constant<bool>(ov::element::boolean, {}, {false}), variable);
-  sinks.push_back(std::make_shared<op::Assign>(enabled, variable));
-  const auto length = std::make_shared<op::Select>(enabled, scalar(kMaxLength), scalar(kNoLimit));
+  const auto enabled = std::make_shared<op::v6::ReadValue>(constant<bool>(ov::element::boolean, {}, {false}), variable);
+  sinks.push_back(std::make_shared<op::v6::Assign>(enabled, variable));
+  const auto length = std::make_shared<op::v1::Select>(enabled, scalar(kMaxLength), scalar(kNoLimit));
   return tokenizers_node("Truncate", ids + ov::OutputVector{length, text_constant("right"), text_constant("longest_first")},
                          {{"m_num_inputs", int64_t{1}}});
 }
@@ -109,10 +125,10 @@ ov::OutputVector truncate(const ov::OutputVector& ids, ov::SinkVector& sinks) {
 void name_output(const ov::Output<ov::Node>& output, const std::string& name) { output.get_tensor().set_names({name}); }
 
 std::shared_ptr<ov::Model> tokenizer_graph(const TokenizerJson& tokenizer, const SpecialIds& special) {
-  const auto text = std::make_shared<op::Parameter>(ov::element::string, ov::PartialShape{-1});
+  const auto text = std::make_shared<op::v0::Parameter>(ov::element::string, ov::PartialShape{-1});
   text->set_friendly_name("string_input");
   name_output(text->output(0), "string_input");
-  ov::OutputVector pieces = add_ragged_level(std::make_shared<op::StringTensorUnpack>(text)->outputs());
+  ov::OutputVector pieces = add_ragged_level(std::make_shared<op::v15::StringTensorUnpack>(text)->outputs());
   pieces = split_added_tokens(pieces, tokenizer);
   for (const std::string& pattern : tokenizer.split_patterns) {
     // One node a step: a look-ahead must not see beyond the piece, as it would in one pattern of all alternatives.
@@ -123,34 +139,34 @@ std::shared_ptr<ov::Model> tokenizer_graph(const TokenizerJson& tokenizer, const
   ov::OutputVector ids = truncate(bpe(pieces, tokenizer), sinks);
   ids = tokenizers_node("CombineSegments", ids + ov::OutputVector{constant<int32_t>(i32, {1}, {0})});
 
-  const auto longest = std::make_shared<op::ReduceMax>(std::make_shared<op::Subtract>(ids[1], ids[0]), scalar(0));
+  const auto longest = std::make_shared<op::v1::ReduceMax>(std::make_shared<op::v1::Subtract>(ids[1], ids[0]), scalar(0));
   const ov::OutputVector dense =
       tokenizers_node("RaggedToDense", {ids[0], ids[1], ids[2], longest, scalar(static_cast<int32_t>(std::max<int64_t>(special.pad, 0)))},
                       {{"pad_right", false}, {"m_pad_max_length", false}});
-  const auto input_ids = std::make_shared<op::Convert>(dense[0], i64);
-  const auto mask = std::make_shared<op::Convert>(std::make_shared<op::Convert>(dense[1], i32), i64);
+  const auto input_ids = std::make_shared<op::v0::Convert>(dense[0], i64);
+  const auto mask = std::make_shared<op::v0::Convert>(std::make_shared<op::v0::Convert>(dense[1], i32), i64);
   name_output(input_ids->output(0), "input_ids");
   name_output(mask->output(0), "attention_mask");
-  const ov::ResultVector results = {std::make_shared<op::Result>(input_ids), std::make_shared<op::Result>(mask)};
+  const ov::ResultVector results = {std::make_shared<op::v0::Result>(input_ids), std::make_shared<op::v0::Result>(mask)};
   return std::make_shared<ov::Model>(results, sinks, ov::ParameterVector{text}, "tokenizer");
 }
 
 std::shared_ptr<ov::Model> detokenizer_graph(const TokenizerJson& tokenizer) {
-  const auto ids = std::make_shared<op::Parameter>(i64, ov::PartialShape{-1, -1});
+  const auto ids = std::make_shared<op::v0::Parameter>(i64, ov::PartialShape{-1, -1});
   ids->set_friendly_name("token_ids");
   name_output(ids->output(0), "token_ids");
   std::vector<int32_t> skipped;
   for (const AddedToken& token : tokenizer.added_tokens) {
     if (token.special) skipped.push_back(static_cast<int32_t>(token.id));
   }
-  const ov::OutputVector tokens = tokenizers_node("VocabDecoder", ov::OutputVector{std::make_shared<op::Convert>(ids, i32)} +
+  const ov::OutputVector tokens = tokenizers_node("VocabDecoder", ov::OutputVector{std::make_shared<op::v0::Convert>(ids, i32)} +
                                                                       strings_constant(tokenizer.decoded_bytes()) +
                                                                       ov::OutputVector{constant(i32, {skipped.size()}, skipped)});
   const ov::OutputVector fused = tokenizers_node("FuzeRagged", {tokens[0], tokens[1], tokens[2], tokens[3]});
   const ov::OutputVector valid = tokenizers_node("UTF8Validate", {fused[0], fused[1], tokens[4]}, {{"replace_mode", true}});
-  const auto text = std::make_shared<op::StringTensorPack>(valid[0], valid[1], valid[2]);
+  const auto text = std::make_shared<op::v15::StringTensorPack>(valid[0], valid[1], valid[2]);
   name_output(text->output(0), "string_output");
-  return std::make_shared<ov::Model>(ov::ResultVector{std::make_shared<op::Result>(text)}, ov::ParameterVector{ids}, "detokenizer");
+  return std::make_shared<ov::Model>(ov::ResultVector{std::make_shared<op::v0::Result>(text)}, ov::ParameterVector{ids}, "detokenizer");
 }
 
 /// What openvino_tokenizers' converter states and its readers look for.

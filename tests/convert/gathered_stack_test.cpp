@@ -9,13 +9,15 @@
 #include <random>
 
 #include "dsv4/error.h"
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/runtime/core.hpp"
 
 namespace dsv4 {
 namespace {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -51,7 +53,7 @@ struct Stored {
 
   StoredStack::Part part() const {
     const GatherView view = gather_view(type, shape, "stack");
-    return {std::make_shared<op::Constant>(view.type, view.shape, bytes.data()), type, shape};
+    return {std::make_shared<op::v0::Constant>(view.type, view.shape, bytes.data()), type, shape};
   }
 };
 
@@ -105,7 +107,7 @@ TEST_P(GatheredStack, GivesThePickedMatrices) {
     stack.zero_points = zero_points.part();
   }
 
-  const auto ids = std::make_shared<op::Parameter>(ov::element::i32, ov::PartialShape{-1});
+  const auto ids = std::make_shared<op::v0::Parameter>(ov::element::i32, ov::PartialShape{-1});
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{gather_stack(stack, ids)}, ov::ParameterVector{ids});
   EXPECT_EQ(model->output().get_partial_shape(), (ov::PartialShape{-1, kOut, in}));
   ov::InferRequest request = ov::Core()

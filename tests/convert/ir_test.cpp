@@ -8,15 +8,23 @@
 #include <cstring>
 
 #include "convert/placeholders.h"
-#include "openvino/openvino.hpp"
-#include "openvino/opsets/opset15.hpp"
+#include "openvino/core/model.hpp"
+#include "openvino/op/add.hpp"
+#include "openvino/op/concat.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/convert.hpp"
+#include "openvino/op/matmul.hpp"
+#include "openvino/op/multiply.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/op/result.hpp"
+#include "openvino/runtime/core.hpp"
 #include "support/files.h"
 #include "support/ir_scan.h"
 
 namespace dsv4 {
 namespace {
 
-namespace op = ov::opset15;
+namespace op = ov::op;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using namespace testing_support;
@@ -31,17 +39,17 @@ StoragePlan toy_plan(WeightFormat format) {
 
 /// x -> ((x * w^T) + 3 graph constants) for a matrix of the plan.
 std::shared_ptr<ov::Model> small_model(PlaceholderWeights& weights) {
-  const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, 128});
+  const auto x = std::make_shared<op::v0::Parameter>(ov::element::f32, ov::PartialShape{-1, 128});
   const ov::Output<ov::Node> norm = weights.exact("norm.weight");                  // [128]
   const ov::Output<ov::Node> matrix = weights.matrix("layers.0.attn.wkv.weight");  // [32,128]
-  const auto scaled = std::make_shared<op::Multiply>(x, norm);
-  const auto product = std::make_shared<op::MatMul>(scaled, matrix, false, true);
-  const auto one = op::Constant::create(ov::element::f32, {1}, {1.5f});
-  const auto many = std::make_shared<op::Constant>(ov::element::f32, ov::Shape{32}, std::vector<float>(32, 0.25f));
+  const auto scaled = std::make_shared<op::v1::Multiply>(x, norm);
+  const auto product = std::make_shared<op::v0::MatMul>(scaled, matrix, false, true);
+  const auto one = op::v0::Constant::create(ov::element::f32, {1}, {1.5f});
+  const auto many = std::make_shared<op::v0::Constant>(ov::element::f32, ov::Shape{32}, std::vector<float>(32, 0.25f));
   one->set_friendly_name("graph/one");
   many->set_friendly_name("graph/many");
-  const auto sum = std::make_shared<op::Add>(std::make_shared<op::Add>(product, one), many);
-  const auto result = std::make_shared<op::Result>(sum);
+  const auto sum = std::make_shared<op::v1::Add>(std::make_shared<op::v1::Add>(product, one), many);
+  const auto result = std::make_shared<op::v0::Result>(sum);
   return std::make_shared<ov::Model>(ov::ResultVector{result}, ov::ParameterVector{x}, "small");
 }
 
@@ -121,7 +129,7 @@ TEST(Ir, MarksDecompressionOfHalfPrecisionWeights) {
   std::memset(bin.data(), 0, bin.get_size());
   size_t marked = 0;
   for (const auto& node : ov::Core().read_model(ir.xml, bin)->get_ops()) {
-    if (!ov::is_type<op::Convert>(node)) continue;
+    if (!ov::is_type<op::v0::Convert>(node)) continue;
     EXPECT_EQ(node->get_input_node_ptr(0)->get_friendly_name(), "layers.0.attn.wkv.weight");
     for (const auto& [key, value] : node->get_rt_info()) marked += key.find("decompression") != std::string::npos;
   }
@@ -164,8 +172,8 @@ TEST_P(IntegerIr, ComputesWithCodeMinusZeroPointTimesScale) {
   const std::vector<StoredForm> forms = choose_forms(units, GetParam(), [](const WeightUnit&) { return 0.0f; });
   const StoragePlan plan = plan_storage(std::move(units), forms);
   PlaceholderWeights weights(plan);
-  const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, 128});
-  const auto product = std::make_shared<op::MatMul>(x, weights.matrix("layers.0.attn.wkv.weight"), false, true);
+  const auto x = std::make_shared<op::v0::Parameter>(ov::element::f32, ov::PartialShape{-1, 128});
+  const auto product = std::make_shared<op::v0::MatMul>(x, weights.matrix("layers.0.attn.wkv.weight"), false, true);
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{product}, ov::ParameterVector{x});
   const uint64_t behind = (plan.bytes + 63) / 64 * 64;
   const IrText ir = serialize_ir(model, behind);
@@ -207,7 +215,7 @@ TEST(PlaceholderWeights, FindRowGroupsByTheirNames) {
   PlaceholderWeights weights(plan);
   const std::string name = "layers.0.attn.wo_a.weight";  // [64,64]: two groups of 32 rows
   ov::OutputVector groups = {weights.matrix_rows(name, 0, 2), weights.matrix_rows(name, 1, 2)};
-  const auto model = std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::Concat>(groups, 0)}, ov::ParameterVector{});
+  const auto model = std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::v0::Concat>(groups, 0)}, ov::ParameterVector{});
   const auto constants = scan_constants(serialize_ir(model, plan.bytes).xml);
   for (int64_t g = 0; g < 2; ++g) {
     const std::string rows = name + "/rows." + std::to_string(g);
