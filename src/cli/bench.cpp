@@ -1,13 +1,10 @@
 // dsv4 bench: how fast a model folder runs on this machine, beside the machine's own read bandwidth.
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
+#include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
-#include "cli/option_checks.h"
 #include "dsv4/error.h"
 #include "runtime/benchmark.h"
 
@@ -56,7 +53,7 @@ void print_json(const Engine& engine, const BenchmarkOptions& options, const Ben
   if (b.disk_share) json["disk_share"] = *b.disk_share;
   json["prefill_seconds_by_op"] = to_json(b.prefill_by_op);
   json["decode_seconds_by_op"] = to_json(b.decode_by_op);
-  std::printf("%s\n", json.dump().c_str());
+  std::printf("%s\n", json_text(json).c_str());
 }
 
 /// Parts in the order in which they run.
@@ -96,23 +93,21 @@ void run_bench(BenchArguments& arguments) {
 
 }  // namespace
 
-void add_bench_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("bench", "Measure a model folder: time to first token, tokens/s, bytes read a token");
+void add_bench_command(CommandLine& line) {
+  Command command = line.command("bench", "Measure a model folder: time to first token, tokens/s, bytes read a token");
   const auto arguments = std::make_shared<BenchArguments>();
   BenchmarkOptions& benchmark = arguments->benchmark;
-  command->add_option("model", arguments->model, "Model folder that `dsv4 convert` wrote")->required();
-  command->add_option("-p,--prompt-tokens", benchmark.prompt, "Tokens of the prompt")->capture_default_str()->check(at_least(1));
-  command->add_option("-n,--new-tokens", benchmark.decode, "Tokens to decode")->capture_default_str()->check(at_least(1));
-  command->add_option("--repeats", benchmark.repeats, "How often; medians are reported")->capture_default_str()->check(at_least(1));
-  command->add_option("--chunk", benchmark.chunk, "Tokens of the prompt an inference")->capture_default_str()->check(at_least(1));
-  command
-      ->add_option("--context", benchmark.context,
-                   "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
-      ->capture_default_str()
-      ->check(at_least(0));
-  add_engine_options(*command, arguments->engine);
-  command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->callback([arguments] { run_bench(*arguments); });
+  command.option("model", arguments->model, "Model folder that `dsv4 convert` wrote").required();
+  command.option("-p,--prompt-tokens", benchmark.prompt, "Tokens of the prompt").shows_default().at_least(1);
+  command.option("-n,--new-tokens", benchmark.decode, "Tokens to decode").shows_default().at_least(1);
+  command.option("--repeats", benchmark.repeats, "How often; medians are reported").shows_default().at_least(1);
+  command.option("--chunk", benchmark.chunk, "Tokens of the prompt an inference").shows_default().at_least(1);
+  command.option("--context", benchmark.context, "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
+      .shows_default()
+      .at_least(0);
+  add_engine_options(command, arguments->engine);
+  command.flag("--json", arguments->json, "Print one JSON object");
+  command.runs([arguments] { run_bench(*arguments); });
 }
 
 }  // namespace dsv4

@@ -1,16 +1,16 @@
 // The subcommands of dsv4: each file below src/cli adds its own to the program.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "cli/command_line.h"
 
 namespace dsv4 {
 
-void add_inspect_command(CLI::App& app);
-void add_synth_command(CLI::App& app);
-void add_convert_command(CLI::App& app);
-void add_verify_command(CLI::App& app);
-void add_run_command(CLI::App& app);
-void add_perplexity_command(CLI::App& app);
-void add_bench_command(CLI::App& app);
+void add_inspect_command(CommandLine& line);
+void add_synth_command(CommandLine& line);
+void add_convert_command(CommandLine& line);
+void add_verify_command(CommandLine& line);
+void add_run_command(CommandLine& line);
+void add_perplexity_command(CommandLine& line);
+void add_bench_command(CommandLine& line);
 
 }  // namespace dsv4

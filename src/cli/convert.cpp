@@ -1,6 +1,4 @@
 // dsv4 convert: a checkpoint becomes an OpenVINO model folder.
-#include <CLI/CLI.hpp>
-
 #include <atomic>
 #include <charconv>
 #include <csignal>
@@ -9,7 +7,6 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "cli/option_checks.h"
 #include "cli/progress.h"
 #include "convert/convert.h"
 #include "dsv4/error.h"
@@ -38,10 +35,10 @@ void ask_to_stop(int signal) {
 }
 
 /// Options that mean nothing for the chosen format are refused, as NNCF does.
-void check_options(const CLI::App& command, const ConvertArguments& arguments) {
+void check_options(const Command& command, const ConvertArguments& arguments) {
   const CompressionOptions& c = arguments.options.compression;
   const auto refuse = [&](const char* option, bool applies, const char* where) {
-    if (command.count(option) > 0 && !applies)
+    if (command.given(option) && !applies)
       throw UsageError(concat(option, ": applies to ", where, ", not to --weight-format ", arguments.format));
   };
   const bool int4 = c.format == WeightFormat::kInt4;
@@ -98,7 +95,7 @@ StaticShape parse_static_shape(const std::string& text) {
   throw UsageError(concat("--static-shape ", text, ": expected rows and tokens of a row, as in 1,128"));
 }
 
-void run_convert(const CLI::App& command, ConvertArguments& arguments) {
+void run_convert(const Command& command, ConvertArguments& arguments) {
   ConvertOptions& options = arguments.options;
   options.compression.format = parse_weight_format(arguments.format);
   options.compression.selection = parse_selection(arguments.selection);
@@ -139,43 +136,39 @@ void run_convert(const CLI::App& command, ConvertArguments& arguments) {
 
 }  // namespace
 
-void add_convert_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("convert", "Convert a checkpoint to an OpenVINO model folder");
+void add_convert_command(CommandLine& line) {
+  Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder");
   const auto arguments = std::make_shared<ConvertArguments>();
-  command->add_option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published")->required();
-  command->add_option("output", arguments->options.output, "Model folder to create")->required();
-  command->add_option("--weight-format", arguments->format, "fp32, fp16, int8, int4 or mxfp4 (the experts' published FP4, the rest INT8)")
-      ->capture_default_str();
+  command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").required();
+  command.option("output", arguments->options.output, "Model folder to create").required();
+  command.option("--weight-format", arguments->format, "fp32, fp16, int8, int4 or mxfp4 (the experts' published FP4, the rest INT8)")
+      .shows_default();
   CompressionOptions& compression = arguments->options.compression;
-  command->add_flag("--sym", compression.symmetric, "INT8, INT4: symmetric, without zero points");
-  command->add_option("--group-size", compression.group_size, "INT4: inputs that share a scale; -1: a whole row")->capture_default_str();
-  command->add_option("--ratio", compression.ratio, "INT4: share of the weights that becomes INT4, the least sensitive ones")
-      ->capture_default_str();
-  command->add_flag("--all-layers", compression.all_layers, "INT4: embedding and head too");
+  command.flag("--sym", compression.symmetric, "INT8, INT4: symmetric, without zero points");
+  command.option("--group-size", compression.group_size, "INT4: inputs that share a scale; -1: a whole row").shows_default();
+  command.option("--ratio", compression.ratio, "INT4: share of the weights that becomes INT4, the least sensitive ones").shows_default();
+  command.flag("--all-layers", compression.all_layers, "INT4: embedding and head too");
   command
-      ->add_option("--group-size-fallback", arguments->fallback,
-                   "INT4, rows that the group size does not divide: error, ignore (left as they are) or adjust (a smaller group)")
-      ->capture_default_str();
-  command->add_option("--backup-precision", arguments->backup, "What INT4 and MXFP4 leave out: int8_asym, int8_sym or none")
-      ->capture_default_str();
+      .option("--group-size-fallback", arguments->fallback,
+              "INT4, rows that the group size does not divide: error, ignore (left as they are) or adjust (a smaller group)")
+      .shows_default();
+  command.option("--backup-precision", arguments->backup, "What INT4 and MXFP4 leave out: int8_asym, int8_sym or none").shows_default();
   command
-      ->add_option(
-          "--selection", arguments->selection,
-          "Which matrices are compressed: trained (those published in FP8 and FP4, embedding and head) or nncf (all that NNCF takes)")
-      ->capture_default_str();
-  command->add_option("--layers", arguments->options.layers, "Convert the first N layers only")->check(at_least(1));
-  command->add_flag("--disable-stateful", arguments->disable_stateful, "Prefill-only form: one input, input_ids, and no state");
+      .option("--selection", arguments->selection,
+              "Which matrices are compressed: trained (those published in FP8 and FP4, embedding and head) or nncf (all that NNCF takes)")
+      .shows_default();
+  command.option("--layers", arguments->options.layers, "Convert the first N layers only").at_least(1);
+  command.flag("--disable-stateful", arguments->disable_stateful, "Prefill-only form: one input, input_ids, and no state");
   command
-      ->add_option(
-          "--experts", arguments->experts,
-          "grouped (GroupedMatMul: OpenVINO 2026.3 or later) or gather (earlier releases and other devices; GPU and NPU are untested)")
-      ->capture_default_str();
-  command->add_option("--static-shape", arguments->static_shape,
-                      "B,S: the prefill-only form for B rows of S tokens and nothing else, without dynamic dimensions");
-  command->add_flag("--disable-convert-tokenizer", arguments->disable_tokenizer,
-                    "Copy the checkpoint's tokenizer files, but make no openvino_tokenizer and openvino_detokenizer models of them");
-  command->add_flag("--dry-run", arguments->dry_run, "Check the checkpoint and print the plan: forms, bytes, memory, time; write nothing");
-  command->callback([command, arguments] { run_convert(*command, *arguments); });
+      .option("--experts", arguments->experts,
+              "grouped (GroupedMatMul: OpenVINO 2026.3 or later) or gather (earlier releases and other devices; GPU and NPU are untested)")
+      .shows_default();
+  command.option("--static-shape", arguments->static_shape,
+                 "B,S: the prefill-only form for B rows of S tokens and nothing else, without dynamic dimensions");
+  command.flag("--disable-convert-tokenizer", arguments->disable_tokenizer,
+               "Copy the checkpoint's tokenizer files, but make no openvino_tokenizer and openvino_detokenizer models of them");
+  command.flag("--dry-run", arguments->dry_run, "Check the checkpoint and print the plan: forms, bytes, memory, time; write nothing");
+  command.runs([command, arguments] { run_convert(command, *arguments); });
 }
 
 }  // namespace dsv4

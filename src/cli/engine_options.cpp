@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "cli/option_checks.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -30,7 +29,7 @@ const std::string& name_of(T value, const Names<T>& names) {
 }
 
 template <class T>
-void add_choice(CLI::App& command, const std::string& flag, T& value, const Names<T>& names, const std::string& description) {
+void add_choice(Command& command, const std::string& flag, T& value, const Names<T>& names, const std::string& description) {
   const auto set = [&value, &names, flag](const std::string& text) {
     std::string known;
     for (const auto& [name, candidate] : names) {
@@ -42,12 +41,12 @@ void add_choice(CLI::App& command, const std::string& flag, T& value, const Name
     }
     throw UsageError(concat(flag, " ", text, ": expected one of ", known));
   };
-  command.add_option_function<std::string>(flag, set, description)->default_str(name_of(value, names))->type_name("TEXT");
+  command.word(flag, set, name_of(value, names), description);
 }
 
 }  // namespace
 
-void add_engine_options(CLI::App& command, EngineOptions& options) {
+void add_engine_options(Command& command, EngineOptions& options) {
   add_choice(command, "--program", options.program, kPrograms,
              "cpu: dsv4's own ops over the mapped weights; portable: the folder's openvino_model.xml in float32; auto: cpu where it can");
   add_choice(command, "--activations", options.activations, kActivations,
@@ -55,10 +54,9 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
   add_choice(command, "--weights", options.weights, kWeightMemory,
              "CPU program: map reads them from the mapped file, load copies them into memory, lock keeps the mapped file in RAM");
   add_choice(command, "--cache", options.cache, kCaches, "CPU program: precision of the cache");
-  command.add_flag("--quantize-cache", options.quantize_cache,
-                   "CPU program: round the cache to FP8 and FP4 values, as the model was trained");
-  command.add_option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested")->capture_default_str();
-  command.add_option("--threads", options.threads, "Inference threads; 0: the device's default")->check(at_least(0));
+  command.flag("--quantize-cache", options.quantize_cache, "CPU program: round the cache to FP8 and FP4 values, as the model was trained");
+  command.option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested").shows_default();
+  command.option("--threads", options.threads, "Inference threads; 0: the device's default").at_least(0);
 }
 
 std::string program_name(Program program) { return name_of(program, kPrograms); }

@@ -1,15 +1,14 @@
 // The options with which commands open a model folder.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include "cli/command_line.h"
 #include "dsv4/engine.h"
 
 namespace dsv4 {
 
 /// Adds --program, --activations, --weights, --cache, --quantize-cache, --device and --threads; their defaults are what `options` holds then, and it has to live as
 /// long as `command`.
-void add_engine_options(CLI::App& command, EngineOptions& options);
+void add_engine_options(Command& command, EngineOptions& options);
 
 /// "cpu" or "portable".
 std::string program_name(Program program);

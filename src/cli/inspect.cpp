@@ -7,8 +7,8 @@
 #include <iomanip>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
+#include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "dsv4/error.h"
 
@@ -107,7 +107,7 @@ void print_json(const InspectReport& r) {
     json["files"].push_back({{"name", file.name}, {"bytes", file.bytes}, {"tensors", file.tensors}});
   json["notices"] = r.notices;
   // File names need not be UTF-8.
-  std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  std::cout << json_file_text(json);
 }
 
 void run_inspect(const InspectArguments& arguments) {
@@ -122,12 +122,12 @@ void run_inspect(const InspectArguments& arguments) {
 
 }  // namespace
 
-void add_inspect_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("inspect", "Say what a checkpoint is, and check every file of it");
+void add_inspect_command(CommandLine& line) {
+  Command command = line.command("inspect", "Say what a checkpoint is, and check every file of it");
   const auto arguments = std::make_shared<InspectArguments>();
-  command->add_option("checkpoint", arguments->checkpoint, "Checkpoint directory")->required();
-  command->add_flag("--json", arguments->json, "Print a JSON object");
-  command->callback([arguments] { run_inspect(*arguments); });
+  command.option("checkpoint", arguments->checkpoint, "Checkpoint directory").required();
+  command.flag("--json", arguments->json, "Print a JSON object");
+  command.runs([arguments] { run_inspect(*arguments); });
 }
 
 }  // namespace dsv4

@@ -1,6 +1,4 @@
 // dsv4: the program. Data on stdout, notices and errors on stderr; exit 0 done, 1 cannot be done, 2 wrong usage.
-#include <CLI/CLI.hpp>
-
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -40,33 +38,15 @@ int flush_output() {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("DeepSeek-V4 checkpoints as OpenVINO models", "dsv4");
-  app.set_version_flag("--version", "dsv4 " DSV4_VERSION);
-  app.require_subcommand(1);
-  dsv4::add_synth_command(app);
-  dsv4::add_inspect_command(app);
-  dsv4::add_convert_command(app);
-  dsv4::add_verify_command(app);
-  dsv4::add_run_command(app);
-  dsv4::add_perplexity_command(app);
-  dsv4::add_bench_command(app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::CallForAllHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::CallForVersion& version) {
-    return app.exit(version);
-  } catch (const CLI::RequiredError& error) {
-    // CLI11 reports a mistyped subcommand as one that is missing.
-    if (app.get_subcommands().empty() && !app.remaining().empty()) {
-      return report("no such subcommand or option: " + app.remaining().front() + "; see dsv4 --help", kExitUsage);
-    }
-    return report(std::string(error.what()) + "; see dsv4 --help", kExitUsage);
-  } catch (const CLI::ParseError& error) {
-    return report(std::string(error.what()) + "; see dsv4 --help", kExitUsage);
-  }
+  dsv4::CommandLine line("DeepSeek-V4 checkpoints as OpenVINO models", "dsv4", "dsv4 " DSV4_VERSION);
+  dsv4::add_synth_command(line);
+  dsv4::add_inspect_command(line);
+  dsv4::add_convert_command(line);
+  dsv4::add_verify_command(line);
+  dsv4::add_run_command(line);
+  dsv4::add_perplexity_command(line);
+  dsv4::add_bench_command(line);
+  line.run(argc, argv);
   return flush_output();
 }
 

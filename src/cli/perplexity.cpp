@@ -1,15 +1,12 @@
 // dsv4 perplexity: how well a model folder predicts a text of token ids.
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "checkpoint/config.h"
+#include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
-#include "cli/option_checks.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
@@ -43,7 +40,7 @@ void run_perplexity(PerplexityArguments& arguments) {
     json["negative_log_likelihood"] = result.negative_log;
     json["nll_per_token"] = result.per_token();
     json["perplexity"] = result.perplexity();
-    std::cout << json.dump() << '\n';
+    std::cout << json_text(json) << '\n';
     return;
   }
   std::printf("tokens          %lld in %lld window%s\nnats            %.4f\nnats a token    %.6f\nperplexity      %.4f\n",
@@ -53,24 +50,24 @@ void run_perplexity(PerplexityArguments& arguments) {
 
 }  // namespace
 
-void add_perplexity_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("perplexity", "How well a model folder predicts a text of token ids");
+void add_perplexity_command(CommandLine& line) {
+  Command command = line.command("perplexity", "How well a model folder predicts a text of token ids");
   const auto arguments = std::make_shared<PerplexityArguments>();
-  command->add_option("model", arguments->model, "Model folder that `dsv4 convert` wrote")->required();
+  command.option("model", arguments->model, "Model folder that `dsv4 convert` wrote").required();
   command
-      ->add_option("--tokens-file", arguments->tokens_file,
-                   "Token ids in a file, separated by commas or white space, or a JSON array; all but the first are predicted")
-      ->required();
+      .option("--tokens-file", arguments->tokens_file,
+              "Token ids in a file, separated by commas or white space, or a JSON array; all but the first are predicted")
+      .required();
   command
-      ->add_option("--context", arguments->likelihood.context,
-                   "Feed windows of this many tokens, each from an empty state; 0: all tokens as one sequence, its state kept, or what "
-                   "--static-shape fixed")
-      ->capture_default_str()
-      ->check(at_least(0));
+      .option("--context", arguments->likelihood.context,
+              "Feed windows of this many tokens, each from an empty state; 0: all tokens as one sequence, its state kept, or what "
+              "--static-shape fixed")
+      .shows_default()
+      .at_least(0);
   arguments->engine.program = Program::kPortable;  // what other programs see of the folder, unless asked otherwise
-  add_engine_options(*command, arguments->engine);
-  command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->callback([arguments] { run_perplexity(*arguments); });
+  add_engine_options(command, arguments->engine);
+  command.flag("--json", arguments->json, "Print one JSON object");
+  command.runs([arguments] { run_perplexity(*arguments); });
 }
 
 }  // namespace dsv4

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "dsv4/error.h"
+
 namespace dsv4 {
 namespace {
 
@@ -20,7 +22,7 @@ double share_of(uint64_t done, uint64_t total) {
 
 std::string bar(double share) {
   const auto filled = static_cast<size_t>(share * kBarCells);
-  return "[" + std::string(filled, '=') + std::string(kBarCells - filled, ' ') + "] ";
+  return concat("[", std::string(filled, '='), std::string(kBarCells - filled, ' '), "] ");
 }
 
 }  // namespace

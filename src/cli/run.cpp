@@ -1,15 +1,12 @@
 // dsv4 run: one prompt, text or token ids, greedy or sampled.
-#include <CLI/CLI.hpp>
-
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "checkpoint/config.h"
+#include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
-#include "cli/option_checks.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/generate.h"
@@ -109,7 +106,7 @@ void run_run(RunArguments& arguments) {
     json["prefill_seconds"] = out.prefill_seconds;
     json["decode_tokens_per_second"] = decode_rate;
     json["disk_bytes_read"] = from_disk;
-    std::cout << json.dump() << '\n';
+    std::cout << json_text(json) << '\n';
     return;
   }
   output.finish();
@@ -121,28 +118,28 @@ void run_run(RunArguments& arguments) {
 
 }  // namespace
 
-void add_run_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("run", "Run a prompt, text or token ids, through a model folder");
+void add_run_command(CommandLine& line) {
+  Command command = line.command("run", "Run a prompt, text or token ids, through a model folder");
   const auto arguments = std::make_shared<RunArguments>();
   GenerateOptions& generate = arguments->generate;
-  command->add_option("model", arguments->model, "Model folder that `dsv4 convert` wrote")->required();
-  command->add_option("-p,--prompt", arguments->prompt, "Text prompt, a plain continuation without a chat format; prints text");
-  command->add_flag("--no-bos", arguments->no_bos, "No beginning-of-sequence token in front of a text prompt that has none");
-  command->add_option("--tokens", arguments->tokens, "Prompt as token ids: 1,2,3");
-  command->add_option("--tokens-file", arguments->tokens_file,
-                      "Prompt as token ids in a file, separated by commas or white space, or a JSON array");
-  command->add_option("-n,--max-new-tokens", generate.max_new_tokens, "Tokens to generate")->capture_default_str()->check(at_least(0));
-  command->add_option("--temperature", generate.sampler.temperature, "0: greedy")->capture_default_str();
-  command->add_option("--top-p", generate.sampler.top_p, "Sample from the most likely tokens that together have this probability")
-      ->capture_default_str();
-  command->add_option("--seed", generate.sampler.seed, "Of the sampling")->capture_default_str()->check(unsigned_64());
-  command->add_flag("--ignore-eos", generate.ignore_eos, "Go on after an end-of-sequence token");
-  command->add_option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file");
-  add_engine_options(*command, arguments->engine);
-  command->add_option("--context", arguments->engine.context, "CPU program: most tokens of the sequence; 0: what the model was made for")
-      ->check(at_least(0));
-  command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->callback([arguments] { run_run(*arguments); });
+  command.option("model", arguments->model, "Model folder that `dsv4 convert` wrote").required();
+  command.option("-p,--prompt", arguments->prompt, "Text prompt, a plain continuation without a chat format; prints text");
+  command.flag("--no-bos", arguments->no_bos, "No beginning-of-sequence token in front of a text prompt that has none");
+  command.option("--tokens", arguments->tokens, "Prompt as token ids: 1,2,3");
+  command.option("--tokens-file", arguments->tokens_file,
+                 "Prompt as token ids in a file, separated by commas or white space, or a JSON array");
+  command.option("-n,--max-new-tokens", generate.max_new_tokens, "Tokens to generate").shows_default().at_least(0);
+  command.option("--temperature", generate.sampler.temperature, "0: greedy").shows_default();
+  command.option("--top-p", generate.sampler.top_p, "Sample from the most likely tokens that together have this probability")
+      .shows_default();
+  command.option("--seed", generate.sampler.seed, "Of the sampling").shows_default().unsigned_64();
+  command.flag("--ignore-eos", generate.ignore_eos, "Go on after an end-of-sequence token");
+  command.option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file");
+  add_engine_options(command, arguments->engine);
+  command.option("--context", arguments->engine.context, "CPU program: most tokens of the sequence; 0: what the model was made for")
+      .at_least(0);
+  command.flag("--json", arguments->json, "Print one JSON object");
+  command.runs([arguments] { run_run(*arguments); });
 }
 
 }  // namespace dsv4

@@ -1,14 +1,11 @@
 // dsv4 verify: a model folder against the plain reference forward of its checkpoint, with the published weights and with those that the folder stores.
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
+#include "checkpoint/json_text.h"
 #include "cli/commands.h"
-#include "cli/option_checks.h"
 #include "cli/token_arguments.h"
 #include "convert/model_card.h"
 #include "dsv4/error.h"
@@ -85,7 +82,7 @@ void print_json(const Verification& v, const StoredFormats& formats, size_t toke
   json["against_checkpoint"] = to_json(v.format);
   json["against_prediction"] = to_json(v.ir);
   json["passed"] = passed;
-  std::printf("%s\n", json.dump().c_str());
+  std::printf("%s\n", json_text(json).c_str());
 }
 
 void print_table(const Verification& v, const StoredFormats& formats, size_t tokens) {
@@ -160,26 +157,24 @@ void run_verify(VerifyArguments& arguments) {
 
 }  // namespace
 
-void add_verify_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("verify", "Compare a model folder with a plain reference forward of its checkpoint");
+void add_verify_command(CommandLine& line) {
+  Command command = line.command("verify", "Compare a model folder with a plain reference forward of its checkpoint");
   const auto arguments = std::make_shared<VerifyArguments>();
-  command->add_option("checkpoint", arguments->checkpoint, "Checkpoint directory")->required();
-  command->add_option("model", arguments->model, "Model folder made from it")->required();
-  command->add_option("--tokens", arguments->tokens, "Token ids to compare on: 1,2,3");
-  command->add_option("--tokens-file", arguments->tokens_file, "Token ids in a file");
-  command->add_option("--length", arguments->length, "Without --tokens: how many ids, spread over the vocabulary")
-      ->capture_default_str()
-      ->check(at_least(1));
+  command.option("checkpoint", arguments->checkpoint, "Checkpoint directory").required();
+  command.option("model", arguments->model, "Model folder made from it").required();
+  command.option("--tokens", arguments->tokens, "Token ids to compare on: 1,2,3");
+  command.option("--tokens-file", arguments->tokens_file, "Token ids in a file");
+  command.option("--length", arguments->length, "Without --tokens: how many ids, spread over the vocabulary").shows_default().at_least(1);
   command
-      ->add_option(
+      .option(
           "--tolerance", arguments->tolerance,
           "Largest difference allowed from the reference with the weights as stored, in units of its largest |logit|; more is exit code 1")
-      ->capture_default_str();
-  command->add_option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested")->capture_default_str();
-  command->add_option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default")->check(at_least(0));
-  command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->add_flag("--card", arguments->card, "Write the numbers into the folder's README.md too");
-  command->callback([arguments] { run_verify(*arguments); });
+      .shows_default();
+  command.option("-d,--device", arguments->engine.device, "OpenVINO device; only CPU is tested").shows_default();
+  command.option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default").at_least(0);
+  command.flag("--json", arguments->json, "Print one JSON object");
+  command.flag("--card", arguments->card, "Write the numbers into the folder's README.md too");
+  command.runs([arguments] { run_verify(*arguments); });
 }
 
 }  // namespace dsv4
