@@ -9,8 +9,12 @@
 
 #include "attention_case.h"
 #include "block_support.h"
+#include "openvino/core/graph_util.hpp"
+#include "openvino/core/model.hpp"
 #include "openvino/core/op_extension.hpp"
-#include "openvino/openvino.hpp"
+#include "openvino/op/constant.hpp"
+#include "openvino/op/parameter.hpp"
+#include "openvino/runtime/core.hpp"
 #include "support/instruction_sets.h"
 
 namespace dsv4::ops::testing {

@@ -10,10 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
 #include "openvino/op/parameter.hpp"
 #include "openvino/op/result.hpp"
-#include "openvino/openvino.hpp"
+#include "openvino/runtime/core.hpp"
 #include "ops/support/op_inputs.h"
 
 namespace dsv4::ops::testing_blocks {

@@ -7,9 +7,10 @@
 #include <cmath>
 #include <random>
 
+#include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
 #include "openvino/op/parameter.hpp"
-#include "openvino/openvino.hpp"
+#include "openvino/runtime/core.hpp"
 #include "ops/weights.h"
 
 namespace dsv4::ops {

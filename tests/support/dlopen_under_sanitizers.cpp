@@ -1,4 +1,4 @@
-// Linked into tests that are built with AddressSanitizer: oneTBB loads a library with RTLD_DEEPBIND, at which AddressSanitizer ends the program.
+// Linked into programs that are built with sanitizers: oneTBB and others load libraries with RTLD_DEEPBIND, at which a sanitizer ends the program.
 #include <dlfcn.h>
 
 extern "C" __attribute__((visibility("default"))) void* dlopen(const char* file, int flags) {

@@ -36,6 +36,7 @@
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12 takes the undefined vectors in its own AVX-512 intrinsics for uninitialised ones (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 HWY_BEFORE_NAMESPACE();

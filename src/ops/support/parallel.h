@@ -9,7 +9,22 @@
 
 #include "openvino/core/parallel.hpp"
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 namespace dsv4::ops {
+
+/// What oneTBB guarantees and ThreadSanitizer does not see, because oneTBB is not compiled with it: what was done before release(x) is there after acquire(x).
+struct SeenByThreadSanitizer {
+#if defined(__SANITIZE_THREAD__)
+  static void release(void* x) { __tsan_release(x); }
+  static void acquire(void* x) { __tsan_acquire(x); }
+#else
+  static void release(void*) {}
+  static void acquire(void*) {}
+#endif
+};
 
 /// Pieces that may run at once: the range of `worker` below.
 inline int64_t max_workers() { return parallel_get_max_threads(); }
@@ -37,13 +52,17 @@ void parallel_pieces(int64_t n, int64_t grain, const F& f) {
   std::atomic<int64_t> next{0};
   std::atomic<bool> failed{false};
   std::exception_ptr error;
+  SeenByThreadSanitizer::release(&next);
   ov::parallel_nt(threads, [&](int worker, int) {
+    SeenByThreadSanitizer::acquire(&next);
     try {
       for (int64_t piece; !failed && (piece = next++) < pieces;) run(piece * grain, std::min(n, (piece + 1) * grain), worker);
     } catch (...) {
       if (!failed.exchange(true)) error = std::current_exception();
     }
+    SeenByThreadSanitizer::release(&failed);
   });
+  SeenByThreadSanitizer::acquire(&failed);
   if (error) std::rethrow_exception(error);
 }
 

@@ -3,6 +3,8 @@
 #include <fstream>
 #include <iostream>
 
+#include "openvino/core/graph_util.hpp"
+#include "openvino/core/model.hpp"
 #include "openvino/pass/serialize.hpp"
 #include "ops/attention_case.h"
 #include "ops/block_support.h"
