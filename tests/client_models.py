@@ -28,14 +28,21 @@ def greedy(compiled, prompt, steps):
     return tokens[len(prompt):]
 
 
-def beam_search(compiled, prompt, beams, steps, eos):
-    """The best `beams` continuations with their mean log probability a token, by full recomputation in the prefill-only form. No beam may meet an end."""
-    found = [(0.0, [])]
+def beam_search(last_logits, prompt, beams, steps, eos):
+    """The best `beams` continuations with their mean log probability a token. No beam may meet an end.
+
+    last_logits(rows, parents) -> [rows, V]: after each row, all ids of the prompt and a beam; row i goes on from row parents[i] of the call before."""
+    found = [(0.0, 0, [])]
     for _ in range(steps):
-        scores = log_softmax(prefill(compiled, [list(prompt) + tokens for _, tokens in found])[:, -1])
-        every = [(total + scores[row, token], tokens + [token]) for row, (total, tokens) in enumerate(found)
+        scores = log_softmax(last_logits([list(prompt) + tokens for _, _, tokens in found], [parent for _, parent, _ in found]))
+        every = [(total + scores[row, token], row, tokens + [token]) for row, (total, _, tokens) in enumerate(found)
                  for token in np.argsort(-scores[row])[:2 * beams].tolist()]
         found = sorted(every, key=lambda beam: -beam[0])[:2 * beams]
-        assert all(tokens[-1] != eos for _, tokens in found), "an end among the candidates: choose another prompt"
+        assert all(tokens[-1] != eos for _, _, tokens in found), "an end among the candidates: choose another prompt"
         found = found[:beams]
-    return [(total / steps, tokens) for total, tokens in found]
+    return [(total / steps, tokens) for total, _, tokens in found]
+
+
+def recomputed_beam_search(compiled, *arguments):
+    """The same by full recomputation in the prefill-only form."""
+    return beam_search(lambda rows, _: prefill(compiled, rows)[:, -1], *arguments)

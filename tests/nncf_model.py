@@ -35,8 +35,9 @@ class Job:
 
 def run_nncf(script, *arguments, optimized=True, **options):
     """`script` under NNCF's interpreter; returns its standard output. NNCF's log goes to stderr and is shown only on failure."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NNCF_DISABLE_OPTIMIZED_COMPRESSION")}
-    environment |= {"OV_TELEMETRY_OPT_OUT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    # With bytecode NNCF starts in a third of the time.
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "NNCF_DISABLE_OPTIMIZED_COMPRESSION")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out} | {"OV_TELEMETRY_OPT_OUT": "1"}
     if not optimized:
         environment["NNCF_DISABLE_OPTIMIZED_COMPRESSION"] = "1"
     done = subprocess.run([interpreter(), script, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False, timeout=600, **options)

@@ -1,12 +1,14 @@
-# optimum.intel.OVModelForCausalLM on our folders, stateful and prefill-only: greedy ids are those of `dsv4 run`.
-import json
+# optimum.intel.OVModelForCausalLM on our folders, stateful and prefill-only: greedy ids are those of `dsv4 run`. `make test-full` runs these tests, in
+# build/venv-optimum; `make test` has test_like_optimum.py instead.
+import inspect
 
 import numpy as np
 import pytest
 import torch
 from optimum.intel import OVConfig
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+from optimum.intel.openvino.configuration import OVWeightQuantizationConfig
 
+import like_optimum
 from client_models import FORMATS, PREFILL
 
 PAIR = ([0, 5, 77, 300, 12, 9, 41], [0, 43, 80, 261, 794, 267, 80])
@@ -56,30 +58,35 @@ def test_logits_of_both_forms_are_the_goldens(clients, library):
         assert np.abs(logits - expected).max() < 1e-4 * golden.max_logit
 
 
-def test_config_keeps_every_field_of_the_checkpoint(clients, library):
-    folder = clients.folder("mini", "fp32")
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
-    assert type(config).__name__ == "DeepseekV4Config" and config.model_type == "deepseek_v4"
-    renamed = {"torch_dtype": "dtype"}  # transformers 5
-    for name, value in library.golden("mini").config.items():
-        found = getattr(config, renamed.get(name, name))
-        if name not in ("transformers_version", "torch_dtype"):
-            assert found == value, name
-    written = json.loads((folder / "config.json").read_text())
-    assert written.pop("auto_map") == {"AutoConfig": "configuration_deepseek_v4.DeepseekV4Config"}
-    assert written == library.golden("mini").config
-
-
-def test_tokenizer_and_generation_config_load(clients):
-    folder = clients.folder("mini", "fp32")
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (0, 1, 1)
-    generation = GenerationConfig.from_pretrained(folder)
-    assert (generation.bos_token_id, generation.eos_token_id, generation.do_sample, generation.temperature) == (0, 1, True, 1.0)
-    made = GenerationConfig.from_pretrained(clients.folder("toy", "fp32"))  # the checkpoint has none
-    assert (made.bos_token_id, made.eos_token_id, made.pad_token_id, made.do_sample) == (0, 1, 1, True)
-
-
 def test_openvino_config_loads(clients):
     config = OVConfig.from_pretrained(clients.folder("mini", "fp32"))
     assert config.dtype == "fp32" and config.quantization_config is None
+
+
+def test_quantization_parameters_are_those_that_the_stand_in_knows():
+    parameters = inspect.getfullargspec(OVWeightQuantizationConfig.__init__).args
+    assert set(parameters) - {"self"} == like_optimum.QUANTIZATION_PARAMETERS
+
+
+def recorded(model, monkeypatch, use):
+    recorder = like_optimum.Recorder(model.request)
+    monkeypatch.setattr(model, "request", recorder)
+    use(model)
+    return recorder.calls
+
+
+@pytest.mark.parametrize("flags", [(), PREFILL], ids=["stateful", "prefill-only"])
+@pytest.mark.parametrize("ask, ask_stand_in", [
+    (lambda model: generate(model, PAIR, 4), lambda model: model.greedy(PAIR, 4)),
+    (lambda model: generate(model, PAIR[0], 4, num_beams=3, num_return_sequences=3), lambda model: model.beam_search(PAIR[0], 3, 4)),
+], ids=["greedy", "beams"])
+def test_the_stand_in_makes_the_same_requests(clients, monkeypatch, flags, ask, ask_stand_in):
+    made = recorded(clients.optimum("mini", "fp32", *flags), monkeypatch, ask)
+    expected = recorded(clients.like_optimum("mini", "fp32", *flags), monkeypatch, ask_stand_in)
+    assert len(made) == len(expected) > 3
+    for ours, theirs in zip(expected, made):
+        assert type(ours) is type(theirs)
+        if isinstance(ours, dict):
+            assert ours.keys() == theirs.keys()
+            for name in ours:
+                np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)

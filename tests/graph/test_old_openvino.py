@@ -1,4 +1,4 @@
-# `--experts gather` in earlier OpenVINO releases on the CPU, each in an environment of its own (tools/old-openvino-venvs.sh).
+# `--experts gather` in earlier OpenVINO releases on the CPU, each in an environment of its own.
 import subprocess
 
 import numpy as np
@@ -25,7 +25,7 @@ COMPRESSED_FORMATS = {
 def old(request, tmp_path):
     """run(folder, tokens [B,S], parts) -> logits [B,S,V] of that release."""
     python = goldens.REPOSITORY / f"build/venv-ov{request.param}/bin/python"
-    assert python.exists(), f"{python} is not there: run tools/old-openvino-venvs.sh"
+    assert python.exists(), f"{python} is not there: run tools/test-venv.sh ov{request.param}"
 
     def run(folder, tokens, parts=None):
         tokens = np.atleast_2d(tokens)
