@@ -13,20 +13,24 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
+# The test programs that `make test` runs under AddressSanitizer and UBSan, and those with threads of ours for ThreadSanitizer; tools/run-tests.py runs them.
+SANITIZED = test_checkpoint test_convert test_ops test_quantize test_reference test_runtime test_text
+RACED = test_convert test_ops test_runtime test_text
+
 SOURCES = $(shell find src include tests benchmarks -name '*.h' -o -name '*.cpp' | sort)
 
 help:
 	@echo 'make demo          convert, verify and run the toy and the mini model'
 	@echo 'make test          build, run all tests, end with "N passed, N failed"'
-	@echo 'make test-full     the same with the long tests, all sanitizer tests and 60 s of each fuzz target (needs clang)'
+	@echo 'make test-full     the same with the long tests, the debug and link-time builds, all sanitizers and 60 s of each fuzz target (needs clang)'
 	@echo 'make build         only the program: build/release/dsv4'
 	@echo 'make bench         the measurements of docs/benchmarks.md'
 	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 GB of free disk, 20 minutes)'
 	@echo 'make asan          build everything with AddressSanitizer and UBSan in build/asan'
-	@echo 'make tsan          two sessions in two threads under ThreadSanitizer, in build/tsan'
+	@echo 'make tsan          sessions, the converter, the tokenizer and parallel loops under ThreadSanitizer, in build/tsan'
 	@echo 'make tidy          clang-tidy over src/'
 	@echo 'make format        clang-format all sources; make format-check only compares'
-	@echo 'make clean         delete build results; downloads below build/deps and build/venv* stay'
+	@echo 'make clean         delete build results; downloads below build/deps and build/python stay'
 	@echo 'JOBS=N             parallel compiler jobs (now $(JOBS))'
 
 deps:
@@ -37,27 +41,24 @@ openvino: deps
 
 venv: deps
 	@tools/test-venv.sh
-	@tools/old-openvino-venvs.sh
 
 build: openvino
-	cmake --preset release
-	cmake --build --preset release -j $(JOBS) --target dsv4
+	@tools/build.py release -j $(JOBS) dsv4
 
 test: openvino venv
-	cmake --preset release
-	cmake --build --preset release -j $(JOBS)
-	cmake --preset asan
-	cmake --build --preset asan -j $(JOBS) --target test_checkpoint test_quantize test_ops test_reference
+	@tools/build.py release -j $(JOBS)
+	@tools/build.py asan -j $(JOBS) $(SANITIZED)
 	@tools/run-tests.py
 
-test-full: openvino venv
+test-full: openvino
 	@tools/install-deps.sh --fuzz
-	cmake --preset release
-	cmake --build --preset release -j $(JOBS)
-	cmake --preset asan
-	cmake --build --preset asan -j $(JOBS)
-	cmake --preset fuzz
-	cmake --build --preset fuzz -j $(JOBS) --target fuzzers
+	@tools/test-venv.sh --full
+	@tools/build.py release -j $(JOBS)
+	@tools/build.py debug -j $(JOBS)
+	@tools/build.py lto -j $(JOBS)
+	@tools/build.py asan -j $(JOBS)
+	@tools/build.py tsan -j $(JOBS) $(RACED)
+	@tools/build.py fuzz -j $(JOBS) fuzzers
 	@tools/run-tests.py --full
 
 demo: build
@@ -65,7 +66,7 @@ demo: build
 	@tools/demo.sh
 
 bench: build
-	cmake --build --preset release -j $(JOBS) --target bench_quantize bench_matrix
+	@tools/build.py release -j $(JOBS) bench_quantize bench_matrix
 	@test -x benchmarks/run.sh || { echo 'make bench: there is no benchmarks/run.sh yet' >&2; exit 1; }
 	@benchmarks/run.sh
 
@@ -73,14 +74,11 @@ bench-peer: build
 	@python3 benchmarks/peer.py --jobs $(JOBS)
 
 asan: openvino
-	cmake --preset asan
-	cmake --build --preset asan -j $(JOBS)
+	@tools/build.py asan -j $(JOBS)
 
-# setarch: with address randomisation of 32 bits ThreadSanitizer finds no room for its shadow.
 tsan: openvino
-	cmake --preset tsan
-	cmake --build --preset tsan -j $(JOBS) --target test_runtime
-	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" setarch -R build/tsan/tests/test_runtime --gtest_filter='Forms/Toy.TwoThreads*OneThreadEach/Cpu'
+	@tools/build.py tsan -j $(JOBS) $(RACED)
+	@tools/run-tests.py --only tsan
 
 tidy: openvino
 	@tools/install-deps.sh --lint
@@ -96,4 +94,4 @@ format-check:
 	clang-format --dry-run --Werror $(SOURCES)
 
 clean:
-	rm -rf build/release build/debug build/asan build/fuzz build/demo build/test-results
+	rm -rf build/release build/debug build/lto build/asan build/tsan build/fuzz build/demo build/test-results build/*.log
