@@ -18,5 +18,5 @@ install(TARGETS dsv4_api dsv4_options dsv4_checkpoint dsv4_ops dsv4_graph dsv4_r
 install(EXPORT dsv4-targets NAMESPACE dsv4:: DESTINATION "${package_dir}")
 configure_package_config_file(cmake/dsv4-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config.cmake" INSTALL_DESTINATION "${package_dir}")
 write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/dsv4-config-version.cmake" COMPATIBILITY SameMinorVersion)
-install(FILES "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config-version.cmake" cmake/Dsv4Highway.cmake
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config-version.cmake" cmake/Dsv4Highway.cmake cmake/Dsv4Xxhash.cmake
         DESTINATION "${package_dir}")

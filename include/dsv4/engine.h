@@ -44,12 +44,13 @@ struct EngineOptions {
   int threads = 0;             ///< 0: the device's default
   bool all_logits = false;     ///< sessions return logits of every position; else of the last one only, and the head runs on that alone
 
+  int64_t context = 0;  ///< most tokens of a sequence; 0: what the model was made for. Memory is used as a sequence grows, not before
+
   // The CPU program only:
   WeightMemory weights = WeightMemory::kMap;
   ActivationRounding activations = ActivationRounding::kInt8;
   CachePrecision cache = CachePrecision::kBF16;
   bool quantize_cache = false;  ///< round what is cached to FP8 and FP4 values as the model was trained; costs time, saves no memory
-  int64_t context = 0;  ///< most tokens of a sequence; 0: what the model was made for. Memory is used as a sequence grows, not before
 };
 
 /// Cheap to copy: copies share the model, and so do sessions, which keep it alive. Thread-safe.

@@ -2,7 +2,9 @@
 #include "checkpoint/config.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
@@ -22,7 +24,11 @@ constexpr int64_t kMaxHeadDim = 1 << 16;
 constexpr int64_t kMaxLayers = 1024;
 constexpr int64_t kMaxExperts = 1 << 14;
 constexpr int64_t kMaxLayersTimesExperts = 1 << 18;
-constexpr int64_t kMaxPositions = int64_t{1} << 40;
+// Of numbers that no tensor's size bears out. A window is held whole by the portable program, in masks and states (releases: 128 rows). Its index arithmetic
+// is exact up to position 2^24 where a plugin computes in float32, 2^20 of them being kept for left padding (graph/portable/call_positions.cpp).
+constexpr int64_t kMaxWindow = 1 << 13;
+constexpr int64_t kMaxPositions = (1 << 24) - (1 << 20);
+constexpr int64_t kMaxRatio = 1 << 13;
 constexpr JsonFile kConfigFile = {"config", "the config.json of a DeepSeek-V4 checkpoint", 16u << 20};
 
 void check_model_type(const Fields& fields) {
@@ -59,10 +65,10 @@ void read_sizes(const Fields& fields, Config& config) {
   config.q_lora_rank = fields.integer("q_lora_rank", 1, kMaxDim);
   config.o_groups = fields.integer("o_groups", 1, kMaxHeads);
   config.o_lora_rank = fields.integer("o_lora_rank", 1, kMaxDim);
-  config.sliding_window = fields.integer("sliding_window", 1, kMaxDim);
+  config.sliding_window = fields.integer("sliding_window", 1, kMaxWindow);
   config.index_n_heads = fields.integer("index_n_heads", 1, kMaxHeads);
   config.index_head_dim = fields.integer("index_head_dim", 2, kMaxHeadDim);
-  config.index_topk = fields.integer("index_topk", 1, kMaxPositions);
+  config.index_topk = fields.integer("index_topk", 1, kMaxDim);
   config.max_position_embeddings = fields.integer("max_position_embeddings", 1, kMaxPositions);
   config.n_routed_experts = integer_of_either(fields, "n_routed_experts", "num_local_experts", 1, kMaxExperts);
   config.num_experts_per_tok = fields.integer("num_experts_per_tok", 1, kMaxExperts);
@@ -212,7 +218,7 @@ std::vector<LayerConfig> layers_of_ratios(const Fields& fields, const Config& co
   }
   std::vector<LayerConfig> result(all);
   for (size_t i = 0; i < list.size(); ++i) {
-    const int64_t ratio = fields.as_integer(concat(key, "[", i, "]"), list[i], 0, kMaxHeadDim);
+    const int64_t ratio = fields.as_integer(concat(key, "[", i, "]"), list[i], 0, kMaxRatio);
     if (i >= all) continue;
     result[i].compress_ratio = ratio;
     result[i].kind = ratio == 0 ? LayerKind::kSliding : ratio == 4 ? LayerKind::kCsa : LayerKind::kHca;
@@ -228,8 +234,8 @@ std::vector<LayerConfig> layers_of_types(const Fields& fields, const Config& con
   int64_t csa_rate = 4, hca_rate = 128;
   if (const json* rates = fields.find("compress_rates"); rates != nullptr) {
     const Fields by_class = fields.as_object("compress_rates", *rates);
-    csa_rate = by_class.integer_or(kCsaName, 1, kMaxHeadDim, csa_rate);
-    hca_rate = by_class.integer_or(kHcaName, 1, kMaxHeadDim, hca_rate);
+    csa_rate = by_class.integer_or(kCsaName, 1, kMaxRatio, csa_rate);
+    hca_rate = by_class.integer_or(kHcaName, 1, kMaxRatio, hca_rate);
   }
   const std::string key = "layer_types";
   fields.as_list(key, list);
@@ -275,6 +281,19 @@ void read_routing(const Fields& fields, Config& config) {
   }
 }
 
+/// The portable program reads the raw rows of an overlapping compressor as chunks of the two widths' common divisor, whose numbers are 32-bit.
+void check_pooling(const Fields& fields, const Config& config) {
+  constexpr int64_t kCallRows = 1 << 16;  // tokens of a call, beside those of two blocks
+  const int64_t divisor = std::gcd(config.head_dim, config.index_head_dim);
+  const int64_t row_chunks = 4 * (config.head_dim + config.index_head_dim) / divisor;
+  for (const LayerConfig& layer : config.layers) {
+    if (layer.kind != LayerKind::kCsa || (2 * layer.compress_ratio + kCallRows) * row_chunks <= std::numeric_limits<int32_t>::max())
+      continue;
+    fields.refuse("index_head_dim", "found ", config.index_head_dim, ", whose largest divisor in common with head_dim ", config.head_dim,
+                  " is ", divisor, "; expected a larger one");
+  }
+}
+
 void read_layers(const Fields& fields, Config& config) {
   const json* ratios = fields.find("compress_ratios");
   const json* types = fields.find("layer_types");
@@ -293,6 +312,7 @@ void read_layers(const Fields& fields, Config& config) {
   }
   const auto split = all.begin() + config.num_hidden_layers;
   config.layers.assign(all.begin(), split);
+  check_pooling(fields, config);
   config.mtp_layers.assign(split, all.end());
   read_routing(fields, config);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +16,7 @@
 
 #include "checkpoint/byte_tokenizer.h"
 #include "checkpoint/cut.h"
+#include "checkpoint/helper_threads.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/random_weights.h"
@@ -250,9 +252,10 @@ class TensorWriter {
     };
     const auto parts = static_cast<int64_t>(std::clamp<uint64_t>(buffer_.size() / kThreadBytes, 1, cores_));
     const auto bound = [&](int64_t part) { return begin + (end - begin) * part / parts; };
-    std::vector<std::jthread> threads;
-    for (int64_t part = 1; part < parts; ++part) threads.emplace_back(fill_rows, bound(part), bound(part + 1));
-    fill_rows(bound(0), bound(1));
+    std::atomic<int64_t> next = 0;
+    run_with_helpers(parts - 1, [&] {
+      for (int64_t part = next++; part < parts; part = next++) fill_rows(bound(part), bound(part + 1));
+    });
   }
 
   const Config& config_;

@@ -75,6 +75,12 @@ class Output {
   bool first_ = true;
 };
 
+std::string full_notice(const Generated& out, const Session& session) {
+  const bool limited = session.engine().options().context > 0;
+  return concat("dsv4: ended after ", out.tokens.size(), " new tokens: the sequence has ", session.position(), " tokens, as many as the ",
+                limited ? "context was limited to (--context)" : "model was made for", "\n");
+}
+
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
   std::optional<Tokenizer> tokenizer;
@@ -107,9 +113,11 @@ void run_run(RunArguments& arguments) {
     json["decode_tokens_per_second"] = decode_rate;
     json["disk_bytes_read"] = from_disk;
     std::cout << json_text(json) << '\n';
+    if (out.context_full) std::cerr << full_notice(out, session);
     return;
   }
   output.finish();
+  if (out.context_full) std::cerr << full_notice(out, session);
   std::cerr << concat("dsv4: opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
                       decode_rate, " tokens/s after that");
   if (from_disk > 0) std::cerr << concat(", ", from_disk / 1000000, " MB read from disk meanwhile");
@@ -136,7 +144,9 @@ void add_run_command(CommandLine& line) {
   command.flag("--ignore-eos", generate.ignore_eos, "Go on after an end-of-sequence token");
   command.option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file");
   add_engine_options(command, arguments->engine);
-  command.option("--context", arguments->engine.context, "CPU program: most tokens of the sequence; 0: what the model was made for")
+  command
+      .option("--context", arguments->engine.context,
+              "Most tokens of the sequence, where a generation ends; 0: what the model was made for")
       .at_least(0);
   command.flag("--json", arguments->json, "Print one JSON object");
   command.runs([arguments] { run_run(*arguments); });

@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <thread>
-#include <vector>
 
+#include "checkpoint/helper_threads.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -69,8 +68,6 @@ uint64_t PieceQueue::finished() const {
 
 void for_each_piece(PieceQueue& queue, const std::function<bool()>& stop,
                     const std::function<void(const PieceQueue::Numbered&, PieceBuffers&)>& work) {
-  std::mutex mutex;
-  std::exception_ptr error;
   std::atomic<bool> failed = false;
   const auto run = [&] {
     try {
@@ -82,16 +79,11 @@ void for_each_piece(PieceQueue& queue, const std::function<bool()>& stop,
         queue.finish(piece->number);
       }
     } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
       failed = true;  // the piece stays among the running ones: it is not finished
+      throw;
     }
   };
-  std::vector<std::thread> threads;
-  for (unsigned i = 1; i < kThreadsPerCore * std::max(1u, std::thread::hardware_concurrency()); ++i) threads.emplace_back(run);
-  run();
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
+  run_with_helpers(kThreadsPerCore * std::max(1u, std::thread::hardware_concurrency()) - 1, run);
 }
 
 }  // namespace dsv4

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <exception>
-#include <mutex>
 #include <thread>
+
+#include "checkpoint/helper_threads.h"
 
 namespace dsv4::reference {
 namespace {
@@ -68,22 +68,14 @@ void parallel_for(int threads, int64_t n, const std::function<void(int64_t begin
   // Several ranges a worker: later tokens see more and take longer.
   const int64_t step = std::max(int64_t{1}, n / (workers * 8));
   std::atomic<int64_t> next{0};
-  std::exception_ptr error;
-  std::mutex error_mutex;
-  const auto work = [&] {
+  run_with_helpers(workers - 1, [&] {
     try {
       for (int64_t begin = next.fetch_add(step); begin < n; begin = next.fetch_add(step)) body(begin, std::min(n, begin + step));
     } catch (...) {
-      const std::lock_guard<std::mutex> lock(error_mutex);
-      if (!error) error = std::current_exception();
-      next = n;
+      next = n;  // nobody begins another range
+      throw;
     }
-  };
-  std::vector<std::jthread> pool;
-  for (int64_t i = 1; i < workers; ++i) pool.emplace_back(work);
-  work();
-  pool.clear();
-  if (error) std::rethrow_exception(error);
+  });
 }
 
 double dot(const double* a, const double* b, int64_t n) {

@@ -12,12 +12,13 @@ namespace dsv4 {
 namespace {
 
 constexpr const char* kCacheState = "cache";
+constexpr const char* kCacheType = "u8";
 
 class CpuSequenceState final : public SequenceState {
  public:
   explicit CpuSequenceState(const LoadedModel& model)
       : SequenceState(model),
-        one_token_(ov::CompiledModel(model.one_token).create_infer_request()),
+        one_token_(model.one_token),
         layout_(model.cache),
         memory_(layout_.bytes(), "the cache of a sequence; a smaller context (--context) needs less") {
     layout_.write_header(memory_.data());
@@ -26,12 +27,12 @@ class CpuSequenceState final : public SequenceState {
     token_ = ov::Tensor(ov::element::i32, {1});
     ov::Tensor first_row(ov::element::i32, {1});
     first_row.data<int32_t>()[0] = 0;
-    for (ov::InferRequest* request : {&request_, &one_token_}) {
-      request->set_tensor("cache", cache);
-      request->set_tensor("position", position_);
+    for (CheckedRequest* request : {&request_, &one_token_}) {
+      request->set("cache", cache);
+      request->set("position", position_);
     }
-    one_token_.set_tensor("input_ids", token_);
-    one_token_.set_tensor("logit_rows", first_row);
+    one_token_.set("input_ids", token_);
+    one_token_.set("logit_rows", first_row);
   }
 
   int64_t rows_of(int64_t length, bool last) const override { return model_.options.all_logits ? length : last ? 1 : 0; }
@@ -47,16 +48,15 @@ class CpuSequenceState final : public SequenceState {
       rows_.set_length(request_, "logit_rows", static_cast<size_t>(rows));
       for (int64_t i = 0; i < rows; ++i) rows_.data()[i] = static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - rows + i);
     }
-    ov::InferRequest& request = one ? one_token_ : request_;
-    run(request);
-    const ov::Tensor out = request.get_tensor("logits");
-    logits.insert(logits.end(), out.data<const float>(), out.data<const float>() + rows * model_.config.vocab_size);
+    CheckedRequest& request = one ? one_token_ : request_;
+    const std::span<const float> values = request.infer({static_cast<size_t>(rows), static_cast<size_t>(model_.config.vocab_size)});
+    logits.insert(logits.end(), values.begin(), values.end());
   }
 
   void reset() override {}  // an op at position 0 reads nothing of the cache
 
   void save(Snapshot& snapshot) override {
-    Snapshot::State state{"u8", {}, {}};
+    Snapshot::State state{kCacheType, {}, {}};
     for (const auto& range : layout_.used(snapshot.position)) {
       state.bytes.insert(state.bytes.end(), memory_.data() + range.begin, memory_.data() + range.end);
     }
@@ -64,22 +64,27 @@ class CpuSequenceState final : public SequenceState {
     snapshot.states.emplace(kCacheState, std::move(state));
   }
 
-  void restore(const Snapshot& snapshot) override {
+  std::function<void()> prepare(const Snapshot& snapshot) override {
     const auto found = snapshot.states.find(kCacheState);
-    if (snapshot.states.size() != 1 || found == snapshot.states.end())
-      fail("the snapshot holds no cache of the CPU program; it belongs to another model");
-    const std::vector<std::byte>& bytes = found->second.bytes;
-    const std::vector<ops::CacheLayout::Range> ranges = layout_.used(snapshot.position);
+    if (snapshot.states.size() != 1 || found == snapshot.states.end() || !snapshot.tokens.empty()) {
+      fail("the snapshot holds no cache of the CPU program alone; it belongs to another model");
+    }
+    const Snapshot::State& state = found->second;
+    std::vector<ops::CacheLayout::Range> ranges = layout_.used(snapshot.position);
     int64_t expected = 0;
     for (const auto& range : ranges) expected += range.end - range.begin;
-    if (expected != static_cast<int64_t>(bytes.size())) {
-      fail("the snapshot's cache has ", bytes.size(), " bytes, expected ", expected, "; it belongs to another model");
+    const std::vector<size_t> shape = {static_cast<size_t>(expected)};
+    if (state.type != kCacheType || state.shape != shape || state.bytes.size() != shape[0]) {
+      fail("the snapshot's cache is ", state.type, " of ", state.bytes.size(), " bytes, expected ", kCacheType, " of ", expected,
+           "; it belongs to another model");
     }
-    const std::byte* from = bytes.data();
-    for (const auto& range : ranges) {
-      std::memcpy(memory_.data() + range.begin, from, static_cast<size_t>(range.end - range.begin));
-      from += range.end - range.begin;
-    }
+    return [this, &state, ranges = std::move(ranges)] {
+      const std::byte* from = state.bytes.data();
+      for (const auto& range : ranges) {
+        std::memcpy(memory_.data() + range.begin, from, static_cast<size_t>(range.end - range.begin));
+        from += range.end - range.begin;
+      }
+    };
   }
 
   void fill_with_noise(int64_t position) override {
@@ -95,10 +100,11 @@ class CpuSequenceState final : public SequenceState {
   /// An i32 input whose tensor is made anew only when its length changes.
   class Indices {
    public:
-    void set_length(ov::InferRequest& request, const char* name, size_t length) {
+    void set_length(CheckedRequest& request, const char* name, size_t length) {
       if (tensor_ && tensor_.get_size() == length) return;
-      tensor_ = ov::Tensor(ov::element::i32, {length});
-      request.set_tensor(name, tensor_);
+      const ov::Tensor tensor(ov::element::i32, {length});
+      request.set(name, tensor);
+      tensor_ = tensor;
     }
     int32_t* data() { return tensor_.data<int32_t>(); }
 
@@ -106,7 +112,7 @@ class CpuSequenceState final : public SequenceState {
     ov::Tensor tensor_;
   };
 
-  ov::InferRequest one_token_;
+  CheckedRequest one_token_;
   ops::CacheLayout layout_;
   LazyMemory memory_;
   ov::Tensor position_, token_;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "dsv4/error.h"
+#include "graph/portable/raw_rows.h"
 #include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
 #include "openvino/op/gather.hpp"
@@ -95,6 +96,35 @@ void keep_last_position(ov::Model& model) {
   model.validate_nodes_and_infer_types();
 }
 
+std::map<std::string, StateForm> state_forms(const ov::Model& model, const Config& config, const fs::path& folder) {
+  std::map<std::string, StateForm> forms;
+  for (const auto& variable : model.get_variables()) {
+    const ov::op::util::VariableInfo& info = variable->get_info();
+    StateForm& form = forms[info.variable_id];
+    form.type = info.data_type;
+    form.shape = info.data_shape;
+    if (form.shape.rank().is_dynamic() || form.shape.size() < 1)
+      fail(folder.string(), ": the state ", info.variable_id, " of openvino_model.xml has no shape; convert the checkpoint again");
+    form.shape[0] = 1;  // one sequence
+  }
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    const auto list = forms.find(entry_state_name(static_cast<int64_t>(i)));
+    if (list == forms.end()) continue;
+    StateForm& form = list->second;
+    form.positions_a_row = config.layers[i].compress_ratio;
+    while (form.growing_dim + 1 < form.shape.size() && form.shape[form.growing_dim].is_static()) ++form.growing_dim;
+  }
+  for (const auto& [name, form] : forms) {
+    ov::PartialShape rest = form.shape;
+    if (form.positions_a_row > 0) rest[form.growing_dim] = 0;
+    if (rest.is_dynamic() || form.type.size() == 0) {
+      fail(folder.string(), ": the state ", name, " of openvino_model.xml is ", form.type, " ", form.shape,
+           "; convert the checkpoint again");
+    }
+  }
+  return forms;
+}
+
 }  // namespace
 
 std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
@@ -130,6 +160,7 @@ ov::AnyMap compile_properties(const EngineOptions& options) {
 void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& model, const fs::path& folder) {
   const EngineOptions& options = loaded.options;
   if (options.device == "CPU") check_expansion(*model, available_memory(), folder.string());
+  loaded.states = state_forms(*model, loaded.config, folder);
   if (!options.all_logits) keep_last_position(*model);
 
   ov::Core core;
@@ -148,6 +179,7 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const auto loaded = std::make_shared<LoadedModel>();
   loaded->options = options;
+  loaded->fingerprint = std::make_unique<Fingerprint>(folder);
   loaded->config = read_config(folder);
   const std::shared_ptr<ov::Model> ir = read_ir(folder);
   loaded->stateful = check_interface(*ir, loaded->config, folder);
@@ -165,7 +197,10 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) {
 const EngineOptions& Engine::options() const { return model_->options; }
 Program Engine::program() const { return model_->options.program; }
 int64_t Engine::vocabulary() const { return model_->config.vocab_size; }
-int64_t Engine::context() const { return program() == Program::kCpu ? model_->cache.capacity : model_->config.max_position_embeddings; }
+int64_t Engine::context() const {
+  const int64_t limit = model_->options.context;
+  return limit > 0 ? limit : model_->config.max_position_embeddings;
+}
 bool Engine::stateful() const { return model_->stateful; }
 int64_t Engine::static_length() const { return model_->static_length; }
 int Engine::threads() const { return model_->compiled.get_property(ov::inference_num_threads); }

@@ -29,6 +29,8 @@ Generated generate(Session& session, std::span<const int64_t> prompt, const Gene
     if (options.on_token) options.on_token(token);
     out.stopped_at_eos = !options.ignore_eos && session.engine().is_end(token);
     if (out.stopped_at_eos || static_cast<int64_t>(out.tokens.size()) == options.max_new_tokens) break;
+    out.context_full = session.room() == 0;
+    if (out.context_full) break;
     step = session.feed(std::span(&token, 1));
     logits = &step;
     ++out.decoded;

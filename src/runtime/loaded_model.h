@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -10,8 +11,17 @@
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/compiled_model.hpp"
 #include "ops/attention/cache.h"
+#include "runtime/fingerprint.h"
 
 namespace dsv4 {
+
+/// What a state of the portable program looks like, of one sequence.
+struct StateForm {
+  ov::element::Type type;
+  ov::PartialShape shape;       ///< static but for growing_dim
+  size_t growing_dim = 0;       ///< where positions_a_row > 0
+  int64_t positions_a_row = 0;  ///< of a list that grows by a row for so many positions; 0: the shape is fixed
+};
 
 struct LoadedModel {
   EngineOptions options;  ///< program is never kAuto
@@ -19,6 +29,8 @@ struct LoadedModel {
   bool stateful = true;
   int64_t static_length = 0;
   double open_seconds = 0.0;
+  std::unique_ptr<const Fingerprint> fingerprint;
+  std::map<std::string, StateForm> states;  ///< by name; of the portable program with state
   // The CPU program only:
   ActiveBytes active_bytes;
   ops::CacheShape cache;

@@ -2,11 +2,12 @@
 #include "runtime/read_bandwidth.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
-#include <thread>
 #include <vector>
 
+#include "checkpoint/helper_threads.h"
 #include "dsv4/error.h"
 #include "runtime/available_memory.h"
 
@@ -66,15 +67,13 @@ double ReadBandwidth::measure() {
   const int64_t part = memory_.size() / threads_ / kUnit * kUnit;
   std::vector<uint64_t> sums(static_cast<size_t>(threads_));
   const auto start = std::chrono::steady_clock::now();
-  {
-    std::vector<std::jthread> workers;
-    for (int t = 0; t < threads_; ++t) {
-      workers.emplace_back([&, t] {
-        const auto* words = reinterpret_cast<const uint64_t*>(memory_.data() + t * part);
-        sums[static_cast<size_t>(t)] = HWY_DYNAMIC_DISPATCH(read_words)(words, part / 8);
-      });
+  std::atomic<int> next = 0;
+  run_with_helpers(threads_ - 1, [&] {
+    for (int t = next++; t < threads_; t = next++) {
+      const auto* words = reinterpret_cast<const uint64_t*>(memory_.data() + t * part);
+      sums[static_cast<size_t>(t)] = HWY_DYNAMIC_DISPATCH(read_words)(words, part / 8);
     }
-  }
+  });
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   // The sums are of known words: a pass that read nothing would show.
   const bool read = std::all_of(sums.begin(), sums.end(), [](uint64_t sum) { return sum == 0; });

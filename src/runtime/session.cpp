@@ -1,9 +1,11 @@
-// Running one sequence: checks, pieces, snapshots.
+// Running one sequence: checks, pieces, snapshots, and what is left of it when an inference fails.
 #include "dsv4/session.h"
 
 #include <algorithm>
 
 #include "dsv4/error.h"
+#include "runtime/errors.h"
+#include "runtime/fingerprint.h"
 #include "runtime/sequence_state.h"
 
 namespace dsv4 {
@@ -17,15 +19,56 @@ void check_tokens(std::span<const int64_t> tokens, int64_t vocabulary, const std
   }
 }
 
+namespace {
+
+/// The folder, and the options that what is in a state depends on.
+std::string mark_of_model(const Engine& engine) {
+  const EngineOptions& options = engine.options();
+  Digest digest;
+  digest.add(engine.loaded().fingerprint->text());
+  digest.add(static_cast<int64_t>(options.program));
+  if (options.program == Program::kCpu) {
+    digest.add(static_cast<int64_t>(options.activations));
+    digest.add(static_cast<int64_t>(options.cache));
+    digest.add(static_cast<int64_t>(options.quantize_cache));
+  }
+  return digest.text();
+}
+
+std::string digest_of(const Snapshot& snapshot) {
+  Digest digest;
+  digest.add(snapshot.model);
+  digest.add(snapshot.position);
+  digest.add(std::as_bytes(std::span(snapshot.tokens)));
+  digest.add(static_cast<int64_t>(snapshot.states.size()));
+  for (const auto& [name, state] : snapshot.states) {
+    digest.add(name);
+    digest.add(state.type);
+    digest.add(std::as_bytes(std::span(state.shape)));
+    digest.add(state.bytes);
+  }
+  return digest.text();
+}
+
+}  // namespace
+
 Session::Session(const Engine& engine)
-    : engine_(engine), state_(engine.program() == Program::kCpu ? make_cpu_state(engine.loaded()) : make_portable_state(engine.loaded())) {}
+    : engine_(engine), state_(with_errors("no sequence can be begun", [&] {
+        return engine.program() == Program::kCpu ? make_cpu_state(engine.loaded()) : make_portable_state(engine.loaded());
+      })) {}
 
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
+void Session::check_state() const {
+  if (!lost_) return;
+  fail("the state of this session was lost by a failure: reset it, or restore a snapshot, and go on from there. What failed: ", failure_);
+}
+
 std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk) {
-  // Everything is checked here: OpenVINO does not check ids, and on one thread it swallows exceptions.
+  // Everything is checked here: OpenVINO does not check ids.
+  check_state();
   check_tokens(tokens, engine_.vocabulary(), "input");
   if (chunk < 1) fail("chunk size ", chunk, ": expected at least 1");
   const int64_t length = position_ + static_cast<int64_t>(tokens.size());
@@ -43,31 +86,60 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
     const std::span<const int64_t> part = tokens.subspan(begin, std::min(piece, tokens.size() - begin));
     const int64_t rows = state_->rows_of(static_cast<int64_t>(part.size()), begin + part.size() == tokens.size());
     if (!engine_.options().all_logits) logits.clear();
-    state_->infer(part, position_, rows, logits);
+    lost_ = engine_.stateful();
+    try {
+      with_errors("inference failed", [&] { state_->infer(part, position_, rows, logits); });
+    } catch (const Error& error) {
+      failure_ = error.what();
+      throw;
+    }
+    lost_ = false;
     position_ += static_cast<int64_t>(part.size());
   }
   return logits;
 }
 
 void Session::reset() {
+  if (!lost_) failure_ = "a reset";
+  lost_ = engine_.stateful();
+  with_errors("the session cannot be reset", [&] { state_->reset(); });
   position_ = 0;
-  state_->reset();
+  lost_ = false;
+}
+
+int64_t Session::room() const {
+  const int64_t limit = engine_.static_length() > 0 ? engine_.static_length() : engine_.context();
+  return std::max<int64_t>(limit - position_, 0);
 }
 
 Snapshot Session::save() const {
-  Snapshot snapshot;
-  snapshot.position = position_;
-  if (position_ > 0) state_->save(snapshot);
-  return snapshot;
+  check_state();
+  return with_errors("the session cannot be saved", [&] {
+    Snapshot snapshot;
+    snapshot.position = position_;
+    if (position_ > 0) state_->save(snapshot);
+    snapshot.model = mark_of_model(engine_);
+    snapshot.digest = digest_of(snapshot);
+    return snapshot;
+  });
 }
 
 void Session::restore(const Snapshot& snapshot) {
-  if (snapshot.position == 0) return reset();
-  if (snapshot.position < 0 || (engine_.context() > 0 && snapshot.position > engine_.context())) {
-    fail("the snapshot has ", snapshot.position, " tokens and the model takes ", engine_.context(), "; it belongs to another model");
-  }
-  state_->restore(snapshot);
-  position_ = snapshot.position;
+  with_errors("the snapshot cannot be restored", [&] {
+    if (snapshot.model.empty()) fail("the snapshot does not say which model it is of; it was made by an earlier dsv4, or is none");
+    if (snapshot.model != mark_of_model(engine_))
+      fail("the snapshot belongs to another model, or was made with other options of the engine");
+    if (snapshot.digest != digest_of(snapshot))
+      fail("the snapshot is damaged: its digest is ", snapshot.digest, ", expected ", digest_of(snapshot));
+    if (snapshot.position < 0 || snapshot.position > engine_.context()) {
+      fail("the snapshot has ", snapshot.position, " tokens; the context is limited to ", engine_.context());
+    }
+    if (snapshot.position == 0) return reset();
+    const std::function<void()> set = state_->prepare(snapshot);
+    set();
+    position_ = snapshot.position;
+    lost_ = false;
+  });
 }
 
 Session Session::fork() const {
@@ -77,6 +149,7 @@ Session Session::fork() const {
 }
 
 void Session::fill_with_noise(int64_t position) {
+  check_state();
   if (position < 0 || (engine_.context() > 0 && position > engine_.context())) {
     fail("position ", position, ": expected 0 to ", engine_.context());
   }

@@ -252,6 +252,18 @@ void yarn(json& c) {
 #define DSV4_DROP(key) [](json& c) { c.erase(key); }
 
 const Refused kRefused[] = {
+    // Sizes that no tensor bears out, and that would cost memory or leave 32 bits when the model runs.
+    {"LongWindow", DSV4_SET("sliding_window", 1 << 20), "sliding_window: found 1048576, expected an integer in 1..8192"},
+    {"ManyEntries", DSV4_SET("index_topk", int64_t{1} << 31), "index_topk: found 2147483648, expected an integer in 1..1048576"},
+    {"ManyPositions", DSV4_SET("max_position_embeddings", 1 << 24),
+     "max_position_embeddings: found 16777216, expected an integer in 1..15728640"},
+    {"LongBlocks", DSV4_SET("compress_ratios", {0, 0, 4, 8193}), "compress_ratios[3]: found 8193, expected an integer in 0..8192"},
+    {"ManyChunks",
+     [](json& c) {
+       c["head_dim"] = 1 << 15;
+       c["index_head_dim"] = 130;
+     },
+     "index_head_dim: found 130, whose largest divisor in common with head_dim 32768 is 2"},
     {"V41", DSV4_SET("model_type", "deepseek_v41"), "DeepSeek-V4.1 is a different architecture"},
     {"V3", DSV4_SET("model_type", "deepseek_v3"), "model_type: found \"deepseek_v3\", expected \"deepseek_v4\""},
     {"NoModelType", DSV4_DROP("model_type"), "model_type: missing"},

@@ -1,4 +1,5 @@
 # dsv4 run and verify: tokens and model folders that cannot be run are refused with exit code 1 and one line that names the cause.
+import json
 import os
 import shutil
 
@@ -43,8 +44,23 @@ def test_generation_past_what_the_model_was_made_for(library, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(library.folder("toy"), folder)
     edit_config(folder, max_position_embeddings=16)
-    program.generate(folder, range(10), 7, "--ignore-eos")  # the last token needs no position
-    program.refuse("run", folder, "--tokens", program.token_list(range(10)), "-n", 8, "--ignore-eos", "--json", naming=["16"])
+    whole = program.generate(folder, range(10), 7, "--ignore-eos")  # the last token needs no position
+    ended = program.generate(folder, range(10), 8, "--ignore-eos")
+    assert ended["tokens"] == whole["tokens"] and ended["finish_reason"] == "length"
+    program.refuse("run", folder, "--tokens", program.token_list(range(17)), "-n", 1, naming=["17", "16"])
+
+
+@pytest.mark.parametrize("which", ["cpu", "portable"])
+def test_generation_past_the_context_asked_for(library, which):
+    """All that fits is printed, and the exit code is 0."""
+    folder, prompt = library.folder("toy"), program.token_list(range(8))
+    flags = ("--tokens", prompt, "-n", 50, "--context", 12, "--ignore-eos", "--program", which, *program.EXACT)
+    whole = program.generate(folder, range(8), 50, "--ignore-eos", "--program", which)["tokens"]
+    found = json.loads(program.succeed("run", folder, *flags, "--json").out)
+    assert found["tokens"] == whole[:5] and found["finish_reason"] == "length"
+    outcome = program.succeed("run", folder, *flags)
+    assert outcome.out == program.token_list(whole[:5]) + "\n"
+    assert "12 tokens" in outcome.err and all(line.startswith("dsv4: ") for line in outcome.err.splitlines())
 
 
 @pytest.mark.parametrize("missing", ["openvino_model.xml", "openvino_model.bin", "config.json"])

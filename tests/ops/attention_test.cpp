@@ -89,15 +89,26 @@ AttentionCase wide() {
 
 std::vector<AttentionCase> every_kind() { return {sliding(), overlapping(), heavy(), odd(), wide()}; }
 
-/// Largest difference of each token, relative to the largest value of all.
+/// Largest difference of each token, relative to the largest magnitude of all.
 std::vector<double> token_errors(const std::vector<float>& a, const std::vector<float>& b, int64_t width) {
-  const float largest = *std::max_element(b.begin(), b.end());
+  float largest = 0.0f;
+  for (const float value : b) largest = std::max(largest, std::abs(value));
   std::vector<double> errors;
   for (size_t i = 0; i < b.size(); ++i) {
     if (i % static_cast<size_t>(width) == 0) errors.push_back(0.0);
-    errors.back() = std::max(errors.back(), static_cast<double>(std::abs(a.at(i) - b[i]) / largest));
+    const double error = std::abs(static_cast<double>(a.at(i)) - b[i]) / largest;
+    if (!(error <= errors.back())) errors.back() = std::isnan(error) ? HUGE_VAL : error;
   }
   return errors;
+}
+
+TEST(TokenErrors, AreOfEveryTokenWhateverTheSigns) {
+  const std::vector<float> expected = {-1.0f, -2.0f, -4.0f, -0.5f, -1.0f, -1.0f};
+  std::vector<float> found = expected;
+  EXPECT_EQ(token_errors(found, expected, 2), (std::vector<double>{0.0, 0.0, 0.0}));
+  found[1] = -1.0f;
+  found[4] = NAN;
+  EXPECT_EQ(token_errors(found, expected, 2), (std::vector<double>{0.25, 0.0, HUGE_VAL}));
 }
 
 /// Products of one token and of many are rounded differently in float32. What a cache keeps in fewer bits may then go to either side of a tie, which moves

@@ -310,10 +310,10 @@ TEST_F(CpuProgram, RefusesADamagedSnapshot) {
   session.feed(Tokens(30, 4));
   Snapshot snapshot = session.save();
   snapshot.states.at("cache").bytes.pop_back();
-  EXPECT_THAT(error_of([&] { session.restore(snapshot); }), HasSubstr("another model"));
+  EXPECT_THAT(error_of([&] { session.restore(snapshot); }), HasSubstr("damaged"));
   snapshot = session.save();
   snapshot.position = int64_t{1} << 50;
-  EXPECT_THAT(error_of([&] { session.restore(snapshot); }), HasSubstr("another model"));
+  EXPECT_THAT(error_of([&] { session.restore(snapshot); }), HasSubstr("damaged"));
   EXPECT_EQ(session.position(), 30);
 }
 

@@ -117,14 +117,47 @@ TEST_F(Generate, RefusesWrongOptionsBeforeItFeeds) {
   EXPECT_EQ(session_.position(), 0);
 }
 
-TEST_F(Generate, RefusesToPassTheLastPosition) {
+TEST_F(Generate, EndsAtTheLastPosition) {
   const std::filesystem::path folder = directory_.path() / "toy";
+  const Tokens whole = generate(session_, std::span(prompt_).first(10), greedy(9)).tokens;
+  const Tokens expected(whole.begin(), whole.begin() + 3);  // the third needs no position
+  const auto check = [&](const Engine& engine) {
+    Session session(engine);
+    Generated out = generate(session, std::span(prompt_).first(10), greedy(3));
+    EXPECT_EQ(out.tokens, expected);
+    EXPECT_FALSE(out.context_full);
+    EXPECT_EQ(session.room(), 0);
+    session.reset();
+    EXPECT_EQ(session.room(), 12);
+    out = generate(session, std::span(prompt_).first(10), greedy(9));
+    EXPECT_EQ(out.tokens, expected);
+    EXPECT_TRUE(out.context_full);
+    EXPECT_FALSE(out.stopped_at_eos);
+    EXPECT_EQ(session.position(), 12);
+    EXPECT_THAT(error_of([&] { generate(session, Tokens{1}, greedy(1)); }), HasSubstr("13 tokens"));
+    session.reset();
+    EXPECT_THAT(error_of([&] { generate(session, std::span(prompt_).first(13), greedy(1)); }), HasSubstr("13 tokens"));
+  };
+  for (const Program program : {Program::kPortable, Program::kCpu}) {
+    EngineOptions options = last_position(program);
+    options.context = 12;
+    check(Engine(folder, options));
+  }
   set_in_config(folder, "max_position_embeddings", 12);
-  const Engine engine(folder, last_position());
-  Session session(engine);
-  EXPECT_EQ(generate(session, std::span(prompt_).first(10), greedy(3)).tokens.size(), 3u);  // the third is not fed
-  session.reset();
-  EXPECT_THAT(error_of([&] { generate(session, std::span(prompt_).first(10), greedy(4)); }), HasSubstr("13 tokens"));
+  check(Engine(folder, last_position()));
+}
+
+TEST_F(Generate, EndsAfterATokenWhereTheLengthIsFixed) {
+  ConvertOptions options;
+  options.checkpoint = dsv4_test::golden_checkpoint("toy");
+  options.output = directory_.path() / "fixed";
+  options.stateful = false;
+  options.static_shape = StaticShape{1, 20};
+  convert(options);
+  Session session{Engine(options.output, last_position())};
+  const Generated out = generate(session, std::span(prompt_).first(20), greedy(5));
+  EXPECT_EQ(out.tokens.size(), 1u);
+  EXPECT_TRUE(out.context_full);
 }
 
 }  // namespace

@@ -11,9 +11,17 @@ namespace dsv4 {
 namespace op = ov::op;
 using namespace nodes;
 
+namespace {
+
+constexpr const char* kEntryState = ".compressor.entries";  // after the layer's prefix
+
+}  // namespace
+
 int64_t compressor_tail_rows(const LayerConfig& layer) {
   return layer.kind == LayerKind::kCsa ? 2 * layer.compress_ratio - 1 : layer.compress_ratio - 1;
 }
+
+std::string entry_state_name(int64_t layer) { return "layers." + std::to_string(layer) + ".attn" + kEntryState; }
 
 RawLayout raw_layout(const Config& config, const LayerConfig& layer) {
   const int64_t hd = config.head_dim, index_hd = config.index_head_dim, m = layer.compress_ratio;
@@ -60,7 +68,7 @@ Value PortableVocabulary::compressed_entries(const Value& x, const LayerConfig& 
 
   // Buffer = last rows of the past ++ this call.
   const int64_t tail = compressor_tail_rows(layer);
-  const std::string tail_state = prefix + ".compressor.tail", entry_state = prefix + ".compressor.entries";
+  const std::string tail_state = prefix + ".compressor.tail", entry_state = prefix + kEntryState;
   const Value buffer =
       tail == 0 ? call_rows : concat({state_->read_fixed(tail_state, tail, raw_width), call_rows}, 1);  // [B,tail+S,raw_width]
 

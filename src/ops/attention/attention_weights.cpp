@@ -49,6 +49,7 @@ void check_attributes(const ov::Node* node, const AttentionAttributes& a) {
   within(a.groups, 1, a.heads, "groups");
   within(a.window, 1, kMostDims, "window");
   within(a.ratio, a.overlap ? 1 : 0, kMostDims, "ratio");
+  NODE_VALIDATION_CHECK(node, a.norm_eps >= 0.0 && a.norm_eps <= 1.0, "norm_eps is ", a.norm_eps, "; expected 0 to 1");
   NODE_VALIDATION_CHECK(node, a.rope_dim % 2 == 0, "rope_dim is ", a.rope_dim, "; expected an even number");
   NODE_VALIDATION_CHECK(node, a.heads % a.groups == 0, a.heads, " heads in ", a.groups, " groups");
   if (!a.overlap) return;

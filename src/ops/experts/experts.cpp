@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "ops/experts/mixture.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int64_t kTokensAtOnce = 512;  // working memory is (K+1) * (2I+D) floats a token
 constexpr int64_t kMostExperts = 65536;
+constexpr double kMostFactor = 1e30;  // far above every model's, and a float
 constexpr size_t kFirstWeight = 3;
 enum Weight : size_t { kGate, kGateUp, kDown, kW1, kW3, kW2, kWeights };
 
@@ -40,7 +42,9 @@ void Experts::validate_and_infer_types() {
   matrix(kGateUp, "the stack of gate and up rows", experts, 2 * inner, width);
   matrix(kDown, "the stack of down rows", experts, width, inner);
   NODE_VALIDATION_CHECK(this, experts <= kMostExperts && k >= 1 && k <= experts, k, " of ", experts, " experts a token");
-  NODE_VALIDATION_CHECK(this, attributes_.swiglu_limit >= 0.0, "swiglu_limit is ", attributes_.swiglu_limit);
+  NODE_VALIDATION_CHECK(this, attributes_.swiglu_limit >= 0.0 && attributes_.swiglu_limit <= kMostFactor, "swiglu_limit is ",
+                        attributes_.swiglu_limit);
+  NODE_VALIDATION_CHECK(this, std::fabs(attributes_.scaling_factor) <= kMostFactor, "scaling_factor is ", attributes_.scaling_factor);
 
   check_input(this, 0, "x", ov::element::f32, {-1, width});
   const ov::Dimension tokens = first_dim(this, 0);

@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kTokensAtOnce = 64;       // their streams are still in the cache when fn is multiplied with them, and when they are mixed
 constexpr int64_t kValuesAtOnce = 1 << 16;  // values of streams below which a thread is not worth waking
 constexpr int64_t kFewestTokens = 8;        // a piece of mixing_weights(), which has a token a lane
+constexpr int64_t kMostStreams = 64;
 enum Weight { kFn, kBase, kScale, kNorm, kWeights };
 
 struct Sizes {
@@ -24,9 +25,11 @@ struct Sizes {
 /// Checks what both ops share; outputs of fn: (2+hc)*hc, of a head hc.
 Sizes check_weights(const ov::Node* node, const std::vector<PackedMatrix>& w, const HyperConnectAttributes& attributes, bool head) {
   NODE_VALIDATION_CHECK(node, w.size() == kWeights, "expected fn, base, scale and norm, found ", w.size(), " weights");
-  const int64_t width = w[kNorm].cols, hc = w[kFn].cols / width, outputs = head ? hc : (2 + hc) * hc;
-  NODE_VALIDATION_CHECK(node, w[kFn].cols % width == 0 && hc <= 64 && w[kFn].rows == outputs, "fn is [", w[kFn].rows, ",", w[kFn].cols,
-                        "] where norm has ", width, " values; expected ", head ? "[hc,hc*D]" : "[(2+hc)*hc,hc*D]", " with hc from 1 to 64");
+  const int64_t width = w[kNorm].cols, hc = w[kFn].cols / width;
+  const bool possible = hc >= 1 && hc <= kMostStreams && w[kFn].cols % width == 0;
+  const int64_t outputs = !possible ? 0 : head ? hc : (2 + hc) * hc;  // (hc of a hostile model may be 2^40)
+  NODE_VALIDATION_CHECK(node, possible && w[kFn].rows == outputs, "fn is [", w[kFn].rows, ",", w[kFn].cols, "] where norm has ", width,
+                        " values; expected ", head ? "[hc,hc*D]" : "[(2+hc)*hc,hc*D]", " with hc from 1 to ", kMostStreams);
   const auto exact = [&](Weight weight, int64_t count, const char* name) {
     NODE_VALIDATION_CHECK(node, w[weight].type == WeightType::kF32 && w[weight].rows == 1 && w[weight].cols == count, name,
                           " is not float32 [", count, "]");

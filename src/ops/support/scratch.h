@@ -27,10 +27,16 @@ class Scratch {
     std::unique_ptr<std::byte[]> memory;
     int64_t size = 0;
   };
-  using Blocks = std::vector<Block>;
+  /// What one call works in; between calls a link of the pool's list, so that giving it back allocates nothing.
+  struct Blocks {
+    std::vector<Block> list;
+    int64_t expected = 0;  ///< bytes that the call before took in several blocks: the next one begins with a block of that size
+    std::unique_ptr<Blocks> next;
+  };
 
  private:
   std::byte* take_bytes(int64_t n);
+  void add_block(int64_t least);
 
   std::unique_ptr<Blocks> blocks_;
   size_t block_ = 0;  // the one being filled

@@ -1,0 +1,26 @@
+// Exceptions of OpenVINO and of the standard library as dsv4::Error.
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "dsv4/error.h"
+
+namespace dsv4 {
+
+/// The reason that an exception gives, on one line; want of memory in words.
+std::string reason_of(const std::exception& error);
+
+/// What f() returns. Whatever it throws that is no Error becomes one: `what`, then the reason.
+template <class F>
+auto with_errors(const char* what, const F& f) {
+  try {
+    return f();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail(what, ": ", reason_of(error));
+  }
+}
+
+}  // namespace dsv4

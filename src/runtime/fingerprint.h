@@ -1,0 +1,60 @@
+// What tells one model folder from another of equal shapes, and one state from a damaged one: hashes (XXH3-128).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dsv4 {
+
+/// A hash of what is added. Of numbers and texts the length goes in first, so that where one ends and the next begins matters.
+class Digest {
+ public:
+  Digest();
+  ~Digest();
+  Digest(const Digest&) = delete;
+  Digest& operator=(const Digest&) = delete;
+
+  void add(std::span<const std::byte> bytes);
+  void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+  void add(int64_t number);
+  /// 32 hexadecimal digits.
+  std::string text() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Of a model folder: config.json, openvino_model.xml, and openvino_model.bin: all of a small one, of a large one its size and blocks of 4 KiB spread over it
+/// evenly, 16 MiB in all, because reading a model of the disk's size takes minutes.
+class Fingerprint {
+ public:
+  /// Opens the files, so that it is of those that were there then. Error when one cannot be opened.
+  explicit Fingerprint(const std::filesystem::path& folder);
+  ~Fingerprint();
+  Fingerprint(const Fingerprint&) = delete;
+  Fingerprint& operator=(const Fingerprint&) = delete;
+
+  /// Computed when it is first asked for; thread-safe. Error when a file cannot be read.
+  const std::string& text() const;
+
+ private:
+  struct File {
+    std::filesystem::path path;
+    int descriptor = -1;
+  };
+  std::string computed() const;
+
+  std::vector<File> files_;
+  mutable std::once_flag once_;
+  mutable std::string text_;
+};
+
+}  // namespace dsv4
