@@ -56,6 +56,7 @@ missing_packages() {
   has_header nlohmann/json.hpp || echo nlohmann-json3-dev
   has_header CLI/CLI.hpp || echo libcli11-dev
   { has_header hwy/highway.h && has_library hwy; } || echo libhwy-dev
+  { has_header xxhash.h && has_library xxhash; } || echo libxxhash-dev
   { has_header gtest/gtest.h && has_library gtest; } || echo libgtest-dev
   { has_header gmock/gmock.h && has_library gmock; } || echo libgmock-dev
   have python3 || echo python3
