@@ -47,6 +47,7 @@ void read_scale_row(const TensorView& scale, int64_t row, std::vector<float>& ou
 
 struct Checkpoint::Impl {
   std::filesystem::path directory;
+  std::string config_text;
   Config config;
   FileSet files;
   MatchResult match;
@@ -65,7 +66,8 @@ struct Checkpoint::Impl {
 Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
   auto impl = std::make_unique<Impl>();
   impl->directory = directory;
-  impl->config = read_config(directory);
+  impl->config_text = read_directory_config_text(directory);
+  impl->config = parse_config(impl->config_text, path_text(directory / "config.json"));
   impl->files = open_file_set(directory);
   impl->match = match_tensors(impl->config, impl->files, directory);
   impl->notices = std::exchange(impl->files.notices, {});
@@ -82,6 +84,7 @@ Checkpoint::~Checkpoint() = default;
 
 const std::filesystem::path& Checkpoint::directory() const { return impl_->directory; }
 const Config& Checkpoint::config() const { return impl_->config; }
+const std::string& Checkpoint::config_text() const { return impl_->config_text; }
 const std::vector<TensorSpec>& Checkpoint::table() const { return impl_->match.table; }
 const std::vector<std::string>& Checkpoint::notices() const { return impl_->notices; }
 const std::string& Checkpoint::naming() const { return impl_->match.naming; }

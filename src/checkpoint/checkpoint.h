@@ -43,6 +43,8 @@ class Checkpoint {
 
   const std::filesystem::path& directory() const;
   const Config& config() const;
+  /// The config.json that config() was read from.
+  const std::string& config_text() const;
   /// tensor_table(config()) without mtp.*.
   const std::vector<TensorSpec>& table() const;
   /// Lines for the user: MTP or DSpark tensors skipped, expert dtype decided by the tensors, ...

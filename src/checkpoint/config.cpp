@@ -386,11 +386,14 @@ Config parse_config(std::string_view json_text, const std::string& where) {
 
 std::string read_config_text(const std::filesystem::path& file) { return read_json_text(file, kConfigFile); }
 
-Config read_config(const std::filesystem::path& directory) {
+std::string read_directory_config_text(const std::filesystem::path& directory) {
   std::error_code ec;
   if (!std::filesystem::is_directory(directory, ec)) fail(path_text(directory), ": no such directory, expected a checkpoint directory");
-  const std::filesystem::path file = directory / "config.json";
-  return parse_config(read_config_text(file), path_text(file));
+  return read_config_text(directory / "config.json");
+}
+
+Config read_config(const std::filesystem::path& directory) {
+  return parse_config(read_directory_config_text(directory), path_text(directory / "config.json"));
 }
 
 }  // namespace dsv4

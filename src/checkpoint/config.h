@@ -78,6 +78,9 @@ Config parse_config(std::string_view json_text, const std::string& where);
 /// The text of a config.json; Error when there is no such file, or one of more than 16 MiB.
 std::string read_config_text(const std::filesystem::path& file);
 
+/// That of DIR/config.json; Error also when there is no such directory.
+std::string read_directory_config_text(const std::filesystem::path& directory);
+
 /// Reads DIR/config.json.
 Config read_config(const std::filesystem::path& directory);
 

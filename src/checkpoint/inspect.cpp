@@ -10,25 +10,6 @@
 namespace dsv4 {
 namespace {
 
-/// The dimensions by which a release is known; layers are left out, so that a model cut to its first layers keeps its name.
-std::string model_name(const Config& c) {
-  struct Release {
-    const char* name;
-    int64_t hidden, heads, q_rank, groups, experts, inner;
-  };
-  constexpr Release kReleases[] = {
-      {"V4-Flash", 4096, 64, 1024, 8, 256, 2048},
-      {"V4-Pro", 7168, 128, 1536, 16, 384, 3072},
-  };
-  for (const Release& r : kReleases) {
-    if (c.hidden_size == r.hidden && c.num_attention_heads == r.heads && c.q_lora_rank == r.q_rank && c.o_groups == r.groups &&
-        c.n_routed_experts == r.experts && c.moe_intermediate_size == r.inner && c.head_dim == 512) {
-      return r.name;
-    }
-  }
-  return "custom";
-}
-
 void count_layers(const Config& config, InspectReport& report) {
   for (const LayerConfig& layer : config.layers) {
     report.sliding_layers += layer.kind == LayerKind::kSliding;
@@ -69,6 +50,24 @@ void count_files(const Checkpoint& checkpoint, InspectReport& report) {
 }
 
 }  // namespace
+
+std::string model_name(const Config& c) {
+  struct Release {
+    const char* name;
+    int64_t hidden, heads, q_rank, groups, experts, inner;
+  };
+  constexpr Release kReleases[] = {
+      {"V4-Flash", 4096, 64, 1024, 8, 256, 2048},
+      {"V4-Pro", 7168, 128, 1536, 16, 384, 3072},
+  };
+  for (const Release& r : kReleases) {
+    if (c.hidden_size == r.hidden && c.num_attention_heads == r.heads && c.q_lora_rank == r.q_rank && c.o_groups == r.groups &&
+        c.n_routed_experts == r.experts && c.moe_intermediate_size == r.inner && c.head_dim == 512) {
+      return r.name;
+    }
+  }
+  return "custom";
+}
 
 InspectReport inspect_checkpoint(const Checkpoint& checkpoint) {
   InspectReport report;

@@ -36,6 +36,9 @@ struct InspectReport {
   std::vector<std::string> notices;
 };
 
+/// "V4-Flash" or "V4-Pro" by its dimensions, else "custom"; layers do not count, so that a model cut to its first layers keeps its name.
+std::string model_name(const Config& config);
+
 /// Reads no weights: an open checkpoint has been checked already.
 InspectReport inspect_checkpoint(const Checkpoint& checkpoint);
 

@@ -68,7 +68,13 @@ nlohmann::ordered_json parse_ordered_json_object(std::string_view text, const st
 
 std::string read_json_text(const std::filesystem::path& file, const JsonFile& kind) {
   std::error_code ec;
-  if (!std::filesystem::is_regular_file(file, ec)) fail(path_text(file), ": no such file, expected ", kind.expected);
+  const std::filesystem::file_type type = std::filesystem::status(file, ec).type();
+  if (type == std::filesystem::file_type::not_found) {
+    const bool link = std::filesystem::is_symlink(std::filesystem::symlink_status(file, ec));
+    fail(path_text(file), link ? ": a link to a file that is missing, expected " : ": no such file, expected ", kind.expected);
+  }
+  if (type == std::filesystem::file_type::directory) fail(path_text(file), ": is a directory, expected ", kind.expected);
+  if (type != std::filesystem::file_type::regular) fail(path_text(file), ": is not a regular file, expected ", kind.expected);
   const uintmax_t size = std::filesystem::file_size(file, ec);
   if (ec) fail(path_text(file), ": cannot be read: ", ec.message());
   if (size > kind.max_bytes) fail(path_text(file), ": ", size, " bytes, expected a ", kind.noun, " of at most ", kind.max_bytes);

@@ -85,7 +85,15 @@ void check_layout(const SafetensorsHeader& header, uint64_t data_size, const std
 
 std::string errno_text(int error) { return std::strerror(error); }
 
-int64_t modified_at(const struct stat& status) { return int64_t{status.st_mtim.tv_sec} * 1000000000 + status.st_mtim.tv_nsec; }
+int64_t nanoseconds(const struct timespec& time) { return int64_t{time.tv_sec} * 1000000000 + time.tv_nsec; }
+
+FileIdentity identity_of(const struct stat& status) {
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .bytes = static_cast<uint64_t>(status.st_size),
+          .modified = nanoseconds(status.st_mtim),
+          .changed = nanoseconds(status.st_ctim)};
+}
 
 /// Closes the descriptor unless released; a constructor that throws runs no destructor.
 struct Descriptor {
@@ -140,20 +148,19 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   if (::fstat(descriptor.fd, &status) != 0) fail(file, ": cannot read its size: ", errno_text(errno));
   if (S_ISDIR(status.st_mode)) fail(file, ": is a directory, expected a safetensors file");
   if (!S_ISREG(status.st_mode)) fail(file, ": is not a regular file, expected a safetensors file");
-  size_ = static_cast<uint64_t>(status.st_size);
-  modified_ = modified_at(status);
-  header_ = parse_safetensors_header(read_head(descriptor.fd, size_, file), size_, file);
+  identity_ = identity_of(status);
+  header_ = parse_safetensors_header(read_head(descriptor.fd, size(), file), size(), file);
 
-  void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor.fd, 0);
-  if (map == MAP_FAILED) fail(file, ": cannot map ", size_, " bytes: ", errno_text(errno));
+  void* map = ::mmap(nullptr, size(), PROT_READ, MAP_PRIVATE, descriptor.fd, 0);
+  if (map == MAP_FAILED) fail(file, ": cannot map ", size(), " bytes: ", errno_text(errno));
   map_ = static_cast<const std::byte*>(map);
   fd_ = std::exchange(descriptor.fd, -1);
-  guard_ = std::make_unique<MapGuard>(map, size_, file);
+  guard_ = std::make_unique<MapGuard>(map, size(), file);
 }
 
 SafetensorsFile::~SafetensorsFile() {
   guard_.reset();
-  if (map_) ::munmap(const_cast<std::byte*>(map_), size_);
+  if (map_) ::munmap(const_cast<std::byte*>(map_), size());
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -174,18 +181,26 @@ void SafetensorsFile::check_present(std::span<const std::byte> range) const {
   if (::fstat(fd_, &status) != 0) fail(path_text(path_), ": cannot read its size: ", errno_text(errno));
   const uint64_t end = static_cast<uint64_t>(range.data() - map_) + range.size();
   if (static_cast<uint64_t>(status.st_size) < end) {
-    fail(path_text(path_), ": the file was ", size_, " bytes when it was opened and is now ", status.st_size,
+    fail(path_text(path_), ": the file was ", size(), " bytes when it was opened and is now ", status.st_size,
          "; it was truncated while in use, restore it and start again");
   }
 }
 
-void SafetensorsFile::check_unchanged() const {
+FileIdentity SafetensorsFile::identity_now() const {
   struct stat status {};
   if (::fstat(fd_, &status) != 0) fail(path_text(path_), ": cannot read its size: ", errno_text(errno));
-  if (static_cast<uint64_t>(status.st_size) != size_ || modified_at(status) != modified_) {
+  return identity_of(status);
+}
+
+void SafetensorsFile::check_unchanged() const {
+  const FileIdentity now = identity_now();
+  check_present({map_, size()});
+  if (now.bytes != identity_.bytes || now.modified != identity_.modified) {
     fail(path_text(path_), ": the file was changed while it was read; start again when nothing writes to it");
   }
 }
+
+bool SafetensorsFile::touched() const { return identity_now() != identity_; }
 
 void SafetensorsFile::prefetch(std::span<const std::byte> range) const {
   static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -194,7 +209,7 @@ void SafetensorsFile::prefetch(std::span<const std::byte> range) const {
   ::madvise(const_cast<std::byte*>(map_) + begin, offset + range.size() - begin, MADV_WILLNEED);
 }
 
-void SafetensorsFile::release() const { ::madvise(const_cast<std::byte*>(map_), size_, MADV_DONTNEED); }
+void SafetensorsFile::release() const { ::madvise(const_cast<std::byte*>(map_), size(), MADV_DONTNEED); }
 
 void SafetensorsFile::release(std::span<const std::byte> range) const {
   static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));

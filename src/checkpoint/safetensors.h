@@ -34,6 +34,17 @@ struct SafetensorsHeader {
 /// overlap, no hole, no duplicate name. Throws Error naming `file` and the tensor.
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_size, const std::string& file);
 
+/// What tells whether a file is the one that was read before, as far as its disk says.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t bytes = 0;
+  int64_t modified = 0;  ///< contents, in nanoseconds since 1970; a program can set it
+  int64_t changed = 0;   ///< contents, name or permissions, in nanoseconds since 1970; only the kernel sets it
+
+  bool operator==(const FileIdentity&) const = default;
+};
+
 /// A read-only map of one file. Pages are read on first touch and can be given back with `release`.
 class SafetensorsFile {
  public:
@@ -43,9 +54,9 @@ class SafetensorsFile {
   SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  uint64_t size() const { return size_; }
-  /// When the file was last changed before it was opened, in nanoseconds since 1970.
-  int64_t modified_nanoseconds() const { return modified_; }
+  uint64_t size() const { return identity_.bytes; }
+  /// When it was opened.
+  const FileIdentity& identity() const { return identity_; }
   const SafetensorsHeader& header() const { return header_; }
 
   /// The tensor's bytes, at any alignment. Throws Error when the file on disk is now shorter than when it was opened (a read would be
@@ -59,6 +70,8 @@ class SafetensorsFile {
 
   /// Throws Error when the file on disk is no longer the one that was opened: written to, truncated or made longer.
   void check_unchanged() const;
+  /// Whether anything at all has happened to the file since it was opened, also what leaves its time of modification as it was.
+  bool touched() const;
 
   /// Tells the kernel to begin reading the pages of this range (of a `bytes` span or part of one): they will be needed soon.
   void prefetch(std::span<const std::byte> range) const;
@@ -69,10 +82,11 @@ class SafetensorsFile {
   void release() const;
 
  private:
+  FileIdentity identity_now() const;
+
   std::filesystem::path path_;
   int fd_ = -1;
-  uint64_t size_ = 0;
-  int64_t modified_ = 0;
+  FileIdentity identity_;
   const std::byte* map_ = nullptr;
   std::unique_ptr<MapGuard> guard_;
   SafetensorsHeader header_;

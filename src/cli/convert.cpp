@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -32,6 +33,16 @@ void ask_to_stop(int signal) {
   stop_signal = signal;
   stop_asked = true;
   std::signal(signal, SIG_DFL);
+}
+
+/// So that the parent sees what ended the program.
+void die_by(int signal) {
+  std::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  std::raise(signal);
 }
 
 /// Options that mean nothing for the chosen format are refused, as NNCF does.
@@ -116,18 +127,26 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   }
   for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, ask_to_stop);
   options.stop = &stop_asked;
-  Progress progress("convert");
-  options.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
+  std::optional<Progress> checking, converting;  // from their first bytes on, for the sake of the rate
+  options.check_progress = [&](uint64_t done, uint64_t total) {
+    if (!checking) checking.emplace("check what is finished");
+    checking->update(done, total);
+  };
+  options.progress = [&](uint64_t done, uint64_t total) {
+    checking.reset();
+    if (!converting) converting.emplace("convert");
+    converting->update(done, total);
+  };
   ConvertReport report;
   try {
     report = convert(options);
   } catch (const Interrupted& interrupted) {
-    progress.finish();
+    checking.reset();
+    converting.reset();
     std::cerr << "dsv4: " << interrupted.what() << '\n';
-    std::signal(stop_signal, SIG_DFL);
-    std::raise(stop_signal);  // so that the parent sees what ended the program
+    die_by(stop_signal);
   }
-  progress.finish();
+  converting.reset();
   print_report(options.output.string(), report);
   std::printf("%.2f s, %.2f GB/s read, %.2f GB/s written\n", report.seconds,
               static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,

@@ -1,4 +1,4 @@
-// dsv4 inspect: what a checkpoint is; every file and tensor checked on the way.
+// dsv4 inspect: what a checkpoint or a model folder is; every file checked on the way.
 #include "checkpoint/inspect.h"
 
 #include <CLI/CLI.hpp>
@@ -10,6 +10,8 @@
 
 #include "checkpoint/json_text.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
+#include "convert/inspect_folder.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -110,7 +112,48 @@ void print_json(const InspectReport& r) {
   std::cout << json_file_text(json);
 }
 
+/// A model folder as `convert` writes it, and not a checkpoint with an IR beside it.
+bool is_model_folder(const std::filesystem::path& directory) {
+  const auto there = [&](const char* name) { return std::filesystem::exists(directory / name); };
+  return (there(kFileListName) || there("openvino_model.xml")) && !there("model.safetensors") && !there("model.safetensors.index.json");
+}
+
+void print_folder(const FolderReport& r, bool json) {
+  if (json) {
+    nlohmann::ordered_json out;
+    out["directory"] = r.directory;
+    out["model"] = r.model;
+    out["layers"] = r.layers;
+    out["weight_format"] = r.weight_format;
+    out["made_by"] = r.made_by;
+    out["bytes"] = r.bytes;
+    out["listed"] = r.listed;
+    out["files"] = nlohmann::ordered_json::array();
+    for (const ListedFile& file : r.files)
+      out["files"].push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.hash.hex()}});
+    std::cout << json_file_text(out);
+    return;
+  }
+  const auto line = [](const char* label, const std::string& text) { std::cout << std::left << std::setw(12) << label << text << '\n'; };
+  line("folder", r.directory);
+  line("model", concat(r.model, ", ", r.layers, " layers"));
+  line("weights", r.weight_format);
+  line("made by", r.made_by);
+  line("files", concat(r.files.size(), ", ", byte_text(r.bytes), r.listed ? concat(", all as ", kFileListName, " says") : ", not checked"));
+  for (const ListedFile& file : r.files) {
+    line("", concat(file.name, ": ", byte_text(file.bytes), r.listed ? concat(", XXH3-128 ", file.hash.hex()) : ""));
+  }
+}
+
 void run_inspect(const InspectArguments& arguments) {
+  if (is_model_folder(arguments.checkpoint)) {
+    Progress progress("inspect");
+    const FolderReport report = inspect_folder(arguments.checkpoint, [&](uint64_t done, uint64_t total) { progress.update(done, total); });
+    progress.finish();
+    for (const std::string& notice : report.notices) std::cerr << "dsv4: " << notice << '\n';
+    print_folder(report, arguments.json);
+    return;
+  }
   const InspectReport report = inspect_checkpoint(Checkpoint::open(arguments.checkpoint));
   for (const std::string& notice : report.notices) std::cerr << "dsv4: " << notice << '\n';
   if (arguments.json) {
@@ -123,9 +166,9 @@ void run_inspect(const InspectArguments& arguments) {
 }  // namespace
 
 void add_inspect_command(CommandLine& line) {
-  Command command = line.command("inspect", "Say what a checkpoint is, and check every file of it");
+  Command command = line.command("inspect", "Say what a checkpoint or a model folder is, and check every file of it");
   const auto arguments = std::make_shared<InspectArguments>();
-  command.option("checkpoint", arguments->checkpoint, "Checkpoint directory").required();
+  command.option("checkpoint", arguments->checkpoint, "Checkpoint directory, or a folder that convert made").required();
   command.flag("--json", arguments->json, "Print a JSON object");
   command.runs([arguments] { run_inspect(*arguments); });
 }

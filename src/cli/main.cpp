@@ -55,6 +55,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // SIGPIPE keeps its default action, also below a parent that ignores it: `dsv4 inspect X | head` ends quietly.
   std::signal(SIGPIPE, SIG_DFL);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f` is an error of the write, with its line
   dsv4::report_unreadable_maps();
   try {
     return run(argc, argv);

@@ -2,6 +2,7 @@
 #include "convert/bin_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,20 +14,13 @@
 
 namespace dsv4 {
 
-namespace {
-
-template <class... Parts>
-[[noreturn]] void fail_write(const Parts&... parts) {
-  throw WriteError(concat(parts...));
-}
-
-}  // namespace
-
-BinFile::BinFile(const std::filesystem::path& path, uint64_t bytes) : path_(path) {
+BinFile::BinFile(const std::filesystem::path& path, uint64_t bytes) : path_(path), bytes_(bytes) {
   fd_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
-  if (fd_ < 0) fail("cannot create ", path.string(), ": ", std::strerror(errno));
-  const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes));
-  if (error == 0 || error == EOPNOTSUPP || error == EINVAL) return;
+  if (fd_ < 0) fail_write("cannot create ", path.string(), ": ", std::strerror(errno));
+  int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes));
+  if (error == EOPNOTSUPP || error == EINVAL) error = 0;
+  if (error == 0 && ::ftruncate(fd_, static_cast<off_t>(bytes)) != 0) error = errno;
+  if (error == 0) return;
   ::close(std::exchange(fd_, -1));
   if (error == ENOSPC) fail_write(path.string(), ": the disk has no room for ", bytes, " bytes; free some or choose another output");
   fail_write("cannot reserve ", bytes, " bytes for ", path.string(), ": ", std::strerror(error));
@@ -84,7 +78,11 @@ void BinFile::sync() {
 
 void BinFile::close() {
   const int fd = std::exchange(fd_, -1);
-  if (::fsync(fd) != 0 || ::close(fd) != 0) fail_write("cannot finish ", path_.string(), ": ", std::strerror(errno));
+  struct stat status {};
+  const bool known = ::fstat(fd, &status) == 0;
+  if (::fsync(fd) != 0 || ::close(fd) != 0 || !known) fail_write("cannot finish ", path_.string(), ": ", std::strerror(errno));
+  const auto length = static_cast<uint64_t>(status.st_size);
+  if (length != bytes_) fail_write(path_.string(), " has ", length, " bytes instead of ", bytes_, "; does another program write to it?");
 }
 
 }  // namespace dsv4

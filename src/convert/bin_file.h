@@ -6,15 +6,9 @@
 #include <filesystem>
 #include <mutex>
 
-#include "dsv4/error.h"
+#include "convert/errors.h"
 
 namespace dsv4 {
-
-/// The disk did not take what was to be written; what was written before is good.
-class WriteError : public Error {
- public:
-  using Error::Error;
-};
 
 /// Where converted rows go.
 class PieceSink {
@@ -31,7 +25,7 @@ class PieceSink {
 /// The file itself. WriteError when it cannot be written.
 class BinFile final : public PieceSink {
  public:
-  /// Opens `path`, created if need be, with room for `bytes`. Bytes that are there stay. WriteError when the disk has no room.
+  /// Opens `path`, created if need be, with room for exactly `bytes`. Bytes that are there stay, beyond that length they go. WriteError when the disk has no room.
   BinFile(const std::filesystem::path& path, uint64_t bytes);
   ~BinFile() override;
   BinFile(const BinFile&) = delete;
@@ -40,14 +34,19 @@ class BinFile final : public PieceSink {
   void write_at(uint64_t offset, const void* data, size_t bytes) override;
   void write_nibbles(uint64_t offset, uint64_t first, const uint8_t* codes, size_t count) override;
 
+  /// For reading back what was written.
+  int descriptor() const { return fd_; }
+
   /// What was written so far survives a loss of power.
   void sync();
+  /// WriteError also when the file has not the length that was planned.
   void close();
 
  private:
   void write_half_byte(uint64_t offset, uint64_t nibble, uint8_t code);
 
   std::filesystem::path path_;
+  uint64_t bytes_;
   int fd_ = -1;
   std::mutex writing_, shared_bytes_;
 };

@@ -3,34 +3,52 @@
 
 #include <algorithm>
 #include <mutex>
+#include <tuple>
+#include <utility>
 
+#include "convert/bin_file.h"
+#include "convert/following_hash.h"
 #include "convert/piece_queue.h"
 
 namespace dsv4 {
 
 namespace {
 
-constexpr uint64_t kAheadBytes = 8 << 20;     // of the same tensor, read while a piece is converted
 constexpr uint64_t kReleaseBytes = 64 << 20;  // of source between two releases of its pages
 
 bool passes_multiple(uint64_t before, uint64_t after, uint64_t of) { return before / of != after / of; }
 
-/// Begins to read what comes after the piece in its tensor: threads that hop through a mapped file defeat the kernel's own read-ahead.
-void read_ahead(const Checkpoint& checkpoint, const Piece& piece) {
-  const TensorView& view = checkpoint.stored(piece.part->tensor);
-  const uint64_t row_bytes = source_bytes(checkpoint, piece) / static_cast<uint64_t>(piece.rows());
-  const uint64_t end = static_cast<uint64_t>(piece.row_end) * row_bytes;
-  view.file->prefetch(view.bytes.subspan(end, std::min(kAheadBytes, view.bytes.size() - end)));
+/// What a piece cannot be made of is the checkpoint's fault; what cannot be written is not.
+void convert_source(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& buffers, PieceSink& sink) {
+  try {
+    convert_piece(checkpoint, piece, buffers, sink);
+  } catch (const WriteError&) {
+    throw;
+  } catch (const Error& error) {
+    throw BadInput(error.what());
+  }
+}
+
+void check_unchanged(const Checkpoint& checkpoint) {
+  try {
+    for (const auto& file : checkpoint.files()) file->check_unchanged();
+  } catch (const Error& error) {
+    throw BadInput(error.what());
+  }
 }
 
 }  // namespace
 
-void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t small_offset, std::string_view small_constants,
-               const std::filesystem::path& path, const BinWriterOptions& options) {
-  BinFile file(path, small_offset + small_constants.size());
+FinishedWork write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t small_offset, std::string_view small_constants,
+                       const std::filesystem::path& path, const BinWriterOptions& options) {
+  const uint64_t bin_bytes = small_offset + small_constants.size();
+  BinFile file(path, bin_bytes);
   file.write_at(small_offset, small_constants.data(), small_constants.size());
 
-  PieceQueue queue(plan.weights, options.finished_pieces);
+  PieceQueue queue(plan.weights, options.earlier.pieces);
+  FinishedPieces finished(checkpoint, plan.weights, options.earlier);
+  FollowingHash hash(file.descriptor(), path, options.earlier_bin ? options.earlier_bin : std::make_shared<ContentHasher>(),
+                     options.earlier.bin_bytes);
   uint64_t total = 0;
   for (const PlannedWeight& weight : plan.weights) total += weight.bytes();
   std::atomic<uint64_t> read = 0, written = queue.skipped_bytes();
@@ -38,9 +56,12 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
   const auto stopped = [&] { return options.stop && *options.stop; };
   const auto record = [&] {
     if (!options.record) return;
-    const uint64_t pieces = queue.finished();
+    FinishedWork now = finished.work();
+    hash.catch_up(finished.final_bytes(), [](uint64_t) {});  // little: it follows closely
+    std::tie(now.bin_bytes, now.bin_hash) = hash.so_far();
     file.sync();
-    options.record(pieces);
+    check_unchanged(checkpoint);  // else the hashes could be of other bytes than were converted
+    options.record(now);
   };
   if (options.progress) options.progress(written, total);
 
@@ -48,8 +69,9 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
     for_each_piece(queue, stopped, [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
       const Piece& piece = numbered.piece;
       read_ahead(checkpoint, piece);
-      convert_piece(checkpoint, piece, buffers, file);
-      queue.finish(numbered.number);  // before a record, so that it counts
+      convert_source(checkpoint, piece, buffers, file);
+      finished.finish(numbered.number, finished.hash_sources(piece));  // before a record, so that it counts
+      hash.follow(finished.final_bytes());
       // All pages of the source at once, now and then: what other threads are reading is mapped again at their next touch.
       const uint64_t source = source_bytes(checkpoint, piece), read_before = read.fetch_add(source);
       if (passes_multiple(read_before, read_before + source, kReleaseBytes)) {
@@ -65,13 +87,27 @@ void write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, uint64_t s
         options.progress(written, total);
       }
     });
-  } catch (const WriteError&) {
-    record();
+    if (!stopped()) {
+      hash.catch_up(bin_bytes, [&](uint64_t) {
+        if (stopped()) throw Interrupted("interrupted");
+      });
+      file.close();
+      check_unchanged(checkpoint);
+      FinishedWork all = finished.work();
+      std::tie(all.bin_bytes, all.bin_hash) = hash.so_far();
+      return all;
+    }
+  } catch (const BadInput&) {
+    throw;
+  } catch (const std::exception&) {  // the disk, memory, threads, a signal: what is finished is good
+    try {
+      record();
+    } catch (const WriteError&) {  // the record before this one holds
+    }
     throw;
   }
-  if (stopped() && queue.finished() > 0) record();
-  if (stopped()) throw Interrupted("interrupted");
-  file.close();
+  record();
+  throw Interrupted("interrupted");
 }
 
 }  // namespace dsv4

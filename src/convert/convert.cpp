@@ -1,25 +1,34 @@
 // The conversion as a whole: checks, plan, graph, .bin, the folder.
 #include "convert/convert.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <new>
 #include <optional>
+#include <utility>
 
 #include "checkpoint/cut.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/tensor_match.h"
+#include "convert/bin_writer.h"
+#include "convert/file_list.h"
 #include "convert/folder.h"
 #include "convert/ir.h"
 #include "convert/model_card.h"
 #include "convert/partial_folder.h"
 #include "convert/piece_queue.h"
 #include "convert/placeholders.h"
+#include "convert/resume.h"
 #include "convert/rt_info.h"
 #include "convert/sensitivity.h"
+#include "convert/small_files.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
 #include "graph/model.h"
+#include "openvino/core/version.hpp"
 #include "text/tokenizer_models.h"
 
 namespace dsv4 {
@@ -28,8 +37,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr const char* kBin = "openvino_model.bin";
+constexpr const char* kXml = "openvino_model.xml";
+constexpr int kWriter =
+    1;  // goes up when the same inputs become other files or other pieces, so that nothing goes on from what an older dsv4 left
+
 struct Conversion {
   Checkpoint checkpoint;
+  SmallFiles small_files;
   Config config;  // with the layers that are converted
   StoragePlan plan;
   uint64_t small_offset = 0;
@@ -37,6 +52,12 @@ struct Conversion {
 
   uint64_t bin_bytes() const { return small_offset + ir.small_constants.size(); }
 };
+
+bool is_stopped(const ConvertOptions& options) { return options.stop && *options.stop; }
+
+void check_stop(const ConvertOptions& options) {
+  if (is_stopped(options)) throw Interrupted("interrupted");
+}
 
 void check_published_fp4(const Checkpoint& checkpoint, const StoragePlan& plan) {
   for (const PlannedWeight& weight : plan.weights) {
@@ -65,6 +86,7 @@ Conversion prepare(const ConvertOptions& options) {
   if (options.notice) {
     for (const std::string& line : checkpoint.notices()) options.notice(line);
   }
+  SmallFiles small_files(checkpoint);
   Config config = checkpoint.config();
   if (options.layers >= 0) config = first_layers(config, options.layers);
   check_static_shape(options, config);
@@ -72,21 +94,26 @@ Conversion prepare(const ConvertOptions& options) {
   if (options.compression.format == WeightFormat::kInt4 && options.compression.ratio < 1.0 && options.notice) {
     options.notice("--ratio: reading all weights once to find the least sensitive ones");
   }
-  const std::vector<StoredForm> forms =
-      choose_forms(units, options.compression, [&](const WeightUnit& unit) { return int8_error(checkpoint, unit); });
+  const std::vector<StoredForm> forms = choose_forms(units, options.compression, [&](const WeightUnit& unit) {
+    const float error = int8_error(checkpoint, unit, [&] { return is_stopped(options); });
+    check_stop(options);
+    return error;
+  });
   StoragePlan plan = plan_storage(std::move(units), forms);
   check_published_fp4(checkpoint, plan);
 
+  check_stop(options);
   PlaceholderWeights weights(plan);
   const PortableOptions form = {.stateful = options.stateful, .experts = options.experts, .static_shape = options.static_shape};
   const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, form);
   if (const std::vector<std::string> unused = weights.unused(); !unused.empty()) {
     fail("the graph leaves ", unused.size(), " weights unused, first ", unused.front(), "; this is a mistake in dsv4");
   }
-  add_rt_info(*model, options.compression, transformers_version(options.checkpoint));
+  add_rt_info(*model, options.compression, transformers_version(small_files.config()));
   const uint64_t small_offset = (plan.bytes + 63) / 64 * 64;
   IrText ir = serialize_ir(model, small_offset);
-  return {std::move(checkpoint), std::move(config), std::move(plan), small_offset, std::move(ir)};
+  check_stop(options);
+  return {std::move(checkpoint), std::move(small_files), std::move(config), std::move(plan), small_offset, std::move(ir)};
 }
 
 // Checkpoint bytes of some rows of a tensor, their share of its scale's included.
@@ -146,26 +173,49 @@ double measure(const Checkpoint& checkpoint, const PlannedWeight& weight) {
   return static_cast<double>(read) / seconds;
 }
 
-// Everything that the pieces of a .bin depend on.
-nlohmann::ordered_json identity(const Conversion& c, const CompressionOptions& compression) {
+// Everything that the folder depends on but the weights themselves, whose bytes the record of the finished pieces knows.
+nlohmann::ordered_json identity(const Conversion& c, const ConvertOptions& options) {
   std::string layout;
   for (const PlannedWeight& weight : c.plan.weights) {
     layout += concat(weight.unit.name, ' ', describe(weight.form), ' ', weight.values.offset, ' ', weight.scales.offset, ' ',
                      weight.zero_points.offset, '\n');
   }
+  std::string graph =
+      concat(options.stateful ? "stateful" : "prefill-only", options.experts == ExpertForm::kGather ? ", experts gathered" : "");
+  if (options.static_shape) graph += concat(", ", options.static_shape->batch, " x ", options.static_shape->length);
+  if (options.layers >= 0) graph += concat(", first ", options.layers, " layers");
   nlohmann::ordered_json json;
-  json["version"] = DSV4_VERSION;
-  json["choice of options"] = describe(compression);
-  json["layout"] = text_hash(layout);
-  for (const auto& file : c.checkpoint.files()) {
-    json["checkpoint file"][file->path().filename().string()] = concat(file->size(), " bytes, changed at ", file->modified_nanoseconds());
-  }
+  json["version"] = concat(DSV4_VERSION, ", writer ", kWriter, ", OpenVINO ", ov::get_openvino_version().buildNumber);
+  json["choice of options"] = describe(options.compression);
+  json["graph options"] = graph;
+  json["tokenizer option"] = options.tokenizer;
+  for (const auto& [name, bytes] : c.small_files.all()) json["checkpoint file"][name] = content_hash(bytes).hex();
+  json["layout"] = content_hash(layout).hex();
+  json["graph constants"] = concat(c.small_offset, ' ', content_hash(c.ir.small_constants).hex());
   return json;
 }
 
-/// Before the weights, so that a tokenizer that cannot be converted is known at once.
-std::optional<TokenizerModels> tokenizer_models(const ConvertOptions& options, const Config& config) {
-  return options.tokenizer ? make_tokenizer_models(options.checkpoint, config.vocab_size) : std::nullopt;
+std::optional<TokenizerModels> tokenizer_models(const ConvertOptions& options, const SmallFiles& files, const Config& config) {
+  if (!options.tokenizer) return std::nullopt;
+  const TokenizerTexts texts = {.tokenizer = files.find("tokenizer.json"),
+                                .tokenizer_config = files.find("tokenizer_config.json"),
+                                .chat_template = files.find("chat_template.jinja")};
+  return make_tokenizer_models(texts, files.directory(), config.vocab_size);
+}
+
+/// All files of the folder but the .bin and the list. In memory before the weights, so that what is wrong with the checkpoint is known at once; takes the .xml's text.
+std::vector<FolderFile> small_folder_files(const ConvertOptions& options, Conversion& c, const ConvertReport& report) {
+  std::vector<FolderFile> files = folder_files(options, c.small_files, c.config);
+  if (const std::optional<TokenizerModels> tokenizer = tokenizer_models(options, c.small_files, c.config)) {
+    for (auto& [name, bytes] : tokenizer->files()) files.push_back({name, bytes});
+  } else if (options.tokenizer && options.notice) {
+    options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
+  }
+  files.push_back({kXml, std::move(c.ir.xml)});
+  std::vector<FolderFileSize> sizes = {{kBin, c.bin_bytes()}};
+  for (const FolderFile& file : files) sizes.push_back({file.name, file.bytes.size()});
+  files.insert(files.begin(), {"README.md", model_card(options, c.checkpoint, c.config, report, std::move(sizes))});
+  return files;
 }
 
 // Blocks that an earlier run reserved count as free.
@@ -173,19 +223,73 @@ void check_disk(const fs::path& directory, uint64_t needed) {
   std::error_code error;
   const fs::space_info space = fs::space(directory, error);
   if (error) return;
-  const uintmax_t reserved = fs::file_size(directory / "openvino_model.bin", error);
-  if (space.available + (error ? 0 : reserved) < needed) {
-    fail("the conversion needs ", needed, " bytes on the disk of ", directory.string(), ", which has ", space.available,
-         " free; free some or choose another output");
+  struct stat bin {};
+  const uint64_t reserved = ::stat((directory / kBin).c_str(), &bin) == 0 ? static_cast<uint64_t>(bin.st_blocks) * 512 : 0;
+  if (space.available + reserved < needed) {
+    fail_write("the conversion needs ", needed, " bytes on the disk of ", directory.string(), ", which has ", space.available,
+               " free; free some or choose another output");
   }
+}
+
+/// The pieces that need not be made again, and the hash of what they became.
+std::pair<FinishedWork, std::shared_ptr<ContentHasher>> earlier_work(const ConvertOptions& options, const Conversion& c, FinishedWork work,
+                                                                     PartialFolder& folder) {
+  if (work.pieces == 0) return {};
+  EarlierWork earlier = check_finished(c.checkpoint, c.plan, work, folder.path() / kBin,
+                                       {.progress = options.check_progress, .stopped = [&] { return is_stopped(options); }});
+  if (earlier.refusal.empty()) {
+    if (options.notice) options.notice("going on where an earlier conversion was interrupted");
+    return {std::move(work), std::move(earlier.bin)};
+  }
+  folder.start_anew(earlier.refusal);
+  return {};
+}
+
+/// Files that were touched without a new time of modification: they are read again.
+void check_touched(const ConvertOptions& options, const Conversion& c, const FinishedWork& work) {
+  const auto changed = changed_shard(c.checkpoint, c.plan, work, [](const SafetensorsFile& file) { return file.touched(); },
+                                     {.progress = options.check_progress, .stopped = [&] { return is_stopped(options); }});
+  if (changed) throw BadInput(concat(*changed, ": the file was changed while it was read; start again when nothing writes to it"));
+}
+
+/// Fills the partial folder. Returns the names of its files, in the order in which they may appear: the .xml, which makes a folder a model, is the last.
+std::vector<std::string> fill(const ConvertOptions& options, const Conversion& c, std::vector<FolderFile> files, PartialFolder& folder,
+                              const FinishedWork& found) {
+  uint64_t bytes = c.bin_bytes();
+  for (const FolderFile& file : files) bytes += file.bytes.size();
+  check_disk(folder.path(), bytes);
+  auto [earlier, earlier_bin] = earlier_work(options, c, found, folder);
+
+  std::vector<ListedFile> list;
+  std::vector<std::string> names = {kBin};
+  for (const FolderFile& file : files) {
+    write_text(folder.path() / file.name, file.bytes);
+    list.push_back({file.name, file.bytes.size(), content_hash(file.bytes)});
+    names.push_back(file.name);
+  }
+  files = {};  // their memory
+  const FinishedWork work = write_bin(c.checkpoint, c.plan, c.small_offset, c.ir.small_constants, folder.path() / kBin,
+                                      {.earlier = std::move(earlier),
+                                       .earlier_bin = std::move(earlier_bin),
+                                       .record = [&](const FinishedWork& now) { folder.record(now); },
+                                       .record_bytes = options.record_bytes,
+                                       .progress = options.progress,
+                                       .stop = options.stop});
+  folder.record(work);
+  check_touched(options, c, work);
+  list.push_back({kBin, work.bin_bytes, work.bin_hash});
+  write_text(folder.path() / kFileListName, file_list_text(std::move(list)));
+  names.insert(names.end() - 1, kFileListName);
+  check_stop(options);
+  return names;
 }
 
 }  // namespace
 
 ConvertReport plan_conversion(const ConvertOptions& options) {
-  const Conversion conversion = prepare(options);
-  tokenizer_models(options, conversion.config);  // refuses what convert would refuse
+  Conversion conversion = prepare(options);
   ConvertReport report = report_of(conversion);
+  small_folder_files(options, conversion, report);  // refuses what convert would refuse
   // The largest weight of each form says how fast that form is made.
   std::map<const FormSummary*, const PlannedWeight*> largest;
   for (const PlannedWeight& weight : conversion.plan.weights) {
@@ -201,42 +305,25 @@ ConvertReport plan_conversion(const ConvertOptions& options) {
 
 ConvertReport convert(const ConvertOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  fs::path output = fs::absolute(options.output).lexically_normal();
-  if (!output.has_filename()) output = output.parent_path();  // "model/": the partial directory is to lie beside it, not in it
-  if (fs::exists(output) && !(fs::is_directory(output) && fs::is_empty(output))) {
-    fail("the output ", output.string(), " exists; remove it or choose another name");
-  }
-  const Conversion conversion = prepare(options);
-  const std::optional<TokenizerModels> tokenizer = tokenizer_models(options, conversion.config);
+  PartialFolder folder(options.output, options.notice);
+  Conversion conversion = prepare(options);
   ConvertReport report = report_of(conversion);
-
-  PartialFolder folder(output, identity(conversion, options.compression), options.notice);
-  check_disk(folder.path(), report.bin_bytes + report.xml_bytes);
-  if (folder.finished_pieces() > 0 && options.notice) options.notice("going on where an earlier conversion was interrupted");
+  std::vector<FolderFile> files = small_folder_files(options, conversion, report);
+  check_stop(options);
+  const FinishedWork found = folder.begin(identity(conversion, options));
   try {
-    folder.record(folder.finished_pieces());  // a run that is killed early leaves a folder that says what it is
-    write_bin(conversion.checkpoint, conversion.plan, conversion.small_offset, conversion.ir.small_constants,
-              folder.path() / "openvino_model.bin",
-              {.finished_pieces = folder.finished_pieces(),
-               .record = [&](uint64_t pieces) { folder.record(pieces); },
-               .record_bytes = options.record_bytes,
-               .progress = options.progress,
-               .stop = options.stop});
+    folder.finish(fill(options, conversion, std::move(files), folder, found));
+  } catch (const BadInput&) {
+    throw;
   } catch (const WriteError& error) {
     throw WriteError(concat(error.what(), folder.keep_finished()));
   } catch (const Interrupted&) {
     throw Interrupted(concat("interrupted", folder.keep_finished()));
+  } catch (const std::bad_alloc&) {
+    throw Error(concat("out of memory", folder.keep_finished()));
+  } catch (const std::exception& error) {
+    throw Error(concat(error.what(), folder.keep_finished()));
   }
-  for (const auto& file : conversion.checkpoint.files()) file->check_unchanged();
-  write_text(folder.path() / "openvino_model.xml", conversion.ir.xml);
-  write_folder_files(options, conversion.checkpoint, conversion.config, folder.path());
-  if (tokenizer) {
-    tokenizer->write(folder.path());
-  } else if (options.tokenizer && options.notice) {
-    options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
-  }
-  write_model_card(options, conversion.checkpoint, conversion.config, report, folder.path());
-  folder.finish();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }

@@ -9,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "convert/bin_file.h"
-#include "convert/bin_writer.h"
+#include "convert/errors.h"
 #include "convert/weight_format.h"
 #include "graph/model.h"
 
@@ -26,9 +25,11 @@ struct ConvertOptions {
   std::optional<StaticShape> static_shape;                      ///< of the prefill-only form
   int64_t layers = -1;                                          ///< only the first N layers; -1: all
   std::function<void(uint64_t done, uint64_t total)> progress;  ///< bytes of the .bin; may be empty
-  std::function<void(const std::string&)> notice;               ///< lines for the user; may be empty
-  const std::atomic<bool>* stop = nullptr;                      ///< becomes true when the conversion is to be interrupted; may be null
-  uint64_t record_bytes = 1u << 30;                             ///< written between two records of what is finished
+  std::function<void(uint64_t done, uint64_t total)>
+      check_progress;                              ///< bytes read again before an interrupted conversion goes on; may be empty
+  std::function<void(const std::string&)> notice;  ///< lines for the user; may be empty
+  const std::atomic<bool>* stop = nullptr;         ///< becomes true when the conversion is to be interrupted; may be null
+  uint64_t record_bytes = 1u << 30;                ///< written between two records of what is finished
 };
 
 /// What becomes of the tensors of one published type in one stored form.
@@ -51,10 +52,11 @@ struct ConvertReport {
 };
 
 /// Writes openvino_model.xml, openvino_model.bin, config.json and, where the checkpoint has them, generation_config.json, the tokenizer's files and the
-/// tokenizer models that are made from them.
-/// Holds a few megabytes a thread whatever the model's size. Error when the output exists, the disk is too small (checked before the first byte), a
-/// value does not fit its form, or the checkpoint is not what its config says or changes meanwhile; nothing stays then. Interrupted and WriteError leave
-/// OUTPUT.partial, where the next call with the same options goes on.
+/// tokenizer models that are made from them, and dsv4_files.json, which lists them. The same checkpoint and options give the same bytes.
+/// Holds a few megabytes a thread whatever the model's size. An output that is an empty folder, a mount point or a link to a folder stays that, and gets the
+/// files. Error when the output exists otherwise, the disk is too small (checked before the first byte), or the checkpoint is not what its config says; BadInput when
+/// a value does not fit its form or the checkpoint changes meanwhile: nothing stays then. Whatever else ends it leaves what is finished in OUTPUT.partial (in an output
+/// that is there, model.partial), where the next call with the same checkpoint and options goes on.
 ConvertReport convert(const ConvertOptions& options);
 
 /// What convert would do: the same checks and sizes, nothing written.

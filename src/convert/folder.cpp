@@ -2,14 +2,13 @@
 #include "convert/folder.h"
 
 #include "checkpoint/cut.h"
+#include "checkpoint/json_fields.h"
 #include "checkpoint/json_text.h"
+#include "checkpoint/quote.h"
 #include "convert/embedded_files.h"
-#include "convert/text_file.h"
-#include "dsv4/error.h"
 
 namespace dsv4 {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 namespace {
@@ -18,10 +17,14 @@ namespace {
 constexpr const char* kCarriedFiles[] = {"tokenizer.json", "special_tokens_map.json", "chat_template.jinja", "LICENSE", "LICENSE.md",
                                          "LICENSE.txt"};
 
+Json parse_file(const SmallFiles& files, const char* name) {
+  constexpr JsonFile kKind = {"JSON file", "one of a checkpoint's JSON files", 16u << 20};
+  return parse_ordered_json_object(*files.find(name), path_text(files.directory() / name), kKind);
+}
+
 // optimum-intel's transformers does not know deepseek_v4 and finds the class by auto_map.
-std::string config_json(const ConvertOptions& options) {
-  const fs::path path = options.checkpoint / "config.json";
-  Json json = read_json_object(path);
+std::string config_json(const ConvertOptions& options, const SmallFiles& files) {
+  Json json = parse_file(files, "config.json");
   if (options.layers >= 0) json = parse_json(first_layers(json_text(json), options.layers));
   json["auto_map"] = {{"AutoConfig", "configuration_deepseek_v4.DeepseekV4Config"}};
   return json_file_text(json);
@@ -31,8 +34,10 @@ std::string generation_config_json(const Config& config) {
   Json json;
   json["_from_model_config"] = true;
   json["bos_token_id"] = config.bos_token_id;
-  json["eos_token_id"] = config.eos_token_ids.size() == 1 ? Json(config.eos_token_ids.front()) : Json(config.eos_token_ids);
-  json["pad_token_id"] = config.eos_token_ids.front();
+  if (!config.eos_token_ids.empty()) {
+    json["eos_token_id"] = config.eos_token_ids.size() == 1 ? Json(config.eos_token_ids.front()) : Json(config.eos_token_ids);
+    json["pad_token_id"] = config.eos_token_ids.front();
+  }
   json["do_sample"] = true;  // this and the next two: what the releases publish
   json["temperature"] = 1.0;
   json["top_p"] = 1.0;
@@ -41,8 +46,7 @@ std::string generation_config_json(const Config& config) {
 
 // DeepSeek publishes special tokens as {"__type": "AddedToken", "content": ...}; GenAI's reader takes text only. Their other attributes are in
 // tokenizer.json.
-std::string tokenizer_config_json(const fs::path& path) {
-  Json json = read_json_object(path);
+std::string tokenizer_config_json(Json json) {
   for (auto& [key, value] : json.items()) {
     if (key.ends_with("_token") && value.is_object() && value.contains("content") && value["content"].is_string())
       value = Json(value["content"]);
@@ -78,41 +82,42 @@ std::string openvino_config_json(const CompressionOptions& c) {
   return json_file_text(json);
 }
 
-bool has_chat_template(const fs::path& checkpoint) {
-  if (fs::exists(checkpoint / "chat_template.jinja")) return true;
-  const fs::path path = checkpoint / "tokenizer_config.json";
-  if (!fs::exists(path)) return false;
-  const Json json = read_json_object(path);
-  const auto found = json.find("chat_template");
-  return found != json.end() && !found->is_null();
-}
-
 }  // namespace
 
-std::string transformers_version(const fs::path& checkpoint) {
-  const Json json = read_json_object(checkpoint / "config.json");
+std::string transformers_version(const std::string& config_text) {
+  const Json json = parse_json(config_text);
   const auto found = json.find("transformers_version");
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-void write_folder_files(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const fs::path& directory) {
-  const fs::path& source = checkpoint.directory();
-  write_text(directory / "config.json", config_json(options));
-  write_text(directory / "configuration_deepseek_v4.py", configuration_script());
-  write_text(directory / "openvino_config.json", openvino_config_json(options.compression));
-  if (const fs::path generation = source / "generation_config.json"; fs::exists(generation)) {
-    read_json_object(generation);  // damaged, it would stop every client
-    fs::copy_file(generation, directory / "generation_config.json", fs::copy_options::overwrite_existing);
+std::vector<FolderFile> folder_files(const ConvertOptions& options, const SmallFiles& files, const Config& config) {
+  std::vector<FolderFile> made = {{"config.json", config_json(options, files)},
+                                  {"configuration_deepseek_v4.py", std::string(configuration_script())},
+                                  {"openvino_config.json", openvino_config_json(options.compression)}};
+  if (const std::string* generation = files.find("generation_config.json")) {
+    parse_file(files, "generation_config.json");  // damaged, it would stop every client
+    made.push_back({"generation_config.json", *generation});
   } else {
-    write_text(directory / "generation_config.json", generation_config_json(config));
+    made.push_back({"generation_config.json", generation_config_json(config)});
   }
-  if (const fs::path tokenizer = source / "tokenizer_config.json"; fs::exists(tokenizer)) {
-    write_text(directory / "tokenizer_config.json", tokenizer_config_json(tokenizer));
+  bool chat_template_inside = false;
+  if (files.find("tokenizer_config.json")) {
+    const Json tokenizer = parse_file(files, "tokenizer_config.json");
+    chat_template_inside = tokenizer.contains("chat_template") && !tokenizer["chat_template"].is_null();
+    made.push_back({"tokenizer_config.json", tokenizer_config_json(tokenizer)});
   }
   for (const char* name : kCarriedFiles) {
-    if (fs::exists(source / name)) fs::copy_file(source / name, directory / name, fs::copy_options::overwrite_existing);
+    const std::string* bytes = files.find(name);
+    if (!bytes) continue;
+    // Damaged JSON would stop clients too; tokenizer.json is read anyway where tokenizer models are made of it.
+    const std::string where = path_text(files.directory() / name);
+    if (where.ends_with(".json") && !(options.tokenizer && where.ends_with("/tokenizer.json"))) {
+      parse_json_object(*bytes, where, {"JSON file", "one of a checkpoint's JSON files", 32u << 20});
+    }
+    made.push_back({name, *bytes});
   }
-  if (!has_chat_template(source)) write_text(directory / "chat_template.jinja", chat_template());
+  if (!chat_template_inside && !files.find("chat_template.jinja")) made.push_back({"chat_template.jinja", std::string(chat_template())});
+  return made;
 }
 
 }  // namespace dsv4

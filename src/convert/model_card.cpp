@@ -8,6 +8,7 @@
 
 #include "checkpoint/inspect.h"
 #include "checkpoint/quote.h"
+#include "convert/file_list.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
 
@@ -82,20 +83,17 @@ std::string weights_section(const ConvertOptions& options, const ConvertReport& 
   return text + concat("| all | | ", tensors, " | ", report.checkpoint_bytes, " | ", written, " |\n\n");
 }
 
-std::string files_section(const fs::path& directory) {
-  std::vector<std::pair<std::string, uint64_t>> files;
-  for (const auto& item : fs::directory_iterator(directory)) {
-    const std::string name = item.path().filename().string();
-    if (name != "README.md" && name.starts_with('.') == false && item.is_regular_file()) files.emplace_back(name, item.file_size());
-  }
-  std::sort(files.begin(), files.end());
+std::string files_section(const std::vector<FolderFileSize>& files) {
   std::string text = "## Files\n\n| file | size |\n|---|---:|\n";
   for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", size_text(bytes), " |\n");
-  return text + "\n";
+  return text + concat("| `", kFileListName, "` | size and XXH3-128 of each; `dsv4 inspect MODEL` compares |\n\n");
 }
 
-std::string running_section(const ConvertOptions& options, const fs::path& directory) {
-  const bool tokenizer_models = fs::exists(directory / "openvino_tokenizer.xml"), tokenizer = fs::exists(directory / "tokenizer.json");
+std::string running_section(const ConvertOptions& options, const std::vector<FolderFileSize>& files) {
+  const auto there = [&](std::string_view name) {
+    return std::any_of(files.begin(), files.end(), [&](const FolderFileSize& file) { return file.name == name; });
+  };
+  const bool tokenizer_models = there("openvino_tokenizer.xml"), tokenizer = there("tokenizer.json");
   std::string text = concat("## Running it\n\nEach of these takes the folder's path as `MODEL`.\n\n```sh\ndsv4 run MODEL ",
                             tokenizer_models ? "-p 'In the beginning'" : "--tokens 0,1,2", " -n 16\n```\n\n");
   if (options.static_shape) {
@@ -137,16 +135,16 @@ constexpr std::string_view kPrecision =
 
 }  // namespace
 
-void write_model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
-                      const fs::path& directory) {
+std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
+                       std::vector<FolderFileSize> files) {
+  std::sort(files.begin(), files.end(), [](const FolderFileSize& a, const FolderFileSize& b) { return a.name < b.name; });
   const std::string name = name_text(fs::absolute(checkpoint.directory()).lexically_normal());
-  write_text(directory / "README.md",
-             concat(front_matter(), "# ", name, " for OpenVINO, ", weight_format_name(options.compression.format), "\n\n",
-                    model_section(options, checkpoint, config), weights_section(options, report), files_section(directory),
-                    running_section(options, directory), kPrecision, "## Verification\n\n", kVerifyBegin,
-                    "Not measured. `dsv4 verify CHECKPOINT MODEL --card` compares the logits with a plain forward pass of the checkpoint "
-                    "and writes the numbers here.\n",
-                    kVerifyEnd));
+  return concat(front_matter(), "# ", name, " for OpenVINO, ", weight_format_name(options.compression.format), "\n\n",
+                model_section(options, checkpoint, config), weights_section(options, report), files_section(files),
+                running_section(options, files), kPrecision, "## Verification\n\n", kVerifyBegin,
+                "Not measured. `dsv4 verify CHECKPOINT MODEL --card` compares the logits with a plain forward pass of the checkpoint "
+                "and writes the numbers here.\n",
+                kVerifyEnd);
 }
 
 void set_card_verification(const fs::path& folder, const std::string& text) {
@@ -163,6 +161,7 @@ void set_card_verification(const fs::path& folder, const std::string& text) {
   const fs::path fresh = folder / ".README.md.new";
   write_text(fresh, card);
   fs::rename(fresh, path);
+  list_again(folder, "README.md", card);
 }
 
 }  // namespace dsv4

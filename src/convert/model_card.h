@@ -3,17 +3,23 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "convert/convert.h"
 
 namespace dsv4 {
 
-/// Writes README.md. The folder's other files are to be there: the card lists their sizes.
-void write_model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
-                      const std::filesystem::path& directory);
+struct FolderFileSize {
+  std::string name;
+  uint64_t bytes = 0;
+};
 
-/// Puts `text` (Markdown) into the card's section "Verification" in place of what is there. Error when the folder has no README.md or the section's two
+/// The text of README.md. `files`: the folder's other files but dsv4_files.json, in any order.
+std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
+                       std::vector<FolderFileSize> files);
+
+/// Puts `text` (Markdown) into the card's section "Verification" in place of what is there, and the new hash into dsv4_files.json. Error when the folder has no README.md or the section's two
 /// marks are gone from it.
 void set_card_verification(const std::filesystem::path& folder, const std::string& text);
 

@@ -1,47 +1,58 @@
-// The folder that a conversion grows in, beside its final name, with a record of what is finished: a conversion that was stopped goes on there.
+// The folder that a conversion grows in, with a record of what is finished: a conversion that was stopped goes on there.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "convert/finished_work.h"
+#include "convert/output_place.h"
 
 namespace dsv4 {
 
-/// Hash of texts that identify a conversion (FNV-1a, 64 bits, in hexadecimal).
-std::string text_hash(std::string_view text);
-
 class PartialFolder {
  public:
-  /// Opens FINAL.partial. `identity` is a JSON object of everything that the finished pieces depend on; where an earlier run left a record with the same
-  /// one, its pieces count. Else the folder begins empty, and `notice` says why. Error when another process works in it, or when FINAL.partial
-  /// is something else.
-  PartialFolder(const std::filesystem::path& final_path, const nlohmann::ordered_json& identity,
-                const std::function<void(const std::string&)>& notice);
-  /// Removes the folder, unless finish() or keep_finished() says otherwise.
+  using Notice = std::function<void(const std::string&)>;
+
+  /// Takes the lock of the output, brings back what a run that died in its last step had moved, and rehearses that step. Error when the output exists, another
+  /// process makes it, or its partial folder is something else.
+  PartialFolder(const std::filesystem::path& output, Notice notice);
+  /// Removes the folder, unless it is as it was found, or finish() or keep_finished() says otherwise.
   ~PartialFolder();
   PartialFolder(const PartialFolder&) = delete;
   PartialFolder& operator=(const PartialFolder&) = delete;
 
-  const std::filesystem::path& path() const { return partial_; }
-  uint64_t finished_pieces() const { return finished_; }
+  const std::filesystem::path& path() const { return place_.partial_path(); }
 
-  /// Writes the record: this many pieces are on the disk to stay.
-  void record(uint64_t pieces);
+  /// Begins to work in it. `identity` is a JSON object of everything that the folder depends on but the weights; where an earlier run left a record with the
+  /// same one, returns what it had finished. Else the folder begins empty, and the notice says why.
+  FinishedWork begin(const nlohmann::ordered_json& identity);
+  /// What an earlier run finished cannot be gone on with: the folder begins empty, and the notice says why.
+  void start_anew(const std::string& why);
+
+  /// Writes the record: this is on the disk to stay.
+  void record(const FinishedWork& work);
   /// The folder stays for the next run if anything in it is finished; returns what to tell the user then, to be put behind a message.
   std::string keep_finished();
-  /// The folder takes its final name.
-  void finish();
+  /// All is written; `files` are the folder's, in the order in which they may appear. They appear under the final name, or WriteError and the folder stays, complete.
+  void finish(const std::vector<std::string>& files);
 
  private:
-  void open(const std::function<void(const std::string&)>& notice);
+  void recover();
+  void move_back(const std::vector<std::string>& files) const;
+  void give_name();
+  void move_in(const std::vector<std::string>& files);
+  void write_record(const nlohmann::ordered_json& last_step) const;
+  void clear();
 
-  std::filesystem::path final_, partial_;
+  OutputPlace place_;
+  Notice notice_;
   std::string identity_;  // as JSON text
-  uint64_t finished_ = 0;
-  int lock_ = -1;
-  bool keep_ = false;
+  FinishedWork work_;
+  bool begun_ = false, keep_ = false;
 };
 
 }  // namespace dsv4

@@ -17,6 +17,7 @@ namespace {
 using Kind = StoredForm::Kind;
 
 constexpr float kMaxF16 = 65504.0f;
+constexpr uint64_t kAheadBytes = 8 << 20;  // of the same tensor, read while a piece is converted
 
 // Error for values beyond `limit`. The largest magnitude of all is found first, as integers, which vectorises (those of infinity and NaN are the
 // largest); the culprit is looked for only if there is one.
@@ -96,6 +97,29 @@ uint64_t source_bytes(const Checkpoint& checkpoint, const Piece& piece) {
   const Shape shape = checkpoint.shape(piece.part->tensor);
   const uint64_t rows = shape.size() < 2 ? 1 : static_cast<uint64_t>(shape[0]);
   return checkpoint.stored(piece.part->tensor).bytes.size() / rows * static_cast<uint64_t>(piece.rows());
+}
+
+std::array<PieceSource, 2> piece_sources(const Checkpoint& checkpoint, const Piece& piece) {
+  const std::string& tensor = piece.part->tensor;
+  const Shape shape = checkpoint.shape(tensor);
+  const int64_t rows = shape.size() < 2 ? 1 : shape[0];
+  const auto rows_of = [](const TensorView& view, int64_t all, int64_t begin, int64_t end) {
+    const size_t row_bytes = view.bytes.size() / static_cast<size_t>(all);
+    return PieceSource{view.file, view.bytes.subspan(static_cast<size_t>(begin) * row_bytes, static_cast<size_t>(end - begin) * row_bytes)};
+  };
+  std::array<PieceSource, 2> sources = {rows_of(checkpoint.stored(tensor), rows, piece.row_begin, piece.row_end), PieceSource{}};
+  if (const TensorView* scale = checkpoint.scale(tensor)) {
+    const int64_t block = scale->shape[0] == rows ? 1 : checkpoint.config().fp8_block_rows;  // rows that share a scale
+    sources[1] = rows_of(*scale, scale->shape[0], piece.row_begin / block, std::min((piece.row_end + block - 1) / block, scale->shape[0]));
+  }
+  return sources;
+}
+
+void read_ahead(const Checkpoint& checkpoint, const Piece& piece) {
+  const TensorView& view = checkpoint.stored(piece.part->tensor);
+  const uint64_t row_bytes = source_bytes(checkpoint, piece) / static_cast<uint64_t>(piece.rows());
+  const uint64_t end = static_cast<uint64_t>(piece.row_end) * row_bytes;
+  view.file->prefetch(view.bytes.subspan(end, std::min(kAheadBytes, view.bytes.size() - end)));
 }
 
 void read_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b) {

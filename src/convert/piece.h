@@ -1,7 +1,10 @@
 // A piece of work of the converter: some rows of one part of a weight, read, converted and written at once.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -31,6 +34,17 @@ struct PieceBuffers {
 uint64_t written_bytes(const Piece& piece);
 /// Bytes of the checkpoint that it is made from; scales not counted.
 uint64_t source_bytes(const Checkpoint& checkpoint, const Piece& piece);
+
+/// Bytes of one shard that a piece is made from.
+struct PieceSource {
+  const SafetensorsFile* file = nullptr;  ///< nullptr: none
+  std::span<const std::byte> bytes;
+};
+/// The piece's rows of its tensor, and the rows of the scale that they are multiplied with.
+std::array<PieceSource, 2> piece_sources(const Checkpoint& checkpoint, const Piece& piece);
+
+/// Begins to read what comes after the piece in its tensor: threads that hop through a mapped file defeat the kernel's own read-ahead.
+void read_ahead(const Checkpoint& checkpoint, const Piece& piece);
 
 /// Reads, converts and writes. Error for values that are no numbers, or that the weight's form cannot hold.
 void convert_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& buffers, PieceSink& sink);

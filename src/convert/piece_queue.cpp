@@ -17,16 +17,7 @@ constexpr int64_t kPieceElements = 1 << 18;  // 1 MB of float32: stays in a core
 
 }  // namespace
 
-PieceQueue::PieceQueue(std::span<const PlannedWeight> weights, uint64_t finished) : weights_(weights) {
-  while (number_ < finished) {
-    const std::optional<Piece> piece = advance();
-    if (!piece) fail(finished, " pieces are said to be finished, there are ", number_, "; this is a mistake in dsv4");
-    skipped_bytes_ += written_bytes(*piece);
-    ++number_;
-  }
-}
-
-std::optional<Piece> PieceQueue::advance() {
+std::optional<Piece> PieceCursor::next() {
   if (weight_ == weights_.size()) return std::nullopt;
   const PlannedWeight& weight = weights_[weight_];
   const WeightPart& part = weight.unit.parts[part_];
@@ -48,9 +39,18 @@ std::optional<Piece> PieceQueue::advance() {
   return piece;
 }
 
+PieceQueue::PieceQueue(std::span<const PlannedWeight> weights, uint64_t finished, uint64_t end) : cursor_(weights), end_(end) {
+  while (number_ < finished) {
+    const std::optional<Piece> piece = cursor_.next();
+    if (!piece) fail(finished, " pieces are said to be finished, there are ", number_, "; this is a mistake in dsv4");
+    skipped_bytes_ += written_bytes(*piece);
+    ++number_;
+  }
+}
+
 std::optional<PieceQueue::Numbered> PieceQueue::next() {
   const std::lock_guard lock(mutex_);
-  const std::optional<Piece> piece = advance();
+  const std::optional<Piece> piece = number_ < end_ ? cursor_.next() : std::nullopt;
   if (!piece) return std::nullopt;
   running_.insert(number_);
   return Numbered{number_++, *piece};

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -12,10 +13,26 @@
 
 namespace dsv4 {
 
+/// The pieces of weights in the order of the file, one after another.
+class PieceCursor {
+ public:
+  /// `weights` outlive the cursor.
+  explicit PieceCursor(std::span<const PlannedWeight> weights) : weights_(weights) {}
+
+  /// Nothing behind the last one.
+  std::optional<Piece> next();
+
+ private:
+  std::span<const PlannedWeight> weights_;
+  size_t weight_ = 0, part_ = 0;
+  int64_t part_row_ = 0;    // rows of the part handed out
+  int64_t weight_row_ = 0;  // rows of the weight handed out
+};
+
 class PieceQueue {
  public:
-  /// `weights` outlive the queue. The first `finished` pieces are not handed out.
-  explicit PieceQueue(std::span<const PlannedWeight> weights, uint64_t finished = 0);
+  /// `weights` outlive the queue. Handed out are the pieces from `finished` to before `end`.
+  explicit PieceQueue(std::span<const PlannedWeight> weights, uint64_t finished = 0, uint64_t end = std::numeric_limits<uint64_t>::max());
 
   struct Numbered {
     uint64_t number = 0;
@@ -31,14 +48,10 @@ class PieceQueue {
   uint64_t skipped_bytes() const { return skipped_bytes_; }
 
  private:
-  std::optional<Piece> advance();
-
-  std::span<const PlannedWeight> weights_;
+  PieceCursor cursor_;
   mutable std::mutex mutex_;
-  size_t weight_ = 0, part_ = 0;
-  int64_t part_row_ = 0;    // rows of the part handed out
-  int64_t weight_row_ = 0;  // rows of the weight handed out
-  uint64_t number_ = 0;     // of the next piece
+  uint64_t number_ = 0;  // of the next piece
+  uint64_t end_;
   uint64_t skipped_bytes_ = 0;
   std::set<uint64_t> running_;
 };

@@ -10,20 +10,18 @@
 
 namespace dsv4 {
 
-float int8_error(const Checkpoint& checkpoint, const WeightUnit& unit) {
+float int8_error(const Checkpoint& checkpoint, const WeightUnit& unit, const std::function<bool()>& stopped) {
   const PlannedWeight weight{unit, {}, {}, {}, {}};
   PieceQueue queue(std::span(&weight, 1));
   std::mutex mutex;
   float largest = 0.0f;
-  for_each_piece(
-      queue, [] { return false; },
-      [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
-        read_piece(checkpoint, numbered.piece, buffers);
-        std::vector<float> errors(static_cast<size_t>(numbered.piece.rows()));
-        int8_row_errors(buffers.values.data(), numbered.piece.rows(), unit.columns(), errors.data());
-        const std::lock_guard lock(mutex);
-        largest = std::max(largest, *std::max_element(errors.begin(), errors.end()));
-      });
+  for_each_piece(queue, stopped, [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
+    read_piece(checkpoint, numbered.piece, buffers);
+    std::vector<float> errors(static_cast<size_t>(numbered.piece.rows()));
+    int8_row_errors(buffers.values.data(), numbered.piece.rows(), unit.columns(), errors.data());
+    const std::lock_guard lock(mutex);
+    largest = std::max(largest, *std::max_element(errors.begin(), errors.end()));
+  });
   for (const WeightPart& part : unit.parts) checkpoint.release(part.tensor);
   return largest;
 }

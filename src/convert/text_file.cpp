@@ -1,12 +1,16 @@
 // Reading and writing whole files.
 #include "convert/text_file.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
-#include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
-#include "dsv4/error.h"
+#include "convert/errors.h"
 
 namespace dsv4 {
 
@@ -20,15 +24,28 @@ std::string read_text(const fs::path& path) {
 }
 
 void write_text(const fs::path& path, std::string_view text) {
-  std::ofstream out(path, std::ios::binary);
-  out.write(text.data(), static_cast<std::streamsize>(text.size()));
-  out.close();
-  if (!out) fail("cannot write ", path_text(path), ": is the disk full?");
+  const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) fail_write("cannot create ", path_text(path), ": ", std::strerror(errno));
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      const int error = n < 0 ? errno : EIO;
+      ::close(fd);
+      fail_write("cannot write ", path_text(path), ": ", std::strerror(error));
+    }
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  if (::close(fd) != 0) fail_write("cannot write ", path_text(path), ": ", std::strerror(errno));
 }
 
-nlohmann::ordered_json read_json_object(const fs::path& path) {
-  constexpr JsonFile kSmallFile = {"JSON file", "one of a checkpoint's JSON files", 16u << 20};
-  return parse_ordered_json_object(read_json_text(path, kSmallFile), path_text(path), kSmallFile);
+void sync_to_disk(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail_write("cannot open ", path_text(path), " to flush it: ", std::strerror(errno));
+  const int error = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  // Some file systems cannot flush a directory and need not.
+  if (error != 0 && error != EINVAL && error != EROFS) fail_write("cannot finish ", path_text(path), ": ", std::strerror(error));
 }
 
 }  // namespace dsv4

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -11,10 +10,10 @@ namespace dsv4 {
 /// Error when the file cannot be read.
 std::string read_text(const std::filesystem::path& path);
 
-/// Replaces the file. Error when it cannot be written whole.
+/// Replaces the file. WriteError when it cannot be written whole.
 void write_text(const std::filesystem::path& path, std::string_view text);
 
-/// A JSON object with its fields in the order of the file; Error as parse_json_object, and for more than 16 MiB.
-nlohmann::ordered_json read_json_object(const std::filesystem::path& path);
+/// What was written to the file, or to the names in the directory, survives a loss of power. WriteError when the disk says no.
+void sync_to_disk(const std::filesystem::path& path);
 
 }  // namespace dsv4

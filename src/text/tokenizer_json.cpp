@@ -315,10 +315,6 @@ TokenizerJson parse_tokenizer_json(std::string_view text, const std::string& whe
   return out;
 }
 
-TokenizerJson read_tokenizer_json(const std::filesystem::path& file) {
-  return parse_tokenizer_json(read_json_text(file, kTokenizerFile), path_text(file));
-}
-
 SpecialIds special_ids(std::string_view text, const std::string& where, const TokenizerJson& tokenizer) {
   const json document = parse_json_object(text, where, kTokenizerConfigFile);
   const Fields fields(document, where);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,8 +31,6 @@ struct TokenizerJson {
 /// Parses and checks the text. `where` names the file in messages. Error that names the field for anything that would change ids and is not
 /// expressed by TokenizerJson: normalizers, other models and pre-tokenizers, tokens stripped of white space, padding, truncation, templates.
 TokenizerJson parse_tokenizer_json(std::string_view text, const std::string& where);
-
-TokenizerJson read_tokenizer_json(const std::filesystem::path& file);
 
 /// Ids that tokenizer_config.json names by token; -1 where it does not, or where the vocabulary lacks the token.
 struct SpecialIds {

@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <sstream>
+#include <utility>
 
-#include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
-#include "openvino/core/graph_util.hpp"
+#include "dsv4/error.h"
 #include "openvino/core/model.hpp"
 #include "openvino/core/version.hpp"
 #include "openvino/op/add.hpp"
@@ -26,6 +27,7 @@
 #include "openvino/op/string_tensor_pack.hpp"
 #include "openvino/op/string_tensor_unpack.hpp"
 #include "openvino/op/subtract.hpp"
+#include "openvino/pass/serialize.hpp"
 #include "openvino/runtime/core.hpp"
 #include "text/split_pattern.h"
 #include "text/tokenizers_library.h"
@@ -41,7 +43,6 @@ using ov::element::i64;
 constexpr int64_t kMinCachedWords = 20000;
 constexpr int32_t kNoLimit = std::numeric_limits<int32_t>::max() - 64;  // Truncate adds to it
 constexpr int32_t kMaxLength = 1 << 20;                                 // model_max_length of every release
-constexpr JsonFile kTemplateFile = {"chat template", "a Jinja template", 4u << 20};
 
 template <class T>
 std::shared_ptr<ov::Node> constant(ov::element::Type type, const ov::Shape& shape, const std::vector<T>& values) {
@@ -214,9 +215,15 @@ void check_added_tokens(const TokenizerJson& tokenizer, const std::shared_ptr<ov
 
 }  // namespace
 
-void TokenizerModels::write(const fs::path& folder) const {
-  ov::serialize(tokenizer, (folder / "openvino_tokenizer.xml").string(), (folder / "openvino_tokenizer.bin").string());
-  ov::serialize(detokenizer, (folder / "openvino_detokenizer.xml").string(), (folder / "openvino_detokenizer.bin").string());
+std::map<std::string, std::string> TokenizerModels::files() const {
+  std::map<std::string, std::string> files;
+  for (const auto& [name, model] : {std::pair("openvino_tokenizer", tokenizer), std::pair("openvino_detokenizer", detokenizer)}) {
+    std::ostringstream xml, bin;
+    ov::pass::Serialize(xml, bin).run_on_model(model);
+    files[concat(name, ".xml")] = std::move(xml).str();
+    files[concat(name, ".bin")] = std::move(bin).str();
+  }
+  return files;
 }
 
 TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const SpecialIds& ids, const std::string& chat_template) {
@@ -230,21 +237,22 @@ TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const Spec
   }
 }
 
-std::optional<TokenizerModels> make_tokenizer_models(const fs::path& checkpoint, int64_t vocab_size) {
-  if (!fs::exists(checkpoint / "tokenizer.json")) return std::nullopt;
-  const TokenizerJson tokenizer = read_tokenizer_json(checkpoint / "tokenizer.json");
+std::optional<TokenizerModels> make_tokenizer_models(const TokenizerTexts& texts, const fs::path& directory, int64_t vocab_size) {
+  if (!texts.tokenizer) return std::nullopt;
+  const std::string where = path_text(directory / "tokenizer.json");
+  const TokenizerJson tokenizer = parse_tokenizer_json(*texts.tokenizer, where);
   if (tokenizer.size() > vocab_size) {
-    fail(path_text(checkpoint / "tokenizer.json"), ": has ids up to ", tokenizer.size() - 1, ", expected less than ", vocab_size,
+    fail(where, ": has ids up to ", tokenizer.size() - 1, ", expected less than ", vocab_size,
          ", the vocab_size of config.json; is it of another model?");
   }
   SpecialIds ids;
   std::string jinja;
-  if (const fs::path file = checkpoint / "tokenizer_config.json"; fs::exists(file)) {
-    const std::string config = read_json_text(file, {"tokenizer_config.json", "the tokenizer_config.json of a checkpoint", 4u << 20});
-    ids = special_ids(config, path_text(file), tokenizer);
-    jinja = chat_template(config, path_text(file));
+  if (texts.tokenizer_config) {
+    const std::string file = path_text(directory / "tokenizer_config.json");
+    ids = special_ids(*texts.tokenizer_config, file, tokenizer);
+    jinja = chat_template(*texts.tokenizer_config, file);
   }
-  if (const fs::path file = checkpoint / "chat_template.jinja"; fs::exists(file)) jinja = read_json_text(file, kTemplateFile);
+  if (texts.chat_template) jinja = *texts.chat_template;
   return make_tokenizer_models(tokenizer, ids, jinja);
 }
 

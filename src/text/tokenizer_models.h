@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,15 +17,23 @@ struct TokenizerModels {
   std::shared_ptr<ov::Model> tokenizer;    ///< string [B] -> input_ids i64 [B,S], attention_mask i64 [B,S], padded on the left
   std::shared_ptr<ov::Model> detokenizer;  ///< i64 [B,S] -> string_output string [B]
 
-  /// Writes both pairs of files.
-  void write(const std::filesystem::path& folder) const;
+  /// Both pairs of files: name and bytes.
+  std::map<std::string, std::string> files() const;
 };
 
 /// `pad` and `bos`, `eos` below 0: not stated in the model's rt_info (padding is with 0 then). `chat_template` may be empty.
 TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const SpecialIds& ids, const std::string& chat_template);
 
-/// From the files of a checkpoint: tokenizer.json, tokenizer_config.json, chat_template.jinja. Nothing when it has no tokenizer.json. Error for a
-/// tokenizer that is not supported or has ids from `vocab_size` on, and when the library of openvino-tokenizers is missing.
-std::optional<TokenizerModels> make_tokenizer_models(const std::filesystem::path& checkpoint, int64_t vocab_size);
+/// The texts of a checkpoint's files; nullptr for those that it does not have.
+struct TokenizerTexts {
+  const std::string* tokenizer = nullptr;         ///< tokenizer.json
+  const std::string* tokenizer_config = nullptr;  ///< tokenizer_config.json
+  const std::string* chat_template = nullptr;     ///< chat_template.jinja
+};
+
+/// Nothing without a tokenizer.json. Error for a tokenizer that is not supported or has ids from `vocab_size` on, and when the library of openvino-tokenizers is
+/// missing; `directory` is that of the files in messages.
+std::optional<TokenizerModels> make_tokenizer_models(const TokenizerTexts& texts, const std::filesystem::path& directory,
+                                                     int64_t vocab_size);
 
 }  // namespace dsv4

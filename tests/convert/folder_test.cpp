@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "support/files.h"
 
@@ -35,8 +36,11 @@ class Folder : public testing::Test {
     options.checkpoint = checkpoint();
     options.compression = compression;
     options.layers = layers;
+    options.tokenizer = false;
     const Checkpoint open = Checkpoint::open(checkpoint());
-    write_folder_files(options, open, open.config(), folder());
+    fs::remove_all(folder());
+    fs::create_directory(folder());
+    for (const FolderFile& file : folder_files(options, SmallFiles(open), open.config())) write_file(folder() / file.name, file.bytes);
   }
   Json written(const char* name) const { return Json::parse(read_file(folder() / name)); }
 
@@ -96,9 +100,9 @@ TEST_F(Folder, ATemplateInsideTheTokenizerConfigIsKeptThere) {
 
 TEST_F(Folder, TokenizerFilesAndLicenceAreCarriedOnUnchanged) {
   const std::vector<std::string> names = {"LICENSE", "special_tokens_map.json", "tokenizer.json"};
-  for (const std::string& name : names) write_file(checkpoint() / name, "of " + name);
+  for (const std::string& name : names) write_file(checkpoint() / name, "{\"of\":   \"" + name + "\"}");
   write();
-  for (const std::string& name : names) EXPECT_EQ(read_file(folder() / name), "of " + name);
+  for (const std::string& name : names) EXPECT_EQ(read_file(folder() / name), "{\"of\":   \"" + name + "\"}");
 }
 
 TEST_F(Folder, OpenVinoConfigSaysHowTheWeightsWereMade) {
@@ -126,7 +130,7 @@ TEST_F(Folder, OpenVinoConfigSaysHowTheWeightsWereMade) {
 }
 
 TEST_F(Folder, DamagedFilesOfTheCheckpointAreNamed) {
-  for (const char* name : {"generation_config.json", "tokenizer_config.json"}) {
+  for (const char* name : {"generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"}) {
     const fs::path file = checkpoint() / name;
     for (const std::string& damaged : {std::string("{\"a\": "), std::string(), std::string("[1]"), std::string("{\"a\": 1e999}"),
                                        std::string("{\"a\": ") + std::string(100000, '['), std::string("\xff\xfe")}) {
@@ -134,8 +138,8 @@ TEST_F(Folder, DamagedFilesOfTheCheckpointAreNamed) {
       EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), Not(IsEmpty()))) << name << ": " << damaged.substr(0, 20);
     }
     write_file(file, "{}");
-    fs::resize_file(file, (16u << 20) + 1);
-    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("16777217 bytes")));
+    fs::resize_file(file, (32u << 20) + 1);
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("33554433 bytes")));
     fs::remove(file);
   }
 }
@@ -145,12 +149,46 @@ TEST_F(Folder, TextThatIsNoUtf8IsRefused) {
   EXPECT_THAT(error_of([&] { write(); }), HasSubstr("generation_config.json"));
 }
 
-TEST_F(Folder, VersionOfTransformers) {
-  EXPECT_EQ(transformers_version(checkpoint()), Json::parse(read_file(kToy / "config.json")).value("transformers_version", ""));
-  write_file(checkpoint() / "config.json", R"({"transformers_version": "4.46.3"})");
-  EXPECT_EQ(transformers_version(checkpoint()), "4.46.3");
-  write_file(checkpoint() / "config.json", R"({"transformers_version": 4})");
-  EXPECT_EQ(transformers_version(checkpoint()), "");
+TEST_F(Folder, WhatIsNoFileIsNamed) {
+  const fs::path outside = directory_.path() / "outside";
+  for (const char* name :
+       {"generation_config.json", "tokenizer_config.json", "tokenizer.json", "chat_template.jinja", "LICENSE", "LICENSE.md"}) {
+    SCOPED_TRACE(name);
+    const fs::path file = checkpoint() / name;
+    fs::create_directory(file);
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("is a directory")));
+    fs::remove(file);
+    ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("not a regular file")));
+    fs::remove(file);
+    fs::create_symlink("/dev/zero", file);
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("not a regular file")));
+    fs::remove(file);
+    fs::create_symlink(outside, file);
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("a link to a file that is missing")));
+    write_file(outside, "");
+    fs::resize_file(outside, 10ull << 30);  // takes no room
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("at most")));
+    fs::remove(outside);
+    fs::remove(file);
+  }
+}
+
+TEST_F(Folder, WithoutEndTokensNoneAreMadeUp) {
+  for (const char* ids : {"null", "[]"}) {
+    Json config = Json::parse(read_file(kToy / "config.json"));
+    config["eos_token_id"] = Json::parse(ids);
+    write_file(checkpoint() / "config.json", config.dump());
+    write();
+    EXPECT_FALSE(written("generation_config.json").contains("eos_token_id")) << ids;
+    EXPECT_FALSE(written("generation_config.json").contains("pad_token_id")) << ids;
+  }
+}
+
+TEST(TransformersVersion, IsTheTextOfItsField) {
+  EXPECT_EQ(transformers_version(R"({"transformers_version": "4.46.3"})"), "4.46.3");
+  EXPECT_EQ(transformers_version(R"({"transformers_version": 4})"), "");
+  EXPECT_EQ(transformers_version("{}"), "");
 }
 
 }  // namespace

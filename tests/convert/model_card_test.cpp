@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "convert/file_list.h"
 #include "support/files.h"
 
 namespace dsv4 {
@@ -90,7 +91,8 @@ TEST_F(Card, VerificationIsFilledAndFilledAgain) {
   set_card_verification(folder(), "largest difference 2e-5\n");
   EXPECT_THAT(card(), AllOf(HasSubstr("largest difference 2e-5\n<!--"), Not(HasSubstr("1e-5"))));
   EXPECT_EQ(card().substr(0, before.find("Not measured.")), before.substr(0, before.find("Not measured."))) << "the rest stays";
-  EXPECT_THAT(names_in(folder()), Not(testing::Contains(".README.md.new")));
+  EXPECT_THAT(names_in(folder()), Not(testing::Contains(testing::HasSubstr(".new"))));
+  EXPECT_TRUE(check_files(folder(), read_file_list(folder()).value(), nullptr).empty()) << "the list knows the new card";
 }
 
 TEST_F(Card, ACardWithoutItsMarksIsLeftAlone) {

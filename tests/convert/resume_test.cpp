@@ -9,7 +9,6 @@
 #include <csignal>
 
 #include "convert/convert.h"
-#include "convert/partial_folder.h"
 #include "support/files.h"
 
 namespace dsv4 {
@@ -35,7 +34,7 @@ class Stopped : public testing::Test {
     o.output = output();
     o.compression.format = format;
     o.compression.fallback = GroupSizeFallback::kAdjust;
-    o.record_bytes = 1 << 16;  // often, so that there is something to go on from in a small model
+    o.record_bytes = 1 << 18;  // often, so that there is something to go on from in a small model
     o.notice = [this](const std::string& line) { notices_ += line + "\n"; };
     return o;
   }
@@ -78,6 +77,31 @@ class Stopped : public testing::Test {
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  }
+
+  /// From now on the checkpoint is one that a test may change.
+  void use_a_copy() {
+    const fs::path copy = directory_.path() / "checkpoint";
+    fs::copy(checkpoint_, copy);
+    checkpoint_ = copy;
+  }
+
+  /// Another number in the first weight that is converted; size and time of modification stay. Returns the shard.
+  fs::path change_first_weight() const {
+    for (const std::string& name : names_in(checkpoint_)) {
+      const fs::path file = checkpoint_ / name;
+      if (!name.starts_with("model-") || !StoredTensors(file).contains("embed.weight")) continue;
+      const auto time = fs::last_write_time(file);
+      std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+      out.seekp(static_cast<std::streamoff>(StoredTensors(file).place("embed.weight")));
+      out.put(static_cast<char>(StoredTensors(file).bytes("embed.weight")[0] ^ 1));
+      out.close();
+      EXPECT_TRUE(out);
+      fs::last_write_time(file, time);
+      return file;
+    }
+    ADD_FAILURE() << "no embed.weight";
+    return {};
   }
 
   TemporaryDirectory directory_;
@@ -135,15 +159,119 @@ TEST_F(Stopped, StartsAnewWithOtherOptionsAndSaysSo) {
   EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(other));
 }
 
-TEST_F(Stopped, StartsAnewWithAChangedCheckpointAndNamesTheShard) {
-  const fs::path copy = directory_.path() / "checkpoint";
-  fs::copy(checkpoint_, copy);
-  checkpoint_ = copy;
+TEST_F(Stopped, StartsAnewWithOtherWeightsOfTheSameSizeAndTimeAndNamesTheShard) {
+  use_a_copy();
   killed_half_way(options());
-  const std::string shard = "model-00002-of-00002.safetensors";
-  fs::last_write_time(copy / shard, fs::last_write_time(copy / shard) + std::chrono::seconds(5));
+  const fs::path shard = change_first_weight();
   EXPECT_EQ(begins_at(options()), 0u);
-  EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr(shard)));
+  EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr(shard.filename().string())));
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
+TEST_F(Stopped, GoesOnWithTheSameWeightsInOtherFiles) {
+  use_a_copy();
+  killed_half_way(options());
+  for (const std::string& name : names_in(checkpoint_)) {  // as a second download: other inodes and times
+    const fs::path file = checkpoint_ / name, again = checkpoint_ / (name + ".again");
+    fs::copy_file(file, again);
+    fs::rename(again, file);
+  }
+  uint64_t read_again = 0;
+  ConvertOptions o = options();
+  o.check_progress = [&](uint64_t done, uint64_t) { read_again = done; };
+  EXPECT_GT(begins_at(o), 0u);
+  EXPECT_GT(read_again, 0u);
+  EXPECT_THAT(notices_, HasSubstr("going on"));
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
+TEST_F(Stopped, StartsAnewWhenTheBinIsNotAsItWasLeft) {
+  const auto damaged = [&](const std::function<void(const fs::path& bin)>& damage) {
+    killed_half_way(options());
+    damage(partial() / "openvino_model.bin");
+    EXPECT_EQ(begins_at(options()), 0u);
+    EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr("openvino_model.bin")));
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+    fs::remove_all(output());
+    notices_.clear();
+  };
+  damaged([](const fs::path& bin) { fs::remove(bin); });
+  damaged([](const fs::path& bin) { fs::resize_file(bin, 100); });
+  damaged([](const fs::path& bin) {
+    std::string bytes = read_file(bin);
+    bytes[1000] = static_cast<char>(bytes[1000] ^ 1);
+    write_file(bin, bytes);
+  });
+}
+
+TEST_F(Stopped, StartsAnewWithOtherGraphOptionsAndTheBinHasItsLength) {
+  killed_half_way(options());
+  ConvertOptions other = options();
+  other.stateful = false;
+  EXPECT_EQ(begins_at(other), 0u);
+  EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr("graph options")));
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(other));
+}
+
+TEST_F(Stopped, StartsAnewWhenASmallFileIsAnother) {
+  use_a_copy();
+  killed_half_way(options());
+  write_file(checkpoint_ / "LICENSE", "another");
+  EXPECT_EQ(begins_at(options()), 0u);
+  EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr("checkpoint file LICENSE")));
+  EXPECT_EQ(read_file(output() / "LICENSE"), "another");
+}
+
+TEST_F(Stopped, ABinThatIsTooLongIsCut) {
+  killed_half_way(options());
+  const fs::path bin = partial() / "openvino_model.bin";
+  fs::resize_file(bin, fs::file_size(bin) + 1000);
+  EXPECT_GT(begins_at(options()), 0u);
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
+TEST_F(Stopped, SmallFilesAreThoseOfTheBeginning) {
+  use_a_copy();
+  write_file(checkpoint_ / "LICENSE", "the first");
+  const std::string config = read_file(checkpoint_ / "config.json");
+  ConvertOptions o = options();
+  o.progress = [&](uint64_t done, uint64_t) {
+    if (done == 0) return;
+    write_file(checkpoint_ / "config.json", "{");
+    write_file(checkpoint_ / "generation_config.json", "{");
+    write_file(checkpoint_ / "LICENSE", "the second");
+  };
+  convert(o);
+  EXPECT_EQ(read_file(output() / "LICENSE"), "the first");
+  auto written = nlohmann::ordered_json::parse(read_file(output() / "config.json"));
+  written.erase("auto_map");
+  EXPECT_EQ(written, nlohmann::ordered_json::parse(config));
+  EXPECT_EQ(nlohmann::json::parse(read_file(output() / "generation_config.json")).count("do_sample"), 1u) << "the one that is made";
+}
+
+TEST_F(Stopped, AShardThatIsTouchedMeanwhileIsReadAgain) {
+  use_a_copy();
+  ConvertOptions o = options();
+  uint64_t read_again = 0;
+  o.check_progress = [&](uint64_t done, uint64_t) { read_again = done; };
+  o.progress = [&](uint64_t done, uint64_t total) {
+    if (done < total / 2) return;
+    for (const std::string& name : names_in(checkpoint_)) fs::permissions(checkpoint_ / name, fs::perms::owner_all);
+  };
+  convert(o);
+  EXPECT_GT(read_again, 0u);
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
+TEST_F(Stopped, AShardThatIsChangedBehindItsTimeIsFound) {
+  use_a_copy();
+  ConvertOptions o = options();
+  bool changed = false;
+  o.progress = [&](uint64_t done, uint64_t total) {
+    if (done > total / 2 && !std::exchange(changed, true)) change_first_weight();
+  };
+  EXPECT_THAT(error_of([&] { convert(o); }), AllOf(HasSubstr(".safetensors"), HasSubstr("changed while it was read")));
+  EXPECT_THAT(names_in(directory_.path()), ElementsAre("checkpoint"));
 }
 
 TEST_F(Stopped, StartsAnewWithoutAReadableRecord) {
@@ -159,14 +287,46 @@ TEST_F(Stopped, StartsAnewWithoutAReadableRecord) {
   }
 }
 
-TEST_F(Stopped, ARecordOfMorePiecesThanThereAreIsRefused) {
-  killed_half_way(options());
-  const fs::path record = partial() / ".dsv4-progress.json";
-  auto json = nlohmann::ordered_json::parse(read_file(record));
-  json["pieces"] = uint64_t{1} << 60;
-  write_file(record, json.dump());
-  EXPECT_THAT(error_of([&] { convert(options()); }), HasSubstr("pieces"));
-  EXPECT_FALSE(fs::exists(output()));
+TEST_F(Stopped, StartsAnewWithARecordThatCannotBe) {
+  using Json = nlohmann::ordered_json;
+  const auto changed = [&](const std::function<void(Json & finished)>& change) {
+    killed_half_way(options());
+    const fs::path record = partial() / ".dsv4-progress.json";
+    Json json = Json::parse(read_file(record));
+    change(json["finished"]);
+    SCOPED_TRACE(json["finished"].dump());
+    write_file(record, json.dump());
+    EXPECT_EQ(begins_at(options()), 0u);
+    EXPECT_THAT(notices_, HasSubstr("starts anew"));
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+    fs::remove_all(output());
+    notices_.clear();
+  };
+  changed([](Json& finished) { finished["pieces"] = uint64_t{1} << 60; });
+  changed([](Json& finished) { finished["bin bytes"] = uint64_t{1} << 60; });
+  changed([](Json& finished) { finished["xxh3_128 of these"] = std::string(32, '0'); });
+  changed([](Json& finished) { finished["xxh3_128 of these"] = std::string(32, 'x'); });
+  changed([](Json& finished) { finished["shards"] = Json::object(); });
+  changed([](Json& finished) {
+    for (auto& [name, shard] : finished["shards"].items()) shard["inode"] = 1, shard["xxh3_128 of what was read"] = std::string(32, '1');
+  });
+}
+
+TEST_F(Stopped, AnOutputThatAppearsMeanwhileIsLeftAloneAndTheWorkStays) {
+  ConvertOptions o = options();
+  o.progress = [&](uint64_t done, uint64_t) {
+    if (done == 0 || fs::exists(output())) return;
+    fs::create_directory(output());
+    write_file(output() / "precious", "data");
+  };
+  EXPECT_THAT(error_of([&] { convert(o); }), AllOf(HasSubstr("cannot get the name"), HasSubstr("the same command goes on")));
+  EXPECT_THAT(names_in(output()), ElementsAre("precious"));
+  EXPECT_TRUE(fs::exists(partial()));
+  fs::remove_all(output());
+  const uint64_t first = begins_at(options());
+  EXPECT_GT(first, fs::file_size(output() / "openvino_model.bin") / 2) << "it was made again";
+  EXPECT_THAT(names_in(directory_.path()), ElementsAre("model"));
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
 }
 
 TEST_F(Stopped, ACheckpointThatChangesMeanwhileIsNamedAndNothingStays) {
@@ -218,7 +378,7 @@ TEST_F(Stopped, WhatIsNoPartialConversionIsLeftAlone) {
 }
 
 /// Runs the conversion in a process of its own that may write files of `bytes` only, which stands for a full disk. The exit code says what it threw:
-/// 7 a WriteError that names the partial folder, 8 another WriteError, 9 anything else.
+/// 7 a WriteError that names the partial folder, 8 another WriteError that names a file of the folder, 9 anything else.
 int converts_with_room_for(uint64_t bytes, const ConvertOptions& o) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -229,8 +389,8 @@ int converts_with_room_for(uint64_t bytes, const ConvertOptions& o) {
       convert(o);
     } catch (const WriteError& error) {
       const std::string text = error.what();
-      const bool bin = text.find("openvino_model.bin") != std::string::npos;
-      ::_exit(!bin ? 9 : text.find("model.partial") + 15 < text.size() && text.find("goes on") != std::string::npos ? 7 : 8);
+      const bool file = text.find("model.partial/") != std::string::npos;
+      ::_exit(!file ? 9 : text.find("model.partial") + 15 < text.size() && text.find("goes on") != std::string::npos ? 7 : 8);
     } catch (...) {
       ::_exit(9);
     }
@@ -252,12 +412,6 @@ TEST_F(Stopped, ADiskThatIsFullWhenItGoesOnKeepsWhatIsFinished) {
   EXPECT_FALSE(fs::exists(output()));
   EXPECT_GT(begins_at(options()), 0u);
   EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
-}
-
-TEST(TextHash, IsFnv1aOf64Bits) {
-  EXPECT_EQ(text_hash(""), "cbf29ce484222325");
-  EXPECT_EQ(text_hash("a"), "af63dc4c8601ec8c");
-  EXPECT_EQ(text_hash("foobar"), "85944171f73967e8");
 }
 
 }  // namespace

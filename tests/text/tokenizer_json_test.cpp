@@ -71,7 +71,8 @@ TEST(TokenizerJson, DecodesAddedTokensInTheAlphabetAsBytes) {
 }
 
 TEST(TokenizerJson, ReadsTheMiniModels) {
-  const TokenizerJson tokenizer = read_tokenizer_json(std::string(DSV4_TEST_DATA) + "/../../models/mini/tokenizer.json");
+  const TokenizerJson tokenizer =
+      parse_tokenizer_json(testing_support::read_file(std::string(DSV4_TEST_DATA) + "/../../models/mini/tokenizer.json"), "T");
   EXPECT_EQ(tokenizer.size(), 1024);
   EXPECT_EQ(tokenizer.merges.size(), 760u);
   EXPECT_EQ(tokenizer.find_added("<think>")->id, 1021);

@@ -33,7 +33,9 @@ int64_t id(char byte) { return 2 + static_cast<unsigned char>(byte); }
 
 class SmallTokenizer : public testing::Test {
  protected:
-  SmallTokenizer() { models().write(folder()); }
+  SmallTokenizer() {
+    for (const auto& [name, bytes] : models().files()) write_file(folder() / name, bytes);
+  }
 
   static TokenizerModels models() {
     return make_tokenizer_models(parse_tokenizer_json(test::small_tokenizer().dump(), "T"), {.bos = kBos, .eos = kEos, .pad = kEos},
@@ -139,12 +141,11 @@ TEST(TokenizersLibrary, IsTheOneThatTheEnvironmentNames) {
 }
 
 TEST(TokenizerModels, OfACheckpointAreNoneWithoutTokenizerJsonAndRefusedWithTooManyIds) {
-  const TemporaryDirectory checkpoint;
-  EXPECT_FALSE(make_tokenizer_models(checkpoint.path(), 512).has_value());
-  write_file(checkpoint.path() / "tokenizer.json", test::small_tokenizer().dump());
-  EXPECT_TRUE(make_tokenizer_models(checkpoint.path(), 261).has_value());
-  EXPECT_THAT(error_of([&] { make_tokenizer_models(checkpoint.path(), 260); }),
-              AllOf(HasSubstr("tokenizer.json"), HasSubstr("less than 260")));
+  EXPECT_FALSE(make_tokenizer_models(TokenizerTexts{}, "C", 512).has_value());
+  const std::string text = test::small_tokenizer().dump();
+  const TokenizerTexts texts = {.tokenizer = &text};
+  EXPECT_TRUE(make_tokenizer_models(texts, "C", 261).has_value());
+  EXPECT_THAT(error_of([&] { make_tokenizer_models(texts, "C", 260); }), AllOf(HasSubstr("C/tokenizer.json"), HasSubstr("less than 260")));
 }
 
 }  // namespace

@@ -1,0 +1,211 @@
+// Conversions killed anywhere: at random moments, with sources and options changed in between, and at every step by which a folder gets its name.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "convert/convert.h"
+#include "convert/file_list.h"
+#include "support/files.h"
+
+namespace dsv4 {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using namespace testing_support;
+namespace fs = std::filesystem;
+
+const fs::path kHash = fs::path(DSV4_TEST_DATA) / "goldens/hash";
+
+/// All files of a folder but the .xml, whose nodes OpenVINO numbers through the life of the process, and the list that has its hash.
+std::map<std::string, std::string> contents(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const std::string& name : names_in(folder)) {
+    if (name != "openvino_model.xml" && name != kFileListName) files[name] = read_file(folder / name);
+  }
+  return files;
+}
+
+class Killed : public testing::Test {
+ protected:
+  Killed() {
+    fs::copy(kHash, checkpoint());
+    write_file(checkpoint() / "LICENSE", "a licence");
+  }
+
+  fs::path checkpoint() const { return directory_.path() / "checkpoint"; }
+  fs::path output() const { return directory_.path() / "out/model"; }
+  fs::path undisturbed_output() const { return directory_.path() / "undisturbed/model"; }
+
+  ConvertOptions options() const {
+    ConvertOptions o;
+    o.checkpoint = checkpoint();
+    o.output = output();
+    o.compression.format = WeightFormat::kInt4;
+    o.compression.fallback = GroupSizeFallback::kAdjust;
+    o.record_bytes = 1 << 19;
+    return o;
+  }
+
+  std::map<std::string, std::string> undisturbed(ConvertOptions o) const {
+    o.output = undisturbed_output();
+    convert(o);
+    const auto files = contents(o.output);
+    fs::remove_all(o.output);
+    return files;
+  }
+
+  /// As a user does: the same command again, unless the model is there. Everything is right then, and nothing else is left.
+  void expect_completed(const ConvertOptions& o, const std::map<std::string, std::string>& expected) const {
+    const std::string message = error_of([&] { convert(o); });
+    if (!message.empty()) {
+      EXPECT_THAT(message, HasSubstr("exists and is not empty"));
+    }
+    ASSERT_TRUE(fs::exists(output())) << message;
+    EXPECT_TRUE(check_files(output(), read_file_list(output()).value(), nullptr).empty());
+    EXPECT_TRUE(contents(output()) == expected) << "another folder than that of a conversion that nothing disturbs";
+    EXPECT_THAT(names_in(output().parent_path()), ElementsAre("model"));
+  }
+
+  /// Other bytes in the last byte of every tensor of a shard, under its size and time: another fine-tune of the same model.
+  void change_weights(unsigned seed) const {
+    for (const std::string& name : names_in(checkpoint())) {
+      if (!name.starts_with("model-") || !name.ends_with(".safetensors")) continue;
+      const fs::path file = checkpoint() / name;
+      const auto time = fs::last_write_time(file);
+      std::string bytes = read_file(kHash / name);
+      const StoredTensors stored(kHash / name);
+      for (const std::string& tensor : stored.names()) {
+        if (stored.dtype(tensor) == "BF16")
+          bytes[stored.place(tensor)] = static_cast<char>(bytes[stored.place(tensor)] ^ static_cast<char>(seed));
+      }
+      write_file(file, bytes);
+      fs::last_write_time(file, time);
+    }
+  }
+
+  /// Kills 'count' conversions at random moments and changes things in between; then one goes to its end.
+  void random_kills(int count, unsigned seed) const {
+    std::mt19937 random(seed);
+    ConvertOptions o = options();
+    unsigned weights = 0;
+    const auto start = std::chrono::steady_clock::now();
+    undisturbed(o);
+    const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+    for (int i = 0; i < count; ++i) {
+      SCOPED_TRACE(concat("kill ", i, ", seed ", seed));
+      const pid_t child = ::fork();
+      ASSERT_GE(child, 0);
+      if (child == 0) {
+        try {
+          convert(o);
+        } catch (const std::exception&) {
+          ::_exit(1);
+        }
+        ::_exit(0);
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(std::uniform_int_distribution<int64_t>(0, 5 * whole.count() / 4)(random)));
+      ::kill(child, SIGKILL);
+      int status = 0;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      ASSERT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) != 0) << "it did not go on";
+      const bool complete = fs::exists(output());
+      const unsigned change = complete ? 3 : std::uniform_int_distribution<unsigned>(0, 7)(random);
+      if (complete || change >= 6 || i + 1 == count) {
+        expect_completed(o, undisturbed(o));
+        fs::remove_all(output());
+      } else if (change == 0) {
+        change_weights(++weights % 2);
+      } else if (change == 1) {
+        o.stateful = !o.stateful;
+      } else if (change == 2) {
+        write_file(checkpoint() / "LICENSE", concat("licence ", i));
+      }
+    }
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(Killed, AtRandomMomentsNothingIsLostOrMixed) { random_kills(20, 1); }
+TEST_F(Killed, Full_AtRandomMomentsNothingIsLostOrMixed) {
+  for (unsigned seed = 2; seed < 10; ++seed) random_kills(25, seed);
+}
+
+const std::set<uint64_t> kRenames = {
+#ifdef SYS_rename
+    SYS_rename,   SYS_unlink,    SYS_rmdir,    SYS_mkdir,
+#endif
+    SYS_renameat, SYS_renameat2, SYS_unlinkat, SYS_mkdirat};
+
+/// Runs the conversion in a process that is killed before the call number `n` of its first thread that names, renames or removes something. False when it
+/// came to its end before.
+bool killed_before_call(int n, const ConvertOptions& o) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    std::raise(SIGSTOP);
+    try {
+      convert(o);
+    } catch (const std::exception&) {
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  for (int calls = 0;;) {
+    ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    if (WIFEXITED(status)) {
+      EXPECT_EQ(WEXITSTATUS(status), 0);
+      return false;
+    }
+    if (!WIFSTOPPED(status)) return true;
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    __ptrace_syscall_info info = {};
+    ::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info);
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !kRenames.contains(info.entry.nr) || calls++ < n) continue;
+    ::kill(child, SIGKILL);
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return true;
+  }
+}
+
+bool may_trace() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : 1);
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST_F(Killed, AtEveryStepOfTheNamingTheNextRunCompletes) {
+  if (!may_trace()) GTEST_SKIP() << "ptrace is not permitted here";
+  ConvertOptions o = options();
+  o.record_bytes = 1u << 30;  // none but the first and the last
+  const auto expected = undisturbed(o);
+  for (const bool there : {false, true}) {
+    int steps = 0;
+    for (bool killed = true; killed; ++steps) {
+      SCOPED_TRACE(concat(there ? "into a folder that is there" : "to a new folder", ", step ", steps));
+      if (there) fs::create_directories(output());
+      killed = killed_before_call(steps, o);
+      expect_completed(o, expected);
+      fs::remove_all(output().parent_path());
+    }
+    EXPECT_GT(steps, 8) << "the steps were not seen";
+  }
+}
+
+}  // namespace
+}  // namespace dsv4
