@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "checkpoint/cut.h"
+#include "checkpoint/end_tokens.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/tensor_match.h"
 #include "convert/folder.h"
@@ -68,6 +69,7 @@ Conversion prepare(const ConvertOptions& options) {
   Config config = checkpoint.config();
   if (options.layers >= 0) config = first_layers(config, options.layers);
   check_static_shape(options, config);
+  read_end_tokens(options.checkpoint, config);  // what it refuses would stop the folder at run
   std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
   if (options.compression.format == WeightFormat::kInt4 && options.compression.ratio < 1.0 && options.notice) {
     options.notice("--ratio: reading all weights once to find the least sensitive ones");
@@ -83,7 +85,7 @@ Conversion prepare(const ConvertOptions& options) {
   if (const std::vector<std::string> unused = weights.unused(); !unused.empty()) {
     fail("the graph leaves ", unused.size(), " weights unused, first ", unused.front(), "; this is a mistake in dsv4");
   }
-  add_rt_info(*model, options.compression, transformers_version(options.checkpoint));
+  add_rt_info(*model, config, options.compression, transformers_version(options.checkpoint));
   const uint64_t small_offset = (plan.bytes + 63) / 64 * 64;
   IrText ir = serialize_ir(model, small_offset);
   return {std::move(checkpoint), std::move(config), std::move(plan), small_offset, std::move(ir)};

@@ -32,7 +32,7 @@ std::string generation_config_json(const Config& config) {
   json["_from_model_config"] = true;
   json["bos_token_id"] = config.bos_token_id;
   json["eos_token_id"] = config.eos_token_ids.size() == 1 ? Json(config.eos_token_ids.front()) : Json(config.eos_token_ids);
-  json["pad_token_id"] = config.eos_token_ids.front();
+  json["pad_token_id"] = config.eos_token_ids.empty() ? Json(nullptr) : Json(config.eos_token_ids.front());
   json["do_sample"] = true;  // this and the next two: what the releases publish
   json["temperature"] = 1.0;
   json["top_p"] = 1.0;
