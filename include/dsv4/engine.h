@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +44,7 @@ struct EngineOptions {
   std::string device = "CPU";  ///< OpenVINO's name; of the portable program
   int threads = 0;             ///< 0: the device's default
   bool all_logits = false;     ///< sessions return logits of every position; else of the last one only, and the head runs on that alone
+  std::function<void(const std::string&)> notice;  ///< lines for the user while the folder is opened; may be empty
 
   int64_t context = 0;  ///< most tokens of a sequence; 0: what the model was made for. Memory is used as a sequence grows, not before
 

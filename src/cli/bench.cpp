@@ -86,7 +86,7 @@ void print_table(const Engine& engine, const BenchmarkOptions& options, const Be
 }
 
 void run_bench(BenchArguments& arguments) {
-  const Engine engine(arguments.model, arguments.engine);
+  const Engine engine = open_engine(arguments.model, arguments.engine);
   const Benchmark result = run_benchmark(engine, arguments.benchmark);
   arguments.json ? print_json(engine, arguments.benchmark, result) : print_table(engine, arguments.benchmark, result);
 }

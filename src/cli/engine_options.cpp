@@ -1,6 +1,7 @@
 // Names of the options' values.
 #include "cli/engine_options.h"
 
+#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
@@ -57,6 +58,11 @@ void add_engine_options(Command& command, EngineOptions& options) {
   command.flag("--quantize-cache", options.quantize_cache, "CPU program: round the cache to FP8 and FP4 values, as the model was trained");
   command.option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested").shows_default();
   command.option("--threads", options.threads, "Inference threads; 0: the device's default").at_least(0);
+}
+
+Engine open_engine(const std::filesystem::path& folder, EngineOptions options) {
+  options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
+  return Engine(folder, options);
 }
 
 std::string program_name(Program program) { return name_of(program, kPrograms); }

@@ -1,6 +1,8 @@
 // The options with which commands open a model folder.
 #pragma once
 
+#include <filesystem>
+
 #include "cli/command_line.h"
 #include "dsv4/engine.h"
 
@@ -9,6 +11,9 @@ namespace dsv4 {
 /// Adds --program, --activations, --weights, --cache, --quantize-cache, --device and --threads; their defaults are what `options` holds then, and it has to live as
 /// long as `command`.
 void add_engine_options(Command& command, EngineOptions& options);
+
+/// Opens a folder; what there is to say goes to standard error.
+Engine open_engine(const std::filesystem::path& folder, EngineOptions options);
 
 /// "cpu" or "portable".
 std::string program_name(Program program);

@@ -27,7 +27,7 @@ void run_perplexity(PerplexityArguments& arguments) {
   const std::vector<int64_t> tokens = read_tokens_file(arguments.tokens_file);
   check_tokens(tokens, read_config(arguments.model).vocab_size, arguments.tokens_file.string());
   arguments.engine.all_logits = true;
-  const Engine engine(arguments.model, arguments.engine);
+  const Engine engine = open_engine(arguments.model, arguments.engine);
   if (arguments.likelihood.context == 0) arguments.likelihood.context = engine.static_length();
   if (!engine.stateful() && arguments.likelihood.context == 0) {
     throw UsageError("--context: needed with a prefill-only model, which runs each window in one piece");

@@ -89,7 +89,7 @@ void run_run(RunArguments& arguments) {
   arguments.engine.all_logits = !arguments.logits.empty();
   check_tokens(prompt, read_config(arguments.model).vocab_size, "prompt");
 
-  const Engine engine(arguments.model, arguments.engine);
+  const Engine engine = open_engine(arguments.model, arguments.engine);
   Session session(engine);
   Output output(tokenizer);
   if (!arguments.json) arguments.generate.on_token = [&output](int64_t token) { output.token(token); };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "checkpoint/cut.h"
+#include "checkpoint/end_tokens.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/tensor_match.h"
 #include "convert/bin_writer.h"
@@ -90,6 +91,9 @@ Conversion prepare(const ConvertOptions& options) {
   Config config = checkpoint.config();
   if (options.layers >= 0) config = first_layers(config, options.layers);
   check_static_shape(options, config);
+  if (const std::string* generation = small_files.find("generation_config.json")) {  // what is refused here would stop the folder at run
+    parse_end_tokens(*generation, path_text(small_files.directory() / "generation_config.json"), config);
+  }
   std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
   if (options.compression.format == WeightFormat::kInt4 && options.compression.ratio < 1.0 && options.notice) {
     options.notice("--ratio: reading all weights once to find the least sensitive ones");
@@ -109,7 +113,7 @@ Conversion prepare(const ConvertOptions& options) {
   if (const std::vector<std::string> unused = weights.unused(); !unused.empty()) {
     fail("the graph leaves ", unused.size(), " weights unused, first ", unused.front(), "; this is a mistake in dsv4");
   }
-  add_rt_info(*model, options.compression, transformers_version(small_files.config()));
+  add_rt_info(*model, config, options.compression, transformers_version(small_files.config()));
   const uint64_t small_offset = (plan.bytes + 63) / 64 * 64;
   IrText ir = serialize_ir(model, small_offset);
   check_stop(options);

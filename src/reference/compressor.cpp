@@ -48,8 +48,15 @@ void pool(const std::vector<PooledRow>& rows, const Matrix& k, const Matrix& z, 
   }
 }
 
-/// The `count` best of scores, ascending. NaN ranks last, so that the order is strict whatever the weights hold.
-std::vector<int32_t> best_entries(std::vector<double>& scores, int64_t count) {
+/// What an indexer chose for one token.
+struct Selection {
+  std::vector<int32_t> entries;  // ascending
+  int32_t worst = 0;             // of these
+  int32_t next = 0;              // the best of the others
+};
+
+/// The `count` best of more scores. NaN ranks last, so that the order is strict whatever the weights hold.
+Selection best_entries(std::vector<double>& scores, int64_t count) {
   for (double& s : scores) {
     if (std::isnan(s)) s = -std::numeric_limits<double>::infinity();
   }
@@ -61,10 +68,16 @@ std::vector<int32_t> best_entries(std::vector<double>& scores, int64_t count) {
     return left != right ? left > right : a < b;
   };
   std::nth_element(order.begin(), order.begin() + count, order.end(), better);
+  Selection selection;
+  selection.next = order[static_cast<size_t>(count)];
+  selection.worst = *std::max_element(order.begin(), order.begin() + count, better);
   order.resize(static_cast<size_t>(count));
   std::sort(order.begin(), order.end());
-  return order;
+  selection.entries = std::move(order);
+  return selection;
 }
+
+double norm(const double* x, int64_t n) { return std::sqrt(dot(x, x, n)); }
 
 /// Hadamard, then FP4 (spec 2.9 (ii)). Without the rounding the transform cancels in q·k, so it goes with it.
 void quantise_index_vector(float* x, int64_t n) {
@@ -72,13 +85,54 @@ void quantise_index_vector(float* x, int64_t n) {
   round_through_fp4(x, n);
 }
 
-/// score(t, i) = Σ_h w_h ReLU(q_h · k_i), with q [heads * dims] and the keys as float64.
-void index_scores(const double* q, const double* head_weights, int64_t heads, const Matrix64& keys, std::vector<double>& scores) {
+/// One token's query and the keys that it sees.
+struct IndexQuery {
+  const double* q;             // [heads * dims]
+  const double* head_weights;  // [heads]
+  int64_t heads;
+  const Matrix64& keys;  // [entries, dims]
+
+  double product(int64_t h, int64_t entry) const { return dot(q + h * keys.cols, keys.row(entry), keys.cols); }
+};
+
+/// score(t, i) = Σ_h w_h ReLU(q_h · k_i).
+void index_scores(const IndexQuery& query, std::vector<double>& scores) {
   for (size_t i = 0; i < scores.size(); ++i) {
-    const double* key = keys.row(static_cast<int64_t>(i));
     double sum = 0.0;
-    for (int64_t h = 0; h < heads; ++h) sum += head_weights[h] * std::max(0.0, dot(q + h * keys.cols, key, keys.cols));
+    for (int64_t h = 0; h < query.heads; ++h) sum += query.head_weights[h] * std::max(0.0, query.product(h, static_cast<int64_t>(i)));
     scores[i] = sum;
+  }
+}
+
+/// How far a score of exactly zero is from another value, in units of its magnitude: every ReLU is closed, and the one that is nearest to opening counts.
+double closed_gap(const IndexQuery& query, int64_t entry, const std::vector<double>& head_norms) {
+  const double key = norm(query.keys.row(entry), query.keys.cols);
+  double gap = std::numeric_limits<double>::infinity();
+  for (int64_t h = 0; h < query.heads; ++h) {
+    gap = std::min(gap, std::fabs(query.product(h, entry)) / (head_norms[static_cast<size_t>(h)] * key));
+  }
+  return gap;
+}
+
+/// Between two different scores their difference counts. Where the best that was not chosen has the very score of the worst that was (zeros of closed ReLUs,
+/// of which the first are taken), any entry may change the choice whose score moves away from that value or onto it.
+void note_margin(const IndexQuery& query, const std::vector<double>& scores, const Selection& best, int64_t t, Margins& margins) {
+  std::vector<double> head_norms;
+  double query_magnitude = 0.0;  // times a key's norm: the magnitude that its score is computed from
+  for (int64_t h = 0; h < query.heads; ++h) {
+    head_norms.push_back(norm(query.q + h * query.keys.cols, query.keys.cols));
+    query_magnitude += std::fabs(query.head_weights[h]) * head_norms.back();
+  }
+  const auto key_norm = [&](int64_t entry) { return norm(query.keys.row(entry), query.keys.cols); };
+  const double worst = scores[static_cast<size_t>(best.worst)], next = scores[static_cast<size_t>(best.next)];
+  if (worst != next) return margins.add(t, worst - next, query_magnitude * std::max(key_norm(best.worst), key_norm(best.next)));
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const auto entry = static_cast<int64_t>(i);
+    if (scores[i] != worst) {
+      margins.add(t, std::fabs(scores[i] - worst), query_magnitude * key_norm(entry));
+    } else {
+      margins.add(t, worst == 0.0 ? closed_gap(query, entry, head_norms) : 0.0, 1.0);
+    }
   }
 }
 
@@ -145,8 +199,11 @@ std::vector<std::vector<int32_t>> select_entries(const LayerContext& context, co
       }
       std::copy_n(q.row(row), q.cols, query.begin());
       scores.assign(static_cast<size_t>((t + 1) / ratio), 0.0);
-      index_scores(query.data(), head_weights.row(row), heads, keys, scores);
-      selection[static_cast<size_t>(t)] = best_entries(scores, top);
+      const IndexQuery index_query = {query.data(), head_weights.row(row), heads, keys};
+      index_scores(index_query, scores);
+      Selection best = best_entries(scores, top);
+      note_margin(index_query, scores, best, t, context.margins);
+      selection[static_cast<size_t>(t)] = std::move(best.entries);
     }
   });
   return selection;

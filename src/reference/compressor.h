@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "reference/linear_algebra.h"
+#include "reference/margins.h"
 #include "reference/rope.h"
 #include "reference/stored_weights.h"
 
@@ -18,6 +19,7 @@ struct LayerContext {
   std::string prefix;  ///< "layers.0."
   bool simulate_cache_quantization;
   int threads;
+  Margins& margins;  ///< gets those of the layer's choices
 };
 
 /// The entries of all complete blocks of x [T, D], pooled, normed and rotated to their block's first position: [T / m, width].

@@ -37,6 +37,41 @@ void select_experts(const double* scores, const std::vector<float>& bias, int64_
   }
 }
 
+/// The magnitude that score + bias of an expert is computed from: |d score / d logit| ‖w‖ ‖x‖ + |score| + |bias|.
+double score_magnitude(double score, double gate_norm, double x_norm, double bias) {
+  // l of score² = softplus(l): d sqrt(softplus(l)) / dl = sigmoid(l) / (2 score) with sigmoid(l) = 1 - exp(-score²).
+  const double slope = score > 0.0 ? -std::expm1(-score * score) / (2.0 * score) : 0.0;
+  return slope * gate_norm * x_norm + score + std::fabs(bias);
+}
+
+double norm(const float* x, int64_t n) {
+  double squares = 0.0;
+  for (int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  return std::sqrt(squares);
+}
+
+/// Notes how much better each row's last expert was than the best that it did not get.
+void note_margins(const Matrix& x, const Matrix& gate, const Matrix64& scores, const std::vector<float>& bias,
+                  const std::vector<int32_t>& ids, Margins& margins) {
+  const int64_t experts = gate.rows, k = static_cast<int64_t>(ids.size()) / x.rows;
+  if (k == experts) return;
+  std::vector<double> gate_norms;
+  for (int64_t e = 0; e < experts; ++e) gate_norms.push_back(norm(gate.row(e), gate.cols));
+  for (int64_t t = 0; t < x.rows; ++t) {
+    const int32_t* chosen = ids.data() + t * k;
+    const auto ranked = [&](int64_t e) { return scores.row(t)[e] + bias[static_cast<size_t>(e)]; };
+    int64_t next = -1;
+    for (int64_t e = 0; e < experts; ++e) {
+      if (std::find(chosen, chosen + k, e) == chosen + k && (next < 0 || ranked(e) > ranked(next))) next = e;
+    }
+    const double x_norm = norm(x.row(t), x.cols);
+    const auto magnitude = [&](int64_t e) {
+      return score_magnitude(scores.row(t)[e], gate_norms[static_cast<size_t>(e)], x_norm, bias[static_cast<size_t>(e)]);
+    };
+    margins.add(t, ranked(chosen[k - 1]) - ranked(next), std::max(magnitude(chosen[k - 1]), magnitude(next)));
+  }
+}
+
 /// The rows of gate.tid2eid that the tokens name.
 std::vector<int32_t> hashed_experts(const LayerContext& context, std::span<const int64_t> tokens) {
   const Config& config = context.weights.config();
@@ -61,7 +96,8 @@ std::vector<int32_t> hashed_experts(const LayerContext& context, std::span<const
 Routing route(const LayerContext& context, const Matrix& x, std::span<const int64_t> tokens) {
   const Config& config = context.weights.config();
   const int64_t k = config.num_experts_per_tok;
-  Matrix64 scores = linear64(x, context.weights.matrix(context.prefix + "ffn.gate.weight"), context.threads);
+  const Matrix gate = context.weights.matrix(context.prefix + "ffn.gate.weight");
+  Matrix64 scores = linear64(x, gate, context.threads);
   for (double& s : scores.values) s = router_score(s);
   Routing routing;
   if (context.layer.hash_routed) {
@@ -70,6 +106,7 @@ Routing route(const LayerContext& context, const Matrix& x, std::span<const int6
     const std::vector<float> bias = context.weights.vector(context.prefix + "ffn.gate.bias");
     routing.ids.resize(static_cast<size_t>(x.rows * k));
     for (int64_t t = 0; t < x.rows; ++t) select_experts(scores.row(t), bias, k, routing.ids.data() + t * k);
+    note_margins(x, gate, scores, bias, routing.ids, context.margins);
   }
   routing.weights.resize(routing.ids.size());
   for (int64_t t = 0; t < x.rows; ++t) {

@@ -15,6 +15,7 @@ namespace {
 
 using reference::HyperInput;
 using reference::LayerContext;
+using reference::Margins;
 using reference::Matrix;
 using reference::StoredWeights;
 
@@ -88,14 +89,21 @@ Reference::Reference(const Checkpoint& checkpoint, ReferenceOptions options) : c
 }
 
 std::vector<float> Reference::logits(std::span<const int64_t> tokens, ReferenceTrace* trace) const {
+  const ReferenceRows all = rows(tokens, trace);
+  return logits_of(all, 0, all.size());
+}
+
+ReferenceRows Reference::rows(std::span<const int64_t> tokens, ReferenceTrace* trace) const {
   const Config& config = checkpoint_.config();
   check_tokens(tokens, config.vocab_size);
   if (trace != nullptr) *trace = {};
   const StoredWeights weights(checkpoint_, options_.formats);
   Matrix streams = embed(weights, tokens);
+  Margins margins(streams.rows);
   for (int64_t l = 0; l < options_.layers; ++l) {
-    const LayerContext context = {weights, config.layers[static_cast<size_t>(l)], concat("layers.", l, "."),
-                                  options_.simulate_cache_quantization, options_.threads};
+    const LayerContext context = {
+        weights, config.layers[static_cast<size_t>(l)], concat("layers.", l, "."), options_.simulate_cache_quantization, options_.threads,
+        margins};
     LayerTrace layer;
     run_layer(context, tokens, streams, layer);
     if (trace != nullptr) {
@@ -105,7 +113,17 @@ std::vector<float> Reference::logits(std::span<const int64_t> tokens, ReferenceT
     }
   }
   const Matrix joined = hyper_head(weights, streams, options_.threads);
-  return head(weights, rms_norm(joined, weights.vector("norm.weight"), config.rms_norm_eps), options_.threads);
+  return {rms_norm(joined, weights.vector("norm.weight"), config.rms_norm_eps).values, margins.smallest()};
+}
+
+std::vector<float> Reference::logits_of(const ReferenceRows& rows, int64_t begin, int64_t end) const {
+  if (begin < 0 || begin >= end || end > rows.size()) {
+    fail("reference: rows ", begin, " to ", end, " asked for, expected some of ", rows.size());
+  }
+  const int64_t dims = checkpoint_.config().hidden_size;
+  Matrix h(end - begin, dims);
+  std::copy(rows.hidden.begin() + begin * dims, rows.hidden.begin() + end * dims, h.values.begin());
+  return head(StoredWeights(checkpoint_, options_.formats), h, options_.threads);
 }
 
 std::vector<int64_t> Reference::greedy(std::span<const int64_t> tokens, int64_t n) const {

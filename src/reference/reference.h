@@ -24,6 +24,14 @@ struct ReferenceTrace {
   std::vector<std::vector<std::vector<int32_t>>> index_selection;  ///< [L] of [T] of ascending entries (indexer layers; empty otherwise)
 };
 
+/// What a pass leaves of each row, from which its logits are made.
+struct ReferenceRows {
+  std::vector<float> hidden;    ///< [T*D]: normed, as the head multiplies them
+  std::vector<double> margins;  ///< [T]: of the closest choice on the row's way (reference/margins.h); infinite where nothing was chosen
+
+  int64_t size() const { return static_cast<int64_t>(margins.size()); }
+};
+
 class Reference {
  public:
   explicit Reference(const Checkpoint& checkpoint, ReferenceOptions options = {});
@@ -31,6 +39,11 @@ class Reference {
   /// One pass over the whole sequence from position 0 (closed form of the visibility rules, no cache). Returns logits [T, V], row-major.
   /// Holds one layer's dense weights and one expert at a time. Throws Error for an empty sequence or a token id outside [0, V).
   std::vector<float> logits(std::span<const int64_t> tokens, ReferenceTrace* trace = nullptr) const;
+
+  /// The same in two steps, for sequences whose logits are too many to be held: all rows but for the head,
+  ReferenceRows rows(std::span<const int64_t> tokens, ReferenceTrace* trace = nullptr) const;
+  /// and logits [end - begin, V] of the rows [begin, end). Each call reads the head once.
+  std::vector<float> logits_of(const ReferenceRows& rows, int64_t begin, int64_t end) const;
 
   /// Greedy continuation of n tokens by full recompute.
   std::vector<int64_t> greedy(std::span<const int64_t> tokens, int64_t n) const;

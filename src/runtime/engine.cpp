@@ -5,6 +5,7 @@
 #include <chrono>
 #include <set>
 
+#include "checkpoint/end_tokens.h"
 #include "dsv4/error.h"
 #include "graph/portable/raw_rows.h"
 #include "openvino/core/model.hpp"
@@ -15,6 +16,7 @@
 #include "runtime/available_memory.h"
 #include "runtime/expansion.h"
 #include "runtime/loaded_model.h"
+#include "runtime/stated_config.h"
 
 namespace dsv4 {
 
@@ -181,7 +183,10 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) {
   loaded->options = options;
   loaded->fingerprint = std::make_unique<Fingerprint>(folder);
   loaded->config = read_config(folder);
+  loaded->end_tokens = read_end_tokens(folder, loaded->config);
   const std::shared_ptr<ov::Model> ir = read_ir(folder);
+  const std::string notice = check_stated_config(loaded->config, *ir, folder);
+  if (!notice.empty() && options.notice) options.notice(notice);
   loaded->stateful = check_interface(*ir, loaded->config, folder);
   loaded->static_length = fixed_length(*ir, folder);
   choose_program(*loaded, folder);
@@ -209,7 +214,7 @@ ActiveBytes Engine::active_bytes() const { return model_->active_bytes; }
 const Config& Engine::config() const { return model_->config; }
 
 bool Engine::is_end(int64_t token) const {
-  const std::vector<int64_t>& ends = model_->config.eos_token_ids;
+  const std::vector<int64_t>& ends = model_->end_tokens;
   return std::find(ends.begin(), ends.end(), token) != ends.end();
 }
 

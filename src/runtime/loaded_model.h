@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "checkpoint/config.h"
 #include "dsv4/engine.h"
@@ -26,6 +27,7 @@ struct StateForm {
 struct LoadedModel {
   EngineOptions options;  ///< program is never kAuto
   Config config;
+  std::vector<int64_t> end_tokens;  ///< as read_end_tokens (checkpoint/end_tokens.h) has them
   bool stateful = true;
   int64_t static_length = 0;
   double open_seconds = 0.0;

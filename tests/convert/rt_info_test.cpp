@@ -66,10 +66,25 @@ TEST(RtInfo, UncompressedWeightsHaveNoNncfSection) {
 
 TEST(RtInfo, TheSectionOfOptimumIsThereOnlyWithTheVersionThatItReads) {
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{}, ov::ParameterVector{}, "empty");
-  add_rt_info(*model, {}, "");
+  add_rt_info(*model, {}, {}, "");
   EXPECT_FALSE(model->has_rt_info("optimum"));
-  add_rt_info(*model, {}, "4.57.1");
+  add_rt_info(*model, {}, {}, "4.57.1");
   EXPECT_EQ(model->get_rt_info<std::string>("optimum", "transformers_version"), "4.57.1");
+}
+
+TEST(RtInfo, StatesTheConfigThatTheModelWasMadeFrom) {
+  const TemporaryDirectory directory;
+  const auto model = converted(directory, {});
+  const std::map<std::string, std::string> expected = {
+      {"num_hidden_layers", "4"},
+      {"compress_ratios", "0,0,4,128"},
+      {"vocab_size", "512"},
+      {"rope_theta", "10000"},
+      {"rms_norm_eps", "1e-06"},
+      {"layer_types", "sliding_attention,sliding_attention,compressed_sparse_attention,heavily_compressed_attention"},
+      {"rope_scaling.type", "default"}};
+  for (const auto& [name, value] : expected) EXPECT_EQ(model->get_rt_info<std::string>("dsv4", "config", name), value) << name;
+  EXPECT_FALSE(model->has_rt_info("dsv4", "config", "max_position_embeddings")) << "a limit, which users may change";
 }
 
 }  // namespace

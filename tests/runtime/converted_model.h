@@ -27,11 +27,16 @@ inline std::filesystem::path convert_golden(const std::string& golden, const std
 
 inline dsv4_test::GoldenData toy_golden() { return dsv4_test::GoldenData(std::string("toy")); }
 
+/// Changes fields of a JSON file: a JSON merge patch, in which null takes a field away.
+inline void change_json(const std::filesystem::path& file, const nlohmann::json& changes) {
+  auto content = nlohmann::json::parse(read_file(file));
+  content.merge_patch(changes);
+  write_file(file, content.dump());
+}
+
 /// Changes one field of a model folder's config.json.
 inline void set_in_config(const std::filesystem::path& folder, const std::string& key, const nlohmann::json& value) {
-  auto config = nlohmann::json::parse(read_file(folder / "config.json"));
-  config[key] = value;
-  write_file(folder / "config.json", config.dump());
+  change_json(folder / "config.json", {{key, value}});
 }
 
 /// Exact ones: of the CPU program, what the portable program does too.

@@ -79,7 +79,7 @@ TEST_F(Folder, RefusesATruncatedBin) {
 
 TEST_F(Folder, RefusesAConfigOfAnotherModel) {
   set_in_config(folder_, "vocab_size", 300);
-  EXPECT_THAT(loading_error(), AllOf(HasSubstr("vocab_size 300"), HasSubstr("512")));
+  EXPECT_THAT(loading_error(), AllOf(HasSubstr("vocab_size is 300"), HasSubstr("512")));
 }
 
 TEST_F(Folder, RefusesABrokenConfig) {

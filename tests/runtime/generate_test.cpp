@@ -57,7 +57,7 @@ TEST_F(Generate, StopsAtTheFirstEosToken) {
   const auto first = std::find(whole.begin(), whole.end(), whole[4]);
   const Tokens expected(whole.begin(), first + 1);
 
-  set_in_config(directory_.path() / "toy", "eos_token_id", std::vector<int64_t>{500, whole[4]});
+  change_json(directory_.path() / "toy/generation_config.json", {{"eos_token_id", std::vector<int64_t>{500, whole[4]}}});
   Session session{Engine(directory_.path() / "toy", last_position())};
   GenerateOptions options = greedy(12);
   options.ignore_eos = false;
