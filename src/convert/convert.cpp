@@ -13,6 +13,7 @@
 #include "checkpoint/cut.h"
 #include "checkpoint/end_tokens.h"
 #include "checkpoint/json_text.h"
+#include "checkpoint/quote.h"
 #include "checkpoint/tensor_match.h"
 #include "convert/bin_writer.h"
 #include "convert/file_list.h"
