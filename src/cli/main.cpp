@@ -8,6 +8,7 @@
 
 #include "checkpoint/map_guard.h"
 #include "cli/commands.h"
+#include "cli/memory_guard.h"
 #include "dsv4/error.h"
 
 #ifndef DSV4_VERSION
@@ -56,6 +57,7 @@ int main(int argc, char** argv) {
   // SIGPIPE keeps its default action, also below a parent that ignores it: `dsv4 inspect X | head` ends quietly.
   std::signal(SIGPIPE, SIG_DFL);
   dsv4::report_unreadable_maps();
+  dsv4::report_exhausted_memory();
   try {
     return run(argc, argv);
   } catch (const dsv4::UsageError& error) {
