@@ -8,6 +8,7 @@
 
 #include "checkpoint/map_guard.h"
 #include "cli/commands.h"
+#include "cli/memory_guard.h"
 #include "dsv4/error.h"
 
 #ifndef DSV4_VERSION
@@ -57,6 +58,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f` is an error of the write, with its line
   dsv4::report_unreadable_maps();
+  dsv4::report_exhausted_memory();
   try {
     return run(argc, argv);
   } catch (const dsv4::UsageError& error) {

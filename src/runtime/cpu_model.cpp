@@ -3,6 +3,7 @@
 #include "graph/cpu/cpu.h"
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/core.hpp"
+#include "runtime/errors.h"
 #include "runtime/loaded_model.h"
 #include "runtime/weight_memory.h"
 
@@ -28,7 +29,7 @@ void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const s
     built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
     loaded.one_token = core.compile_model(built.model, "CPU", properties);
   } catch (const ov::Exception& e) {
-    fail(folder.string(), ": the CPU program cannot be built from its weights: ", first_line(e.what()));
+    fail(folder.string(), ": the CPU program cannot be built from its weights: ", reason_of(e));
   }
 }
 

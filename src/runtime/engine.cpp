@@ -14,6 +14,7 @@
 #include "openvino/op/matmul.hpp"
 #include "openvino/runtime/core.hpp"
 #include "runtime/available_memory.h"
+#include "runtime/errors.h"
 #include "runtime/expansion.h"
 #include "runtime/loaded_model.h"
 #include "runtime/stated_config.h"
@@ -142,15 +143,18 @@ std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
 }
 
 std::string first_line(const std::string& text) {
-  // OpenVINO's messages begin with the place in its source; the reason follows on later lines.
-  std::string line;
+  // OpenVINO's messages begin with places in sources and the conditions that failed there; the reason follows on later lines, if somebody stated one.
+  std::string line, conditions;
+  const auto add = [](std::string& to, const std::string& part) { to += (to.empty() ? "" : " ") + part; };
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const std::string part = text.substr(begin, end - begin);
-    if (!part.empty() && part.find("Exception from ") == std::string::npos) line += (line.empty() ? "" : " ") + part;
     begin = end + 1;
+    if (part.empty() || part.find("Exception from ") != std::string::npos) continue;
+    const bool condition = part.starts_with("Check '") && part.find("' failed at ") != std::string::npos;
+    add(condition ? conditions : line, part);
   }
-  return line.substr(0, 400);
+  return (line.empty() ? conditions : line).substr(0, 400);
 }
 
 ov::AnyMap compile_properties(const EngineOptions& options) {
@@ -173,7 +177,7 @@ void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& model,
   try {
     loaded.compiled = core.compile_model(model, options.device, properties);
   } catch (const ov::Exception& e) {
-    fail("OpenVINO cannot compile ", folder.string(), " for the device ", options.device, ": ", first_line(e.what()));
+    fail("OpenVINO cannot compile ", folder.string(), " for the device ", options.device, ": ", reason_of(e));
   }
 }
 

@@ -8,9 +8,11 @@
 namespace dsv4 {
 
 std::string reason_of(const std::exception& error) {
-  // OpenVINO hands an exception of an op on as text.
+  // OpenVINO hands an exception on as text: its own allocations' after the first, oneDNN's after the second.
   const std::string text = error.what();
-  const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr || text.find("std::bad_alloc") != std::string::npos;
+  bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  for (const char* words : {"std::bad_alloc", "Failed to allocate", "can't alloc"})
+    memory = memory || text.find(words) != std::string::npos;
   return memory ? "not enough memory" : first_line(text);
 }
 

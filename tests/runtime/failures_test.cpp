@@ -208,6 +208,7 @@ TEST(DamagedTable, IsTheSameLineOnOneThreadAndTwo) {
   }
   EXPECT_THAT(lines[0], AllOf(HasSubstr("expert 30000 for token 42"), HasSubstr("expected 0..")));
   EXPECT_EQ(lines[0], lines[1]);
+  EXPECT_THAT(lines[0], Not(HasSubstr(".cpp"))) << "no place in a source";
 }
 
 /// x [n,4] -> logits.
