@@ -70,9 +70,10 @@ class Killed : public testing::Test {
     if (!message.empty()) {
       EXPECT_THAT(message, HasSubstr("exists and is not empty"));
     }
-    ASSERT_TRUE(fs::exists(output())) << message;
+    ASSERT_TRUE(fs::exists(output() / kFileListName)) << message << testing::PrintToString(names_in(output().parent_path()));
     EXPECT_TRUE(check_files(output(), read_file_list(output()).value(), nullptr).empty());
-    EXPECT_TRUE(contents(output()) == expected) << "another folder than that of a conversion that nothing disturbs";
+    EXPECT_TRUE(contents(output()) == expected)
+        << "another folder than that of a conversion that nothing disturbs: " << testing::PrintToString(names_in(output())) << message;
     EXPECT_THAT(names_in(output().parent_path()), ElementsAre("model"));
   }
 
@@ -189,14 +190,19 @@ bool may_trace() {
   return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-TEST_F(Killed, AtEveryStepOfTheNamingTheNextRunCompletes) {
+class KilledAtEveryStep : public Killed {
+ protected:
+  void steps(int stride);
+};
+
+void KilledAtEveryStep::steps(int stride) {
   if (!may_trace()) GTEST_SKIP() << "ptrace is not permitted here";
   ConvertOptions o = options();
   o.record_bytes = 1u << 30;  // none but the first and the last
   const auto expected = undisturbed(o);
   for (const bool there : {false, true}) {
     int steps = 0;
-    for (bool killed = true; killed; ++steps) {
+    for (bool killed = true; killed; steps += stride) {
       SCOPED_TRACE(concat(there ? "into a folder that is there" : "to a new folder", ", step ", steps));
       if (there) fs::create_directories(output());
       killed = killed_before_call(steps, o);
@@ -206,6 +212,9 @@ TEST_F(Killed, AtEveryStepOfTheNamingTheNextRunCompletes) {
     EXPECT_GT(steps, 8) << "the steps were not seen";
   }
 }
+
+TEST_F(KilledAtEveryStep, OfTheNamingTheNextRunCompletes) { steps(4); }
+TEST_F(KilledAtEveryStep, Full_OfTheNamingTheNextRunCompletes) { steps(1); }
 
 }  // namespace
 }  // namespace dsv4
