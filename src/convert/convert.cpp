@@ -208,8 +208,6 @@ std::vector<FolderFile> small_folder_files(const ConvertOptions& options, Conver
   std::vector<FolderFile> files = folder_files(options, c.small_files, c.config);
   if (const std::optional<TokenizerModels> tokenizer = tokenizer_models(options, c.small_files, c.config)) {
     for (auto& [name, bytes] : tokenizer->files()) files.push_back({name, bytes});
-  } else if (options.tokenizer && options.notice) {
-    options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
   }
   files.push_back({kXml, std::move(c.ir.xml)});
   std::vector<FolderFileSize> sizes = {{kBin, c.bin_bytes()}};
@@ -323,6 +321,9 @@ ConvertReport convert(const ConvertOptions& options) {
     throw Error(concat("out of memory", folder.keep_finished()));
   } catch (const std::exception& error) {
     throw Error(concat(error.what(), folder.keep_finished()));
+  }
+  if (options.tokenizer && !conversion.small_files.find("tokenizer.json") && options.notice) {
+    options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
