@@ -187,11 +187,11 @@ nlohmann::ordered_json identity(const Conversion& c, const ConvertOptions& optio
   nlohmann::ordered_json json;
   json["version"] = concat(DSV4_VERSION, ", writer ", kWriter, ", OpenVINO ", ov::get_openvino_version().buildNumber);
   json["choice of options"] = describe(options.compression);
-  json["graph options"] = graph;
-  json["tokenizer option"] = options.tokenizer;
+  json["set of graph options"] = graph;
+  json["choice of tokenizer models"] = options.tokenizer;
   for (const auto& [name, bytes] : c.small_files.all()) json["checkpoint file"][name] = content_hash(bytes).hex();
   json["layout"] = content_hash(layout).hex();
-  json["graph constants"] = concat(c.small_offset, ' ', content_hash(c.ir.small_constants).hex());
+  json["set of graph constants"] = concat(c.small_offset, ' ', content_hash(c.ir.small_constants).hex());
   return json;
 }
 
