@@ -192,11 +192,11 @@ nlohmann::ordered_json identity(const Conversion& c, const ConvertOptions& optio
   nlohmann::ordered_json json;
   json["version"] = concat(DSV4_VERSION, ", writer ", kWriter, ", OpenVINO ", ov::get_openvino_version().buildNumber);
   json["choice of options"] = describe(options.compression);
-  json["graph options"] = graph;
-  json["tokenizer option"] = options.tokenizer;
+  json["set of graph options"] = graph;
+  json["choice of tokenizer models"] = options.tokenizer;
   for (const auto& [name, bytes] : c.small_files.all()) json["checkpoint file"][name] = content_hash(bytes).hex();
   json["layout"] = content_hash(layout).hex();
-  json["graph constants"] = concat(c.small_offset, ' ', content_hash(c.ir.small_constants).hex());
+  json["set of graph constants"] = concat(c.small_offset, ' ', content_hash(c.ir.small_constants).hex());
   return json;
 }
 
@@ -213,8 +213,6 @@ std::vector<FolderFile> small_folder_files(const ConvertOptions& options, Conver
   std::vector<FolderFile> files = folder_files(options, c.small_files, c.config);
   if (const std::optional<TokenizerModels> tokenizer = tokenizer_models(options, c.small_files, c.config)) {
     for (auto& [name, bytes] : tokenizer->files()) files.push_back({name, bytes});
-  } else if (options.tokenizer && options.notice) {
-    options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
   }
   files.push_back({kXml, std::move(c.ir.xml)});
   std::vector<FolderFileSize> sizes = {{kBin, c.bin_bytes()}};
@@ -328,6 +326,9 @@ ConvertReport convert(const ConvertOptions& options) {
     throw Error(concat("out of memory", folder.keep_finished()));
   } catch (const std::exception& error) {
     throw Error(concat(error.what(), folder.keep_finished()));
+  }
+  if (options.tokenizer && !conversion.small_files.find("tokenizer.json") && options.notice) {
+    options.notice("no tokenizer.json in the checkpoint: no tokenizer models are written");
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

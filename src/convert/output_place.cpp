@@ -21,8 +21,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kInside = "model.partial";  // one name, whatever the mount point is called elsewhere
-constexpr const char* kNewDisk = "lost+found";    // what a fresh ext4 has
-constexpr int kTries = 100;                       // the output appears or goes while its lock is taken
+constexpr const char *kTrial = "model.partial.trial", *kNamedTrial = ".dsv4-trial";  // empty folders, for a moment
+constexpr const char* kNewDisk = "lost+found";                                       // what a fresh ext4 has
+constexpr int kTries = 100;                                                          // the output appears or goes while its lock is taken
 
 fs::path with_suffix(fs::path path, const char* suffix) {
   path += suffix;
@@ -30,9 +31,9 @@ fs::path with_suffix(fs::path path, const char* suffix) {
 }
 
 /// Of a run that died right behind its last step: its lock and its record beside the model that it made.
-void remove_remains(const fs::path& target) {
+void remove_remains(const fs::path& partial) {
   std::error_code error;
-  const fs::path partial = with_suffix(target, ".partial"), lock = with_suffix(partial, ".lock"), record = with_suffix(partial, ".json");
+  const fs::path lock = with_suffix(partial, ".lock"), record = with_suffix(partial, ".json");
   if (fs::symlink_status(partial, error).type() != fs::file_type::not_found) return;
   const int fd = ::open(lock.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return;
@@ -44,13 +45,14 @@ void remove_remains(const fs::path& target) {
   ::close(fd);
 }
 
-/// The first name in a folder that is not one of `others`; empty when there is none.
+/// The first name in a folder that is none of ours and not one of `others`; empty when there is none.
 fs::path first_name(const fs::path& folder, const std::vector<fs::path>& others) {
   std::error_code error;
   fs::path found;
   for (fs::directory_iterator it(folder, error), end; !error && found.empty() && it != end; it.increment(error)) {
     const fs::path name = it->path().filename();
-    if (name != kNewDisk && std::find(others.begin(), others.end(), name) == others.end()) found = name;
+    if (name == kNewDisk || name == kTrial || name == kNamedTrial) continue;
+    if (std::find(others.begin(), others.end(), name) == others.end()) found = name;
   }
   if (error) fail("the output ", path_text(folder), " cannot be read: ", error.message());
   return found;
@@ -87,8 +89,10 @@ OutputPlace::Place OutputPlace::place_of(const fs::path& output) {
   const bool goes_on_beside = !fs::exists(inside, error) && fs::is_directory(beside, error) && on_one_disk(beside, target);
   if (!goes_on_beside && !fs::exists(inside, error)) {  // nothing to go on with: a folder that is in use is not even locked
     const fs::path name = first_name(target, {with_suffix(inside, ".lock").filename()});
-    if (!name.empty()) remove_remains(target);
-    if (!name.empty()) refuse_full(target, name);
+    if (!name.empty()) {
+      for (const fs::path& partial : {beside, inside}) remove_remains(partial);
+      refuse_full(target, name);
+    }
   }
   return {target, goes_on_beside ? beside : inside, true};
 }
@@ -158,6 +162,7 @@ OutputPlace::OutputPlace(const fs::path& output) {
 
 OutputPlace::~OutputPlace() {
   unlock();
+  if (place_.into_folder) remove_remains(with_suffix(place_.target, ".partial"));
   std::error_code ignored;
   for (auto parent = made_.rbegin(); parent != made_.rend(); ++parent) fs::remove(*parent, ignored);
 }
@@ -171,15 +176,15 @@ void OutputPlace::check_empty() const {
 void OutputPlace::rehearse() const {
   const fs::path trial = with_suffix(place_.partial, ".trial");
   const auto refuse = [&](const std::string& what, const std::error_code& error) {
-    std::error_code ignored;
-    fs::remove(trial, ignored);
+    ::rmdir(trial.c_str());
     fail_write(what, ": ", error.message(), "; choose another output");
   };
   std::error_code error;
-  fs::remove(trial, error);  // of a run that was killed here
+  const fs::path there = into_folder() ? place_.target / kNamedTrial : place_.target;
+  ::rmdir(trial.c_str());  // of a run that was killed here
+  if (into_folder()) ::rmdir(there.c_str());
   fs::create_directory(trial, error);
   if (error) refuse(concat("cannot create ", path_text(trial)), error);
-  const fs::path there = into_folder() ? place_.target / ".dsv4-trial" : place_.target;
   fs::rename(trial, there, error);
   if (error) refuse(concat(path_text(place_.partial), " could not get the name ", path_text(there), " in the end"), error);
   fs::remove(there, error);

@@ -113,7 +113,7 @@ def test_model_folder_carries_the_checkpoints_other_files(tmp_path):
     program.convert(source, folder, "--disable-convert-tokenizer")
     carried = {"generation_config.json", "tokenizer.json", "LICENSE.md"}
     changed = {"config.json", "tokenizer_config.json"}
-    made = {"README.md", "chat_template.jinja", "configuration_deepseek_v4.py", "openvino_config.json", "openvino_model.bin", "openvino_model.xml"}
+    made = {"README.md", "chat_template.jinja", "configuration_deepseek_v4.py", "dsv4_files.json", "openvino_config.json", "openvino_model.bin", "openvino_model.xml"}
     assert {path.name for path in folder.iterdir()} == carried | changed | made
     for name in carried:
         assert (folder / name).read_bytes() == (source / name).read_bytes()

@@ -273,8 +273,8 @@ TEST_F(Converted, HasTheFilesOfAModelFolder) {
   without_tokenizer.tokenizer = false;
   convert(without_tokenizer);
   EXPECT_THAT(names_in(output()),
-              ElementsAre("README.md", "chat_template.jinja", "config.json", "configuration_deepseek_v4.py", "generation_config.json",
-                          "openvino_config.json", "openvino_model.bin", "openvino_model.xml", "tokenizer.json"));
+              ElementsAre("README.md", "chat_template.jinja", "config.json", "configuration_deepseek_v4.py", "dsv4_files.json",
+                          "generation_config.json", "openvino_config.json", "openvino_model.bin", "openvino_model.xml", "tokenizer.json"));
   EXPECT_EQ(read_file(output() / "tokenizer.json"), read_file(checkpoint / "tokenizer.json"));
   EXPECT_THAT(names_in(directory_.path()), ElementsAre("checkpoint", "model"));
 }
