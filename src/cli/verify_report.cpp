@@ -30,7 +30,7 @@ struct Column {
 
 std::vector<Column> columns_of(const ProgramReport& program) {
   std::vector<Column> columns = {{"weights as published", "(error of the format)", program.format, nullptr},
-                                 {"weights as stored", "(error of the program)", program.ir.held, &program.ir}};
+                                 {"weights as stored", "(error of the program)", program.ir.difference, &program.ir}};
   if (program.rounding) columns.push_back({"itself, default rounding", "(int8 activations, bf16 cache)", *program.rounding, nullptr});
   return columns;
 }
@@ -52,12 +52,12 @@ std::vector<Row> rows_of(const std::vector<Column>& columns) {
   number("KL divergence", &LogitDifference::kl);
   rows.push_back({"greedy match", {}});
   for (const Column& column : columns) rows.back().cells.push_back(concat(column.d.greedy_match, " of ", column.d.rows));
-  rows.push_back({"near ties apart", {}});
+  rows.push_back({"near ties", {}});
   for (const Column& column : columns) {
     const JudgedLogits* judged = column.judged;
-    rows.back().cells.push_back(judged == nullptr      ? "-"
-                                : judged->apart() == 0 ? "none"
-                                                       : concat(judged->apart(), " rows, up to ", short_number(judged->apart_max)));
+    rows.back().cells.push_back(judged == nullptr        ? "-"
+                                : judged->near_ties == 0 ? "none"
+                                                         : concat(judged->near_ties, " rows, up to ", short_number(judged->near_tie_max)));
   }
   return rows;
 }
@@ -96,12 +96,10 @@ Json to_json(const LogitDifference& d) {
 
 void add_program(Json& json, const ProgramReport& program) {
   json["against_checkpoint"] = to_json(program.format);
-  Json& prediction = json["against_prediction"] = to_json(program.ir.held);
+  Json& prediction = json["against_prediction"] = to_json(program.ir.difference);
   prediction["allowed_difference"] = program.ir.allowed;
-  prediction["near_ties"] = {{"rows", program.ir.apart()},
-                             {"moved_by_others", program.ir.moved},
-                             {"rows_allowed", program.ir.apart_allowed},
-                             {"max_difference", program.ir.apart_max}};
+  prediction["near_ties"] = {
+      {"rows", program.ir.near_ties}, {"rows_allowed", program.ir.near_ties_allowed}, {"max_difference", program.ir.near_tie_max}};
   if (program.rounding) json["default_rounding"] = to_json(*program.rounding);
 }
 

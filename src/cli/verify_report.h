@@ -7,6 +7,7 @@
 #include <string>
 
 #include "reference/compare.h"
+#include "reference/near_ties.h"
 
 namespace dsv4 {
 

@@ -11,10 +11,6 @@ namespace dsv4 {
 
 namespace {
 
-constexpr double kRounding = 0x1p-24;   // of float32: the unit of margins
-constexpr double kOfMedian = 16.0;      // a row's rounding may be so many times that of the median row
-constexpr int64_t kRowsANearTie = 100;  // at most one row of so many, or of fewer, is explained so
-
 double log_sum_exp(std::span<const float> row) {
   const double top = *std::max_element(row.begin(), row.end());
   double sum = 0.0;
@@ -55,14 +51,6 @@ void divide_by_rows(LogitDifference& sum) {
   sum.kl /= static_cast<double>(sum.rows);
 }
 
-double median_difference(const std::vector<LogitDifference>& rows) {
-  std::vector<double> differences;
-  for (const LogitDifference& row : rows) differences.push_back(row.max);
-  const auto middle = differences.begin() + static_cast<std::ptrdiff_t>(differences.size() / 2);
-  std::nth_element(differences.begin(), middle, differences.end());
-  return *middle;
-}
-
 }  // namespace
 
 void LogitComparison::add(std::span<const float> expected, std::span<const float> actual) {
@@ -86,35 +74,6 @@ LogitDifference compare_logits(std::span<const float> expected, std::span<const 
   LogitComparison comparison(vocab);
   comparison.add(expected, actual);
   return comparison.all();
-}
-
-JudgedLogits judge(const LogitComparison& comparison, std::span<const double> margins, double tolerance) {
-  const std::vector<LogitDifference>& rows = comparison.rows();
-  if (rows.empty() || rows.size() != margins.size())
-    fail("cannot judge ", rows.size(), " rows of logits by the margins of ", margins.size());
-  const double scale = comparison.all().max_logit;
-  JudgedLogits judged;
-  judged.allowed = tolerance * scale;
-  judged.apart_allowed = (static_cast<int64_t>(rows.size()) + kRowsANearTie - 1) / kRowsANearTie;
-  const double within = kOfMedian * std::max(kRounding, median_difference(rows) / scale);
-  double left = 0.0;  // by near ties so far, as a part of the largest logit
-  for (size_t t = 0; t < rows.size(); ++t) {
-    const LogitDifference& row = rows[t];
-    const double part = row.max / scale, margin = margins[t] * kRounding;
-    const bool beyond = !(row.max <= judged.allowed) && std::isfinite(row.max);
-    const bool near_tie = beyond && margin <= within;
-    const bool moved = beyond && !near_tie && left > 0.0 && std::min(part, margin) <= left;
-    if (near_tie || moved) {
-      ++(near_tie ? judged.near_ties : judged.moved);
-      judged.apart_max = std::max(judged.apart_max, row.max);
-      left = std::max(left, part);
-    } else {
-      add_row(judged.held, row);
-    }
-  }
-  divide_by_rows(judged.held);
-  judged.passed = judged.held.max <= judged.allowed && judged.apart() <= judged.apart_allowed;
-  return judged;
 }
 
 }  // namespace dsv4

@@ -114,26 +114,36 @@ double closed_gap(const IndexQuery& query, int64_t entry, const std::vector<doub
   return gap;
 }
 
+/// How close the selection is to another one: `gap` of `magnitude`, and the entries that would change places.
+struct Alternative {
+  double gap = std::numeric_limits<double>::infinity();
+  double magnitude = 1.0;
+  int32_t out = 0, in = 0;
+};
+
 /// Between two different scores their difference counts. Where the best that was not chosen has the very score of the worst that was (zeros of closed ReLUs,
 /// of which the first are taken), any entry may change the choice whose score moves away from that value or onto it.
-void note_margin(const IndexQuery& query, const std::vector<double>& scores, const Selection& best, int64_t t, Margins& margins) {
+Alternative closest_alternative(const IndexQuery& query, const std::vector<double>& scores, const Selection& best) {
   std::vector<double> head_norms;
   double query_magnitude = 0.0;  // times a key's norm: the magnitude that its score is computed from
   for (int64_t h = 0; h < query.heads; ++h) {
     head_norms.push_back(norm(query.q + h * query.keys.cols, query.keys.cols));
     query_magnitude += std::fabs(query.head_weights[h]) * head_norms.back();
   }
-  const auto key_norm = [&](int64_t entry) { return norm(query.keys.row(entry), query.keys.cols); };
+  const auto magnitude = [&](int32_t entry) { return query_magnitude * norm(query.keys.row(entry), query.keys.cols); };
   const double worst = scores[static_cast<size_t>(best.worst)], next = scores[static_cast<size_t>(best.next)];
-  if (worst != next) return margins.add(t, worst - next, query_magnitude * std::max(key_norm(best.worst), key_norm(best.next)));
+  if (worst != next) return {worst - next, std::max(magnitude(best.worst), magnitude(best.next)), best.worst, best.next};
+  Alternative closest;
   for (size_t i = 0; i < scores.size(); ++i) {
-    const auto entry = static_cast<int64_t>(i);
-    if (scores[i] != worst) {
-      margins.add(t, std::fabs(scores[i] - worst), query_magnitude * key_norm(entry));
-    } else {
-      margins.add(t, worst == 0.0 ? closed_gap(query, entry, head_norms) : 0.0, 1.0);
-    }
+    const auto entry = static_cast<int32_t>(i);
+    const double gap = scores[i] != worst ? std::fabs(scores[i] - worst) / magnitude(entry)
+                       : worst == 0.0     ? closed_gap(query, entry, head_norms)
+                                          : 0.0;
+    if (!(gap < closest.gap)) continue;
+    const bool chosen = std::binary_search(best.entries.begin(), best.entries.end(), entry);
+    closest = {gap, 1.0, chosen ? entry : best.worst, chosen ? best.next : entry};
   }
+  return closest;
 }
 
 }  // namespace
@@ -202,7 +212,11 @@ std::vector<std::vector<int32_t>> select_entries(const LayerContext& context, co
       const IndexQuery index_query = {query.data(), head_weights.row(row), heads, keys};
       index_scores(index_query, scores);
       Selection best = best_entries(scores, top);
-      note_margin(index_query, scores, best, t, context.margins);
+      const Alternative other = closest_alternative(index_query, scores, best);
+      if (context.choices.entries(t, other.gap, other.magnitude)) {
+        std::replace(best.entries.begin(), best.entries.end(), other.out, other.in);
+        std::sort(best.entries.begin(), best.entries.end());
+      }
       selection[static_cast<size_t>(t)] = std::move(best.entries);
     }
   });

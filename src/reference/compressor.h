@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "reference/choices.h"
 #include "reference/linear_algebra.h"
-#include "reference/margins.h"
 #include "reference/rope.h"
 #include "reference/stored_weights.h"
 
@@ -19,7 +19,7 @@ struct LayerContext {
   std::string prefix;  ///< "layers.0."
   bool simulate_cache_quantization;
   int threads;
-  Margins& margins;  ///< gets those of the layer's choices
+  LayerChoices& choices;
 };
 
 /// The entries of all complete blocks of x [T, D], pooled, normed and rotated to their block's first position: [T / m, width].

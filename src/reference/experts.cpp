@@ -50,15 +50,15 @@ double norm(const float* x, int64_t n) {
   return std::sqrt(squares);
 }
 
-/// Notes how much better each row's last expert was than the best that it did not get.
-void note_margins(const Matrix& x, const Matrix& gate, const Matrix64& scores, const std::vector<float>& bias,
-                  const std::vector<int32_t>& ids, Margins& margins) {
+/// Notes how much better each row's last expert is than the best that it does not get, and changes them where the choice is to be made otherwise.
+void note_choices(const Matrix& x, const Matrix& gate, const Matrix64& scores, const std::vector<float>& bias, LayerChoices& choices,
+                  std::vector<int32_t>& ids) {
   const int64_t experts = gate.rows, k = static_cast<int64_t>(ids.size()) / x.rows;
   if (k == experts) return;
   std::vector<double> gate_norms;
   for (int64_t e = 0; e < experts; ++e) gate_norms.push_back(norm(gate.row(e), gate.cols));
   for (int64_t t = 0; t < x.rows; ++t) {
-    const int32_t* chosen = ids.data() + t * k;
+    int32_t* chosen = ids.data() + t * k;
     const auto ranked = [&](int64_t e) { return scores.row(t)[e] + bias[static_cast<size_t>(e)]; };
     int64_t next = -1;
     for (int64_t e = 0; e < experts; ++e) {
@@ -68,7 +68,9 @@ void note_margins(const Matrix& x, const Matrix& gate, const Matrix64& scores, c
     const auto magnitude = [&](int64_t e) {
       return score_magnitude(scores.row(t)[e], gate_norms[static_cast<size_t>(e)], x_norm, bias[static_cast<size_t>(e)]);
     };
-    margins.add(t, ranked(chosen[k - 1]) - ranked(next), std::max(magnitude(chosen[k - 1]), magnitude(next)));
+    const int64_t last = chosen[k - 1];
+    const bool turned = choices.experts(t, ranked(last) - ranked(next), std::max(magnitude(last), magnitude(next)));
+    if (turned) chosen[k - 1] = static_cast<int32_t>(next);
   }
 }
 
@@ -106,7 +108,7 @@ Routing route(const LayerContext& context, const Matrix& x, std::span<const int6
     const std::vector<float> bias = context.weights.vector(context.prefix + "ffn.gate.bias");
     routing.ids.resize(static_cast<size_t>(x.rows * k));
     for (int64_t t = 0; t < x.rows; ++t) select_experts(scores.row(t), bias, k, routing.ids.data() + t * k);
-    note_margins(x, gate, scores, bias, routing.ids, context.margins);
+    note_choices(x, gate, scores, bias, context.choices, routing.ids);
   }
   routing.weights.resize(routing.ids.size());
   for (int64_t t = 0; t < x.rows; ++t) {

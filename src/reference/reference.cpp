@@ -14,12 +14,13 @@ namespace dsv4 {
 namespace {
 
 using reference::HyperInput;
+using reference::LayerChoices;
 using reference::LayerContext;
-using reference::Margins;
 using reference::Matrix;
 using reference::StoredWeights;
 
-constexpr int64_t kHeadRows = 4096;  // rows of head.weight held as float32 at once
+constexpr double kCloseMargin = 2000.0;  // verify's tolerance of 1e-4 is less
+constexpr int64_t kHeadRows = 4096;      // rows of head.weight held as float32 at once
 
 void check_tokens(std::span<const int64_t> tokens, int64_t vocab) {
   if (tokens.empty()) fail("reference: no tokens, expected at least one token id");
@@ -89,23 +90,25 @@ Reference::Reference(const Checkpoint& checkpoint, ReferenceOptions options) : c
 }
 
 std::vector<float> Reference::logits(std::span<const int64_t> tokens, ReferenceTrace* trace) const {
-  const ReferenceRows all = rows(tokens, trace);
-  return logits_of(all, 0, all.size());
+  const ReferenceRows all = rows(tokens, {}, trace);
+  return logits_of(all, 0, all.count);
 }
 
-ReferenceRows Reference::rows(std::span<const int64_t> tokens, ReferenceTrace* trace) const {
+ReferenceRows Reference::rows(std::span<const int64_t> tokens, const std::set<Choice>& turned, ReferenceTrace* trace) const {
   const Config& config = checkpoint_.config();
   check_tokens(tokens, config.vocab_size);
   if (trace != nullptr) *trace = {};
   const StoredWeights weights(checkpoint_, options_.formats);
   Matrix streams = embed(weights, tokens);
-  Margins margins(streams.rows);
+  ReferenceRows rows{.count = streams.rows, .hidden = {}, .close = {}};
   for (int64_t l = 0; l < options_.layers; ++l) {
+    LayerChoices choices(l, streams.rows, turned);
     const LayerContext context = {
         weights, config.layers[static_cast<size_t>(l)], concat("layers.", l, "."), options_.simulate_cache_quantization, options_.threads,
-        margins};
+        choices};
     LayerTrace layer;
     run_layer(context, tokens, streams, layer);
+    choices.collect(kCloseMargin, rows.close);
     if (trace != nullptr) {
       trace->streams.push_back(streams.values);
       trace->expert_ids.push_back(std::move(layer.expert_ids));
@@ -113,12 +116,13 @@ ReferenceRows Reference::rows(std::span<const int64_t> tokens, ReferenceTrace* t
     }
   }
   const Matrix joined = hyper_head(weights, streams, options_.threads);
-  return {rms_norm(joined, weights.vector("norm.weight"), config.rms_norm_eps).values, margins.smallest()};
+  rows.hidden = rms_norm(joined, weights.vector("norm.weight"), config.rms_norm_eps).values;
+  return rows;
 }
 
 std::vector<float> Reference::logits_of(const ReferenceRows& rows, int64_t begin, int64_t end) const {
-  if (begin < 0 || begin >= end || end > rows.size()) {
-    fail("reference: rows ", begin, " to ", end, " asked for, expected some of ", rows.size());
+  if (begin < 0 || begin >= end || end > rows.count) {
+    fail("reference: rows ", begin, " to ", end, " asked for, expected some of ", rows.count);
   }
   const int64_t dims = checkpoint_.config().hidden_size;
   Matrix h(end - begin, dims);

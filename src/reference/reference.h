@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/stored_format.h"
+#include "reference/choices.h"
 
 namespace dsv4 {
 
@@ -26,10 +28,9 @@ struct ReferenceTrace {
 
 /// What a pass leaves of each row, from which its logits are made.
 struct ReferenceRows {
-  std::vector<float> hidden;    ///< [T*D]: normed, as the head multiplies them
-  std::vector<double> margins;  ///< [T]: of the closest choice on the row's way (reference/margins.h); infinite where nothing was chosen
-
-  int64_t size() const { return static_cast<int64_t>(margins.size()); }
+  int64_t count = 0;
+  std::vector<float> hidden;       ///< [count*D]: normed, as the head multiplies them
+  std::vector<CloseChoice> close;  ///< the choices on their way that have a margin of at most 2000
 };
 
 class Reference {
@@ -40,8 +41,8 @@ class Reference {
   /// Holds one layer's dense weights and one expert at a time. Throws Error for an empty sequence or a token id outside [0, V).
   std::vector<float> logits(std::span<const int64_t> tokens, ReferenceTrace* trace = nullptr) const;
 
-  /// The same in two steps, for sequences whose logits are too many to be held: all rows but for the head,
-  ReferenceRows rows(std::span<const int64_t> tokens, ReferenceTrace* trace = nullptr) const;
+  /// The same in two steps, for sequences whose logits are too many to be held: all rows but for the head, the choices `turned` made otherwise,
+  ReferenceRows rows(std::span<const int64_t> tokens, const std::set<Choice>& turned = {}, ReferenceTrace* trace = nullptr) const;
   /// and logits [end - begin, V] of the rows [begin, end). Each call reads the head once.
   std::vector<float> logits_of(const ReferenceRows& rows, int64_t begin, int64_t end) const;
 

@@ -145,7 +145,7 @@ def test_prints_all_comparisons_for_people(library):
             kinds = ["against_checkpoint", "against_prediction", "default_rounding"][:columns]
             assert cells == [pytest.approx(compared[kind][key], rel=6e-3) for kind in kinds]
         assert lines["greedy match"][3:6] == ["30", "of", "30"]
-        assert lines["near ties apart"][:2] == ["-", "none"]
+        assert lines["near ties"][:2] == ["-", "none"]
 
 
 def test_one_program_alone(library):
