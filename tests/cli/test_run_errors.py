@@ -1,6 +1,7 @@
 # dsv4 run and verify: tokens and model folders that cannot be run are refused with exit code 1 and one line that names the cause.
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -78,6 +79,20 @@ def test_model_folder_with_a_truncated_file(library, tmp_path, damaged, size):
     shutil.copytree(library.folder("toy"), folder)
     os.truncate(folder / damaged, size)
     program.refuse("run", folder, "--tokens", "1,2", naming=["openvino_model"])
+
+
+def test_a_damaged_table_is_the_same_line_on_any_number_of_threads_and_one_core(library, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(library.folder("hash"), folder)
+    table = re.search(r'name="layers.0.ffn.gate.tid2eid"[^>]*>\s*<data ([^>]*)>', (folder / "openvino_model.xml").read_text()).group(1)
+    offset, size, rows = (int(re.search(rf'{key}="(\d+)', table).group(1)) for key in ("offset", "size", "shape"))
+    with open(folder / "openvino_model.bin", "r+b") as file:
+        file.seek(offset + 42 * size // rows)
+        file.write((30000).to_bytes(4, "little"))
+    run = ("run", folder, "--tokens", "1,2,42,7", "-n", 3)
+    line = program.refuse(*run, "--threads", 1, naming=["expert 30000", "token 42"])
+    assert program.refuse(*run, "--threads", 2) == line
+    assert program.refuse(*run, preexec_fn=lambda: os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])) == line
 
 
 def test_folders_that_are_not_what_they_should_be(library, tmp_path):
