@@ -1,6 +1,8 @@
 // What ends a conversion, told apart by what becomes of the work: the input's fault leaves nothing, all else leaves what is finished.
 #pragma once
 
+#include <string>
+
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -22,6 +24,9 @@ class BadInput : public Error {
  public:
   using Error::Error;
 };
+
+/// An errno of writing in words, with what to do about it.
+std::string write_error_text(int error);
 
 template <class... Parts>
 [[noreturn]] void fail_write(const Parts&... parts) {

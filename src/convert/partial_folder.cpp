@@ -198,9 +198,9 @@ void PartialFolder::finish(const std::vector<std::string>& files) {
 
 void PartialFolder::give_name() {
   const fs::path parent = path().parent_path(), beside = record_beside(path());
-  sync_to_disk(parent);
   rename_or_fail(path() / kRecord, beside);
   sync_to_disk(path());
+  sync_to_disk(parent);
   std::error_code error;
   fs::rename(path(), place_.final_path(), error);
   if (error) {

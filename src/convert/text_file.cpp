@@ -23,20 +23,33 @@ std::string read_text(const fs::path& path) {
   return text;
 }
 
+std::string write_error_text(int error) {
+  const std::string text = std::strerror(error);
+  switch (error) {
+    case EFBIG:
+      return concat(text, "; raise the limit (ulimit -f), or choose a file system that holds such files");
+    case ENOSPC:
+    case EDQUOT:
+      return concat(text, "; free some space or choose another output");
+    default:
+      return text;
+  }
+}
+
 void write_text(const fs::path& path, std::string_view text) {
   const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) fail_write("cannot create ", path_text(path), ": ", std::strerror(errno));
+  if (fd < 0) fail_write("cannot create ", path_text(path), ": ", write_error_text(errno));
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       const int error = n < 0 ? errno : EIO;
       ::close(fd);
-      fail_write("cannot write ", path_text(path), ": ", std::strerror(error));
+      fail_write("cannot write ", path_text(path), ": ", write_error_text(error));
     }
     text.remove_prefix(static_cast<size_t>(n));
   }
-  if (::close(fd) != 0) fail_write("cannot write ", path_text(path), ": ", std::strerror(errno));
+  if (::close(fd) != 0) fail_write("cannot write ", path_text(path), ": ", write_error_text(errno));
 }
 
 void sync_to_disk(const fs::path& path) {
@@ -45,7 +58,7 @@ void sync_to_disk(const fs::path& path) {
   const int error = ::fsync(fd) == 0 ? 0 : errno;
   ::close(fd);
   // Some file systems cannot flush a directory and need not.
-  if (error != 0 && error != EINVAL && error != EROFS) fail_write("cannot finish ", path_text(path), ": ", std::strerror(error));
+  if (error != 0 && error != EINVAL && error != EROFS) fail_write("cannot finish ", path_text(path), ": ", write_error_text(error));
 }
 
 }  // namespace dsv4
