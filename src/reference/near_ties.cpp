@@ -15,7 +15,10 @@ constexpr int64_t kRowsANearTie = 100;  // at most one row of so many, or of few
 constexpr size_t kChoicesARow = 3;      // tried: the closest
 constexpr int kComparisons = 32;
 
-double median(std::vector<double> values) {
+/// Of the values up to `limit`; 0 if there are none.
+double median_up_to(double limit, std::vector<double> values) {
+  std::erase_if(values, [&](double value) { return !(value <= limit); });
+  if (values.empty()) return 0.0;
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
@@ -53,7 +56,7 @@ bool NearTies::judge(const LogitComparison& comparison, std::span<const CloseCho
     scale_ = result_.difference.max_logit;
     result_.allowed = tolerance_ * scale_;
     for (const LogitDifference& row : rows) first_.push_back(row.max);
-    within_ = kOfMedian * std::max(1.0, median(first_) / (scale_ * kFloatRounding));
+    within_ = kOfMedian * std::max(1.0, median_up_to(result_.allowed, first_) / (scale_ * kFloatRounding));
   }
   const std::map<int64_t, std::vector<CloseChoice>> choices = by_row(close);
   const std::vector<CloseChoice> none;
@@ -77,7 +80,7 @@ bool NearTies::judge(const LogitComparison& comparison, std::span<const CloseCho
     result_.difference = comparison.all();
     result_.passed = result_.near_ties <= result_.near_ties_allowed;
   }
-  return !agrees && comparisons_ < kComparisons && result_.near_ties <= 2 * result_.near_ties_allowed;
+  return !agrees && comparisons_ < kComparisons;
 }
 
 /// The next way of making the row's choices: each turned by itself, then together, then none. `first`: all rows before it agree, so that this way is wrong.

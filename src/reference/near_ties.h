@@ -24,7 +24,7 @@ struct JudgedLogits {
 };
 
 /// Compares as often as it takes. A row beyond the tolerance can be a near tie if the margin of one of its choices is within rounding: 8 times the comparison's
-/// own, which is the median row's difference, or what rows before it differ by. That choice is turned and everything compared again, so that rows
+/// own, which is the median difference of the rows within the tolerance, or what rows before it differ by. That choice is turned and everything compared again, so that rows
 /// which the near tie had moved (they attend to it) have to agree too. No row sees later ones, so the first row beyond the tolerance settles the matter: if none of
 /// its choices is close, or no way of making them agrees, it is an error.
 class NearTies {
