@@ -12,6 +12,13 @@ namespace dsv4 {
 
 namespace {
 
+// These report invalid accesses themselves.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitizer = true;
+#else
+constexpr bool kSanitizer = false;
+#endif
+
 // What the C library asks of the kernel at once when its heap is used up: malloc() has given nothing because this failed.
 constexpr size_t kHeapStep = size_t{1} << 20;
 
@@ -36,7 +43,7 @@ void report(int number) {
 }  // namespace
 
 void report_exhausted_memory() {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these report invalid accesses themselves
+  if (kSanitizer) return;
   stack_t stack{};
   stack.ss_sp = handler_stack.data();
   stack.ss_size = handler_stack.size();
@@ -44,7 +51,6 @@ void report_exhausted_memory() {
   action.sa_handler = report;
   action.sa_flags = SA_ONSTACK;
   if (::sigaltstack(&stack, nullptr) == 0) ::sigaction(SIGSEGV, &action, nullptr);
-#endif
 }
 
 }  // namespace dsv4

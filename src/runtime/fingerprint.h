@@ -32,7 +32,7 @@ class Digest {
   std::unique_ptr<State> state_;
 };
 
-/// Of a model folder: config.json, openvino_model.xml, and openvino_model.bin: all of a small one, of a large one its size and blocks of 4 KiB spread over it
+/// Of a model folder: what its dsv4_files.json says of the weights, config.json, openvino_model.xml, and openvino_model.bin: all of a small one, of a large one its size and blocks of 4 KiB spread over it
 /// evenly, 16 MiB in all, because reading a model of the disk's size takes minutes.
 class Fingerprint {
  public:
@@ -52,6 +52,7 @@ class Fingerprint {
   };
   std::string computed() const;
 
+  std::filesystem::path folder_;
   std::vector<File> files_;
   mutable std::once_flag once_;
   mutable std::string text_;

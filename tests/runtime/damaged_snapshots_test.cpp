@@ -185,7 +185,21 @@ TEST_P(DamagedSnapshots, OfAModelOfEqualShapeAreRefused) {
   std::string bin = read_file(tuned / "openvino_model.bin");
   bin[bin.size() / 2] ^= 1;
   write_file(tuned / "openvino_model.bin", bin);
+  // And one of which only the list of files knows that it is another, as of weights that are too large to be read whole.
+  const std::filesystem::path listed = directory.path() / "listed";
+  std::filesystem::copy(folder_, listed, std::filesystem::copy_options::recursive);
+  const auto list = [](const std::string& hash) {
+    return R"({"files": {"openvino_model.bin": {"bytes": 1, "xxh3_128": ")" + hash + "\"}}}";
+  };
+  write_file(listed / "dsv4_files.json", list(std::string(32, '1')));
   const Engine engine(folder_, last_position(program)), of_other(tuned, last_position(program)), again(folder_, last_position(program));
+  if (program == Program::kCpu) {
+    Session one{Engine(listed, last_position(program))};
+    const Snapshot snapshot = one.save();
+    EXPECT_EQ(error_of([&] { Session{Engine(listed, last_position(program))}.restore(snapshot); }), "");
+    write_file(listed / "dsv4_files.json", list(std::string(32, '2')));
+    EXPECT_THAT(error_of([&] { Session{Engine(listed, last_position(program))}.restore(snapshot); }), HasSubstr("another model"));
+  }
   Session session(engine), other(of_other), same(again);
   session.feed(Tokens{1, 2, 3, 4});
   for (const Snapshot& snapshot : {session.save(), Session(engine).save()}) {
