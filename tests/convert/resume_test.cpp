@@ -185,6 +185,17 @@ TEST_F(Stopped, GoesOnWithTheSameWeightsInOtherFiles) {
   EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
 }
 
+TEST_F(Stopped, WhileItReadsAgainLosesNothing) {
+  killed_half_way(options());
+  std::atomic<bool> stop = false;
+  ConvertOptions o = options();
+  o.stop = &stop;
+  o.check_progress = [&](uint64_t, uint64_t) { stop = true; };
+  EXPECT_THAT(error_of([&] { convert(o); }), AllOf(HasSubstr("interrupted"), HasSubstr("the same command goes on")));
+  EXPECT_GT(begins_at(options()), 0u);
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
 TEST_F(Stopped, StartsAnewWhenTheBinIsNotAsItWasLeft) {
   const std::string right = undisturbed(options());
   const auto damaged = [&](const std::function<void(const fs::path& bin)>& damage) {
