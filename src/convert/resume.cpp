@@ -103,7 +103,17 @@ EarlierWork check_finished(const Checkpoint& checkpoint, const StoragePlan& plan
     const auto before = work.shards.find(name_of(file));
     return before == work.shards.end() || before->second.identity != file.identity();
   };
-  if (const auto changed = changed_shard(checkpoint, plan, work, doubtful, options)) {
+  // One progress over both: shards, of which the bytes of unfinished pieces are left out, and the .bin.
+  uint64_t shard_bytes = 0;
+  for (const auto& file : checkpoint.files()) shard_bytes += doubtful(*file) ? file->size() : 0;
+  const auto part = [&](uint64_t before) {
+    return ResumeOptions{[&options, before, all = shard_bytes + work.bin_bytes](uint64_t done, uint64_t) {
+                           if (options.progress) options.progress(before + done, all);
+                         },
+                         options.stopped};
+  };
+  const ResumeOptions shard_options = part(0), bin_options = part(shard_bytes);
+  if (const auto changed = changed_shard(checkpoint, plan, work, doubtful, shard_options)) {
     earlier.refusal = concat("it was made with another checkpoint file ", *changed);
     return earlier;
   }
@@ -115,7 +125,7 @@ EarlierWork check_finished(const Checkpoint& checkpoint, const StoragePlan& plan
     }
   };
   const Descriptor file{::open(bin.c_str(), O_RDONLY | O_CLOEXEC)};
-  Reading reading(work.bin_bytes, options);
+  Reading reading(work.bin_bytes, bin_options);
   const bool whole = file.fd >= 0 && hash_file_range(file.fd, bin, 0, work.bin_bytes, *earlier.bin, [&](uint64_t bytes) {
                        check_stop(options);
                        reading.add(bytes);

@@ -1,6 +1,7 @@
 # Conversions from the outside: nothing is lost, nothing is mixed, and a folder can be checked.
 import json
 import os
+import platform
 import random
 import resource
 import shutil
@@ -204,8 +205,8 @@ def test_two_conversions_at_once_make_one_model(pair, tmp_path):
 @pytest.mark.full
 def test_a_second_conversion_at_the_moment_the_first_finishes(pair, tmp_path):
     """The first waits half a second in each of its last steps; seconds are started all along."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
+    if shutil.which("strace") is None or platform.machine() != "x86_64":
+        pytest.skip("strace is not installed, or the calls have other names on this processor")
     slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,unlink,rmdir", "-e", "inject=rename,unlink,rmdir:delay_enter=500000"]
     command = [program.executable(), "convert", "-m", str(pair[0]), str(tmp_path / "out/model"), "--weight-format", "int8"]
     first = subprocess.Popen([*slow, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -185,13 +185,25 @@ TEST_F(Stopped, GoesOnWithTheSameWeightsInOtherFiles) {
   EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
 }
 
+TEST_F(Stopped, WhileItReadsAgainLosesNothing) {
+  killed_half_way(options());
+  std::atomic<bool> stop = false;
+  ConvertOptions o = options();
+  o.stop = &stop;
+  o.check_progress = [&](uint64_t, uint64_t) { stop = true; };
+  EXPECT_THAT(error_of([&] { convert(o); }), AllOf(HasSubstr("interrupted"), HasSubstr("the same command goes on")));
+  EXPECT_GT(begins_at(options()), 0u);
+  EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+}
+
 TEST_F(Stopped, StartsAnewWhenTheBinIsNotAsItWasLeft) {
+  const std::string right = undisturbed(options());
   const auto damaged = [&](const std::function<void(const fs::path& bin)>& damage) {
     killed_half_way(options());
     damage(partial() / "openvino_model.bin");
     EXPECT_EQ(begins_at(options()), 0u);
     EXPECT_THAT(notices_, AllOf(HasSubstr("starts anew"), HasSubstr("openvino_model.bin")));
-    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == right);
     fs::remove_all(output());
     notices_.clear();
   };
@@ -275,6 +287,7 @@ TEST_F(Stopped, AShardThatIsChangedBehindItsTimeIsFound) {
 }
 
 TEST_F(Stopped, StartsAnewWithoutAReadableRecord) {
+  const std::string right = undisturbed(options());
   for (const std::string& damage : {std::string(), std::string("{"), std::string("[]"), std::string(R"({"identity":{},"pieces":-1})"),
                                     std::string(R"({"identity":3,"pieces":1})"), std::string(1 << 10, '[')}) {
     SCOPED_TRACE(damage.substr(0, 40));
@@ -282,12 +295,13 @@ TEST_F(Stopped, StartsAnewWithoutAReadableRecord) {
     write_file(partial() / ".dsv4-progress.json", damage);
     EXPECT_EQ(begins_at(options()), 0u);
     EXPECT_THAT(notices_, HasSubstr("starts anew"));
-    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == right);
     fs::remove_all(output());
   }
 }
 
 TEST_F(Stopped, StartsAnewWithARecordThatCannotBe) {
+  const std::string right = undisturbed(options());
   using Json = nlohmann::ordered_json;
   const auto changed = [&](const std::function<void(Json & finished)>& change) {
     killed_half_way(options());
@@ -298,7 +312,7 @@ TEST_F(Stopped, StartsAnewWithARecordThatCannotBe) {
     write_file(record, json.dump());
     EXPECT_EQ(begins_at(options()), 0u);
     EXPECT_THAT(notices_, HasSubstr("starts anew"));
-    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == undisturbed(options()));
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == right);
     fs::remove_all(output());
     notices_.clear();
   };
