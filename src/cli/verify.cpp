@@ -151,6 +151,7 @@ class ComparedCpuProgram {
 /// The opened programs: the CPU program's memory is the mapped file, which costs nothing beside another program.
 struct Engines {
   std::optional<Engine> portable, exact, rounded;
+  StoredFormats formats;  ///< of the folder's weights
 
   const Engine& any() const { return portable ? *portable : *exact; }
 };
@@ -159,7 +160,11 @@ Engines open_engines(const VerifyArguments& arguments) {
   Engines engines;
   EngineOptions options = arguments.engine;
   options.program = Program::kPortable;
-  if (arguments.programs != Programs::kCpu) engines.portable = open_engine(arguments.model, options);
+  const auto read_formats = [&] { engines.formats = stored_formats(*read_ir(arguments.model), engines.any().config()); };
+  if (arguments.programs != Programs::kCpu) {
+    engines.portable = open_engine(arguments.model, options);
+    read_formats();
+  }
   if (arguments.programs == Programs::kPortable) return engines;
   if (engines.portable && !engines.portable->stateful()) {
     std::cerr << "dsv4: " << arguments.model.string() << ": a prefill-only model has no CPU program; the portable one alone is verified\n";
@@ -171,6 +176,7 @@ Engines open_engines(const VerifyArguments& arguments) {
   options.activations = ActivationRounding::kF32;
   options.cache = CachePrecision::kF32;
   engines.exact = Engine(arguments.model, options);
+  if (!engines.portable) read_formats();
   return engines;
 }
 
@@ -205,9 +211,8 @@ VerifyReport verify(const VerifyArguments& arguments) {
                                       : !arguments.tokens_file.empty() ? read_tokens_file(arguments.tokens_file)
                                                                        : spread_tokens(arguments.length, vocab);
   check_tokens_fit(arguments, engine, tokens);
-  const StoredFormats formats = stored_formats(*read_ir(arguments.model), engine.config());
 
-  BothReferences references(checkpoint, formats, layers, tokens);
+  BothReferences references(checkpoint, engines.formats, layers, tokens);
   std::optional<ComparedProgram> portable;
   std::optional<ComparedCpuProgram> cpu;
   if (engines.portable) portable.emplace(*engines.portable);
@@ -220,7 +225,7 @@ VerifyReport verify(const VerifyArguments& arguments) {
     if (portable) portable->feed(part, references);
     if (cpu) cpu->feed(part, references);
   }
-  VerifyReport report{.tokens = count, .formats = count_formats(formats), .portable = {}, .cpu = {}};
+  VerifyReport report{.tokens = count, .formats = count_formats(engines.formats), .portable = {}, .cpu = {}};
   if (portable) report.portable = portable->report(tokens, references, arguments.tolerance, step);
   if (cpu) report.cpu = cpu->report(tokens, references, arguments.tolerance, step);
   return report;

@@ -147,7 +147,7 @@ Matrix attention(const LayerContext& context, const Matrix& x, std::vector<std::
   const std::vector<Matrix> wo_a = read_groups(context);
   const Matrix wo_b = weights.matrix(prefix + "wo_b.weight");
   Matrix out(x.rows, config.hidden_size);
-  for (int64_t first = 0; first < x.rows; first += kQueryBlock) {
+  for (int64_t first = context.first_row; first < x.rows; first += kQueryBlock) {
     const int64_t end = std::min(x.rows, first + kQueryBlock);
     Matrix heads = linear(row_range(qr, first, end), wq_b, context.threads);
     attend_block(context, keys, rope, sinks, first, heads);

@@ -182,6 +182,7 @@ std::vector<std::vector<int32_t>> select_entries(const LayerContext& context, co
     all.resize(static_cast<size_t>((first + 1) / ratio));
     std::iota(all.begin(), all.end(), 0);
   }
+  first = std::max(first, context.first_row);
   if (first == x.rows) return selection;
 
   const std::string prefix = context.prefix + "attn.indexer.";

@@ -20,6 +20,7 @@ struct LayerContext {
   bool simulate_cache_quantization;
   int threads;
   LayerChoices& choices;
+  int64_t first_row;  ///< attention of the rows before is not asked for
 };
 
 /// The entries of all complete blocks of x [T, D], pooled, normed and rotated to their block's first position: [T / m, width].

@@ -86,6 +86,7 @@ Reference::Reference(const Checkpoint& checkpoint, ReferenceOptions options) : c
     fail("reference: ", options_.layers, " layers asked for, expected 0..", layers, " or -1 for all");
   }
   if (options_.layers == -1) options_.layers = layers;
+  if (options_.last_rows < 0) fail("reference: the last ", options_.last_rows, " rows asked for, expected 1 or more, or 0 for all");
   if (options_.threads < 0) fail("reference: ", options_.threads, " threads asked for, expected 0 (all cores) or more");
 }
 
@@ -102,10 +103,16 @@ ReferenceRows Reference::rows(std::span<const int64_t> tokens, const std::set<Ch
   Matrix streams = embed(weights, tokens);
   ReferenceRows rows{.count = streams.rows, .hidden = {}, .close = {}};
   for (int64_t l = 0; l < options_.layers; ++l) {
+    const bool all_rows = options_.last_rows == 0 || l + 1 < options_.layers;
+    const int64_t first_row = all_rows ? 0 : std::max<int64_t>(0, streams.rows - options_.last_rows);
     LayerChoices choices(l, streams.rows, turned);
-    const LayerContext context = {
-        weights, config.layers[static_cast<size_t>(l)], concat("layers.", l, "."), options_.simulate_cache_quantization, options_.threads,
-        choices};
+    const LayerContext context = {weights,
+                                  config.layers[static_cast<size_t>(l)],
+                                  concat("layers.", l, "."),
+                                  options_.simulate_cache_quantization,
+                                  options_.threads,
+                                  choices,
+                                  first_row};
     LayerTrace layer;
     run_layer(context, tokens, streams, layer);
     choices.collect(kCloseMargin, rows.close);

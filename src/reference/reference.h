@@ -15,8 +15,9 @@ namespace dsv4 {
 struct ReferenceOptions {
   bool simulate_cache_quantization = false;  ///< spec 2.9 (ii): FP8 window/compressed kv, FP4 indexer q and keys after Hadamard
   int64_t layers = -1;                       ///< only the first N layers; -1: all
-  int threads = 0;                           ///< 0: all cores
-  StoredFormats formats = {};                ///< weights as a model keeps them; empty: exactly as published
+  int64_t last_rows = 0;       ///< logits only of the last N rows: the attention of the last layer computes no others; 0: of all
+  int threads = 0;             ///< 0: all cores
+  StoredFormats formats = {};  ///< weights as a model keeps them; empty: exactly as published
 };
 
 /// Intermediate results, filled when a trace is passed. L layers, T tokens.
@@ -29,7 +30,8 @@ struct ReferenceTrace {
 /// What a pass leaves of each row, from which its logits are made.
 struct ReferenceRows {
   int64_t count = 0;
-  std::vector<float> hidden;       ///< [count*D]: normed, as the head multiplies them
+  std::vector<float>
+      hidden;  ///< [count*D]: normed, as the head multiplies them; without meaning for rows before the last_rows that were asked for
   std::vector<CloseChoice> close;  ///< the choices on their way that have a margin of at most 2000
 };
 

@@ -57,7 +57,7 @@ def check(library, directory, name, kind, count):
         assert near_ties[name] <= -(-count // 100)
         assert compared["max_difference"] <= 1e-4 * compared["max_logit"]
         assert compared["mean_difference"] <= 1e-5
-        assert compared["greedy_match"] == count - near_ties[name]
+        assert compared["greedy_match"] == count
     if kind in STORED:
         assert STORED[kind] in result["tensors"]
 
@@ -97,7 +97,8 @@ def test_every_format_on_all_tokens(library, tmp_path, name, kind):
 def test_with_float32_the_prediction_is_the_checkpoint(library, tmp_path):
     result = verify_golden(library.golden("toy"), library.folder("toy"), tmp_path, 50)
     assert set(result["tensors"]) == {"f32"}
-    assert result["against_prediction"] == result["against_checkpoint"]
+    for compared in (result, result["cpu"]):
+        assert compared["against_checkpoint"].items() <= compared["against_prediction"].items()
 
 
 def damaged_copy(folder, directory, constant, change):
@@ -153,7 +154,7 @@ def test_one_program_alone(library):
     both = program.verify(goldens.CHECKPOINTS["toy"], folder, "--length", 30)
     portable = program.verify(goldens.CHECKPOINTS["toy"], folder, "--length", 30, "--program", "portable")
     cpu = program.verify(goldens.CHECKPOINTS["toy"], folder, "--length", 30, "--program", "cpu")
-    assert "cpu" not in portable and portable["against_prediction"] == pytest.approx(both["against_prediction"])
+    assert "cpu" not in portable and portable["against_prediction"] == both["against_prediction"]
     assert "against_prediction" not in cpu and set(cpu["cpu"]) == {"against_checkpoint", "against_prediction", "default_rounding"}
     assert cpu["cpu"]["against_prediction"] == both["cpu"]["against_prediction"]
     assert portable["passed"] and cpu["passed"]

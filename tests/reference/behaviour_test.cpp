@@ -85,6 +85,16 @@ TEST(Reference, ATraceHoldsOneCallOnly) {
   EXPECT_EQ(trace.index_selection[2], (std::vector<std::vector<int32_t>>{{}, {}, {}, {0}, {0}}));
 }
 
+TEST(Reference, LastRowsAreThoseOfAllRows) {
+  const auto tokens = dsv4_test::golden_tokens("hash");
+  const Checkpoint checkpoint = Checkpoint::open(dsv4_test::golden_checkpoint("hash"));
+  const std::vector<int64_t> some(tokens.begin(), tokens.begin() + 90);
+  const Reference all(checkpoint), last(checkpoint, {.last_rows = 7});
+  const ReferenceRows all_rows = all.rows(some), last_rows = last.rows(some);
+  EXPECT_EQ(last.logits_of(last_rows, 83, 90), all.logits_of(all_rows, 83, 90));
+  EXPECT_LE(last_rows.close.size(), all_rows.close.size());
+}
+
 TEST(Reference, RefusesAnEmptySequence) {
   EXPECT_THAT(error_of([] { Reference(mini()).logits({}); }), HasSubstr("no tokens"));
 }
