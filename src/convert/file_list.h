@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "convert/content_hash.h"
+#include "checkpoint/content_hash.h"
 
 namespace dsv4 {
 

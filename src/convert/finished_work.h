@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "convert/content_hash.h"
+#include "checkpoint/content_hash.h"
 #include "convert/piece_queue.h"
 
 namespace dsv4 {

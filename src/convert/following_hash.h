@@ -8,7 +8,7 @@
 #include <mutex>
 #include <utility>
 
-#include "convert/content_hash.h"
+#include "checkpoint/content_hash.h"
 
 namespace dsv4 {
 

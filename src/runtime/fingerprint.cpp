@@ -1,15 +1,13 @@
-// XXH3-128 by libxxhash, of memory and of files.
+// What goes into a hash of a state and of a folder.
 #include "runtime/fingerprint.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <new>
 
 #include "checkpoint/json_fields.h"
 #include "dsv4/error.h"
@@ -37,37 +35,14 @@ std::string listed_weights(const std::filesystem::path& folder) {
 
 }  // namespace
 
-struct Digest::State {
-  State() : xxh(XXH3_createState()) {
-    if (xxh == nullptr) throw std::bad_alloc();
-    XXH3_128bits_reset(xxh);
-  }
-  ~State() { XXH3_freeState(xxh); }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-
-  XXH3_state_t* xxh;
-};
-
-Digest::Digest() : state_(std::make_unique<State>()) {}
-Digest::~Digest() = default;
-
 void Digest::add(std::span<const std::byte> bytes) {
   add(static_cast<int64_t>(bytes.size()));
-  XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
+  hasher_.update(bytes);
 }
 
-void Digest::add(int64_t number) { XXH3_128bits_update(state_->xxh, &number, sizeof number); }
+void Digest::add(int64_t number) { hasher_.update(std::as_bytes(std::span(&number, 1))); }
 
-std::string Digest::text() const {
-  const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const uint64_t half : {hash.high64, hash.low64}) {
-    for (int shift = 60; shift >= 0; shift -= 4) text += kDigits[half >> shift & 15];
-  }
-  return text;
-}
+std::string Digest::text() const { return hasher_.hash().hex(); }
 
 Fingerprint::Fingerprint(const std::filesystem::path& folder) : folder_(folder) {
   for (const char* name : {"config.json", "openvino_model.xml", "openvino_model.bin"}) {

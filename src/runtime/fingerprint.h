@@ -4,23 +4,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/content_hash.h"
+
 namespace dsv4 {
 
 /// A hash of what is added. Of numbers and texts the length goes in first, so that where one ends and the next begins matters.
 class Digest {
  public:
-  Digest();
-  ~Digest();
-  Digest(const Digest&) = delete;
-  Digest& operator=(const Digest&) = delete;
-
   void add(std::span<const std::byte> bytes);
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
   void add(int64_t number);
@@ -28,12 +24,11 @@ class Digest {
   std::string text() const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  ContentHasher hasher_;
 };
 
-/// Of a model folder: what its dsv4_files.json says of the weights, config.json, openvino_model.xml, and openvino_model.bin: all of a small one, of a large one its size and blocks of 4 KiB spread over it
-/// evenly, 16 MiB in all, because reading a model of the disk's size takes minutes.
+/// Of a model folder: what its dsv4_files.json says of the weights, config.json, openvino_model.xml, and openvino_model.bin: all of a small one, of a large one
+/// its size and blocks of 4 KiB spread over it evenly, 16 MiB in all, because reading a model of the disk's size takes minutes.
 class Fingerprint {
  public:
   /// Opens the files, so that it is of those that were there then. Error when one cannot be opened.

@@ -1,5 +1,5 @@
 // XXH3-128 against published values, in parts and behind writers; dsv4_files.json and what check_files finds.
-#include "convert/content_hash.h"
+#include "checkpoint/content_hash.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// XXH3-128 of bytes, whole or as they pass: how source bytes and files of a model folder are known again. The only file that includes xxhash.h is content_hash.cpp.
+// XXH3-128 of bytes, whole or as they pass: how source bytes, files of a model folder and states of a sequence are known again. The only file that includes xxhash.h is content_hash.cpp.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // XXH3-128 by libxxhash.
-#include "convert/content_hash.h"
+#include "checkpoint/content_hash.h"
 
 #include <fcntl.h>
 #include <unistd.h>
