@@ -1,4 +1,5 @@
-// XXH3-128 of bytes, whole or as they pass: how source bytes, files of a model folder and states of a sequence are known again. The only file that includes xxhash.h is content_hash.cpp.
+// XXH3-128 of bytes, whole or as they pass: how source bytes, files of a model folder and states of a sequence are known again. Only content_hash.cpp includes
+// xxhash.h.
 #pragma once
 
 #include <cstddef>

@@ -19,8 +19,8 @@ struct FolderFileSize {
 std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
                        std::vector<FolderFileSize> files);
 
-/// Puts `text` (Markdown) into the card's section "Verification" in place of what is there, and the new hash into dsv4_files.json. Error when the folder has no README.md or the section's two
-/// marks are gone from it.
+/// Puts `text` (Markdown) into the card's section "Verification" in place of what is there, and the new hash into dsv4_files.json. Error when the
+/// folder has no README.md or the section's two marks are gone from it.
 void set_card_verification(const std::filesystem::path& folder, const std::string& text);
 
 }  // namespace dsv4

@@ -286,8 +286,9 @@ TEST_P(Blocks, AreVisibleOnceComplete) {
 TEST_P(Blocks, KeepToFewShapesWhileDecoding) {
   // New shapes make the CPU plugin keep new executors: the entry list is to grow in steps.
   const LayerConfig layer = GetParam();
-  PositionsProgram program(
-      layer, [](CallPositions& s, const LayerConfig& l, const Value& entries) { return std::vector<Value>{s.blocks(l, entries).capacity}; });
+  PositionsProgram program(layer, [](CallPositions& s, const LayerConfig& l, const Value& entries) {
+    return std::vector<Value>{s.blocks(l, entries).capacity};
+  });
   std::set<int64_t> capacities;
   int64_t capacity = 0;
   for (int64_t position = 0; position < 512; ++position) {
