@@ -83,6 +83,7 @@ std::string full_notice(const Generated& out, const Session& session) {
 
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
+  if (!arguments.logits.empty()) check_npy_path(arguments.logits);
   std::optional<Tokenizer> tokenizer;
   if (arguments.prompt) tokenizer.emplace(arguments.model);
   const std::vector<int64_t> prompt = prompt_tokens(arguments, tokenizer);
@@ -97,9 +98,11 @@ void run_run(RunArguments& arguments) {
   const Generated out = generate(session, prompt, arguments.generate);
   const std::optional<int64_t> read_after = disk_bytes_read();
   const int64_t from_disk = read_before && read_after ? *read_after - *read_before : 0;
-  if (!arguments.logits.empty()) {
-    write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocabulary());
-  }
+  // Behind the tokens, which a full disk must not cost.
+  const auto write_logits = [&] {
+    std::cout.flush();
+    if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocabulary());
+  };
   const double decode_rate = out.decoded > 0 ? static_cast<double>(out.decoded) / out.decode_seconds : 0.0;
   if (arguments.json) {
     nlohmann::ordered_json json;
@@ -114,9 +117,10 @@ void run_run(RunArguments& arguments) {
     json["disk_bytes_read"] = from_disk;
     std::cout << json_text(json) << '\n';
     if (out.context_full) std::cerr << full_notice(out, session);
-    return;
+    return write_logits();
   }
   output.finish();
+  write_logits();
   if (out.context_full) std::cerr << full_notice(out, session);
   std::cerr << concat("dsv4: opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
                       decode_rate, " tokens/s after that");

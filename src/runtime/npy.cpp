@@ -3,10 +3,26 @@
 
 #include <fstream>
 #include <string>
+#include <system_error>
 
 #include "dsv4/error.h"
 
 namespace dsv4 {
+
+namespace {
+
+[[noreturn]] void refuse(const std::filesystem::path& path) {
+  fail("cannot write ", path.string(), ": does its directory exist, is the disk full?");
+}
+
+}  // namespace
+
+void check_npy_path(const std::filesystem::path& path) {
+  std::error_code ec;
+  const bool there = std::filesystem::exists(path, ec);
+  if (!std::ofstream(path, std::ios::binary | std::ios::app)) refuse(path);  // what the file holds stays
+  if (!there) std::filesystem::remove(path, ec);
+}
 
 void write_npy(const std::filesystem::path& path, std::span<const float> values, int64_t rows, int64_t columns) {
   if (static_cast<int64_t>(values.size()) != rows * columns) fail(path.string(), ": ", values.size(), " values for ", rows, " x ", columns);
@@ -19,7 +35,7 @@ void write_npy(const std::filesystem::path& path, std::span<const float> values,
   out.write("\x93NUMPY\x01\x00", 8).write(length, 2).write(header.data(), static_cast<std::streamsize>(header.size()));
   out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
   out.close();
-  if (!out) fail("cannot write ", path.string(), ": does its directory exist, is the disk full?");
+  if (!out) refuse(path);
 }
 
 }  // namespace dsv4

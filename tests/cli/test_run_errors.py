@@ -121,3 +121,9 @@ def test_logits_path_in_a_directory_that_is_not_there(library, tmp_path):
     path = tmp_path / "none/logits.npy"
     program.refuse("run", library.folder("toy"), "--tokens", "1,2", "-n", 0, "--logits", path, naming=[path])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_for_logits_costs_no_tokens(library):
+    outcome = program.run("run", library.folder("toy"), "--tokens", "1,2", "-n", 3, "--json", "--logits", "/dev/full")
+    assert outcome.code == 1 and len(outcome.err.splitlines()) == 1 and "/dev/full" in outcome.err
+    assert len(json.loads(outcome.out)["tokens"]) == 3
