@@ -65,10 +65,15 @@ class Failing : public testing::TestWithParam<Case> {
 
   /// Compiled once for all tests of a form: fails in its middle.
   const Engine& engine() {
-    static std::map<Case, Engine> engines;
-    const auto found = engines.find(GetParam());
-    if (found != engines.end()) return found->second;
-    return engines.emplace(GetParam(), model_.failing_at(5)).first->second;
+    const auto found = engines().find(GetParam());
+    if (found != engines().end()) return found->second;
+    return engines().emplace(GetParam(), model_.failing_at(5)).first->second;
+  }
+
+  /// Models must be gone before OpenVINO's own static objects are.
+  static void TearDownTestSuite() {
+    engines().clear();
+    models().clear();
   }
 
   Logits golden_rows(size_t begin, size_t end) const {
@@ -93,9 +98,16 @@ class Failing : public testing::TestWithParam<Case> {
     }
   }
 
-  static const Model& model_of(const Case& c) {
+  static std::map<Case, Engine>& engines() {
+    static std::map<Case, Engine> engines;
+    return engines;
+  }
+  static std::map<Case, std::unique_ptr<Model>>& models() {
     static std::map<Case, std::unique_ptr<Model>> models;
-    std::unique_ptr<Model>& model = models[c];
+    return models;
+  }
+  static const Model& model_of(const Case& c) {
+    std::unique_ptr<Model>& model = models()[c];
     if (!model) model = std::make_unique<Model>(c);
     return *model;
   }
