@@ -18,7 +18,6 @@ namespace {
 
 constexpr int64_t kBlock = 4096, kBlocks = 4096;  // of a large file
 constexpr int64_t kWhole = int64_t{64} << 20;     // bytes of a file that is read whole
-constexpr int64_t kBuffer = int64_t{1} << 20;
 
 constexpr JsonFile kListFile = {"list", "the dsv4_files.json of a model folder", 4u << 20};
 
@@ -41,6 +40,10 @@ void Digest::add(std::span<const std::byte> bytes) {
 }
 
 void Digest::add(int64_t number) { hasher_.update(std::as_bytes(std::span(&number, 1))); }
+
+bool Digest::add_file_range(int descriptor, const std::filesystem::path& path, int64_t begin, int64_t end) {
+  return hash_file_range(descriptor, path, static_cast<uint64_t>(begin), static_cast<uint64_t>(end), hasher_, [](uint64_t) {});
+}
 
 std::string Digest::text() const { return hasher_.hash().hex(); }
 
@@ -65,25 +68,18 @@ const std::string& Fingerprint::text() const {
 std::string Fingerprint::computed() const {
   Digest digest;
   digest.add(listed_weights(folder_));
-  std::vector<std::byte> buffer(static_cast<size_t>(kBuffer));
   for (const File& file : files_) {
-    const auto refuse = [&] { fail(file.path.string(), ": cannot be read: ", std::strerror(errno)); };
     struct stat status {};
-    if (file.descriptor < 0 || ::fstat(file.descriptor, &status) != 0) refuse();
+    if (file.descriptor < 0 || ::fstat(file.descriptor, &status) != 0) fail(file.path.string(), ": cannot be read: ", std::strerror(errno));
     const int64_t size = status.st_size;
     digest.add(size);
     const bool whole = size <= kWhole;
-    const int64_t length = whole ? kBuffer : kBlock, count = whole ? (size + kBuffer - 1) / kBuffer : kBlocks;
+    const int64_t length = whole ? size : kBlock, count = whole ? 1 : kBlocks;
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t begin = whole ? i * kBuffer : (size - kBlock) / (kBlocks - 1) * i, bytes = std::min(length, size - begin);
-      for (int64_t got = 0; got < bytes;) {
-        const ssize_t n = ::pread(file.descriptor, buffer.data() + got, static_cast<size_t>(bytes - got), begin + got);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) refuse();
-        if (n == 0) fail(file.path.string(), ": has become shorter since it was opened");
-        got += n;
+      const int64_t begin = (size - length) / std::max<int64_t>(1, count - 1) * i;
+      if (!digest.add_file_range(file.descriptor, file.path, begin, begin + length)) {
+        fail(file.path.string(), ": has become shorter since it was opened");
       }
-      digest.add(std::span(buffer).first(static_cast<size_t>(bytes)));
     }
   }
   return digest.text();

@@ -20,6 +20,8 @@ class Digest {
   void add(std::span<const std::byte> bytes);
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
   void add(int64_t number);
+  /// Bytes [begin, end) of an open file, without their number. False when it ends before; Error (with `path`) when it cannot be read.
+  bool add_file_range(int descriptor, const std::filesystem::path& path, int64_t begin, int64_t end);
   /// 32 hexadecimal digits.
   std::string text() const;
 
