@@ -41,4 +41,10 @@ std::string quote(std::string_view text) { return concat('"', excerpt(text), '"'
 
 std::string path_text(const std::filesystem::path& path) { return escape(path.string()); }
 
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
 }  // namespace dsv4

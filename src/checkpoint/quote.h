@@ -1,9 +1,10 @@
-// Text that came from a file, made fit for a one-line message.
+// Text that came from a file, and lists of such, made fit for a one-line message.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dsv4 {
 
@@ -15,5 +16,8 @@ std::string excerpt(std::string_view text);
 
 /// A path without quotes: control characters as \xNN, never cut.
 std::string path_text(const std::filesystem::path& path);
+
+/// A list in a line: commas between the parts.
+std::string joined(const std::vector<std::string>& parts);
 
 }  // namespace dsv4

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/descriptor.h"
 #include "checkpoint/header_parser.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
@@ -95,14 +96,6 @@ FileIdentity identity_of(const struct stat& status) {
           .changed = nanoseconds(status.st_ctim)};
 }
 
-/// Closes the descriptor unless released; a constructor that throws runs no destructor.
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
 std::vector<std::byte> read_head(int fd, uint64_t file_size, const std::string& file) {
   // read() and not the map: if the file shrinks meanwhile, this ends early instead of in SIGBUS.
   const auto read_at_most = [&](std::vector<std::byte>& buffer, size_t size) {
@@ -142,7 +135,7 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
   const std::string file = path_text(path);
   // Not blocking: a FIFO in place of the file must be refused, not waited for.
-  Descriptor descriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a constructor that throws runs no destructor
   if (descriptor.fd < 0) fail(file, ": cannot open: ", errno_text(errno));
   struct stat status {};
   if (::fstat(descriptor.fd, &status) != 0) fail(file, ": cannot read its size: ", errno_text(errno));

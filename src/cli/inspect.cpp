@@ -1,7 +1,6 @@
 // dsv4 inspect: what a checkpoint or a model folder is; every file checked on the way.
 #include "checkpoint/inspect.h"
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <cstdio>
 #include <iomanip>
@@ -9,6 +8,7 @@
 #include <memory>
 
 #include "checkpoint/json_text.h"
+#include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "convert/inspect_folder.h"
@@ -38,12 +38,6 @@ std::string byte_text(uint64_t bytes) { return with_unit(static_cast<double>(byt
 
 std::string parameter_text(int64_t count) {
   return with_unit(static_cast<double>(count), {"", "thousand", "million", "billion", "trillion"});
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
 }
 
 void print_text(const InspectReport& r) {

@@ -2,13 +2,13 @@
 #include "convert/resume.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <mutex>
 #include <set>
 #include <utility>
 
+#include "checkpoint/descriptor.h"
 #include "checkpoint/quote.h"
 #include "convert/errors.h"
 
@@ -118,13 +118,7 @@ EarlierWork check_finished(const Checkpoint& checkpoint, const StoragePlan& plan
     return earlier;
   }
 
-  struct Descriptor {
-    int fd;
-    ~Descriptor() {
-      if (fd >= 0) ::close(fd);
-    }
-  };
-  const Descriptor file{::open(bin.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Descriptor file(::open(bin.c_str(), O_RDONLY | O_CLOEXEC));
   Reading reading(work.bin_bytes, bin_options);
   const bool whole = file.fd >= 0 && hash_file_range(file.fd, bin, 0, work.bin_bytes, *earlier.bin, [&](uint64_t bytes) {
                        check_stop(options);

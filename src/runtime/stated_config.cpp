@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "checkpoint/model_fields.h"
+#include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -25,12 +26,6 @@ std::map<std::string, std::string> stated_fields(const ov::Model& ir, const std:
 }
 
 std::string field_text(const ModelField& field) { return field.also.empty() ? field.name : concat(field.name, " (or ", field.also, ")"); }
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
 
 /// Of a list of a value a layer only as much as a line holds.
 std::string shortened(const std::string& value) { return value.size() <= 120 ? value : value.substr(0, 117) + "..."; }
