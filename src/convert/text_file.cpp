@@ -23,19 +23,6 @@ std::string read_text(const fs::path& path) {
   return text;
 }
 
-std::string write_error_text(int error) {
-  const std::string text = std::strerror(error);
-  switch (error) {
-    case EFBIG:
-      return concat(text, "; raise the limit (ulimit -f), or choose a file system that holds such files");
-    case ENOSPC:
-    case EDQUOT:
-      return concat(text, "; free some space or choose another output");
-    default:
-      return text;
-  }
-}
-
 void write_text(const fs::path& path, std::string_view text) {
   const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) fail_write("cannot create ", path_text(path), ": ", write_error_text(errno));
