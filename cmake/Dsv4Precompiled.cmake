@@ -9,7 +9,8 @@ set(DSV4_HEADERS_OPENVINO
     <openvino/core/model.hpp> <openvino/core/parallel.hpp> <openvino/op/constant.hpp> <openvino/op/convert.hpp> <openvino/op/gather.hpp> <openvino/op/op.hpp>
     <openvino/op/parameter.hpp> <openvino/op/reshape.hpp> <openvino/runtime/core.hpp>)
 
-file(WRITE "${CMAKE_BINARY_DIR}/precompiled.cpp" "")
+# Written once, not at each configuring, after which it would be compiled again.
+file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/precompiled.cpp" CONTENT "// What an object library needs beside its precompiled header.\n" @ONLY)
 
 # dsv4_precompiled(NAME GROUPS group... DEPENDS libs...): the headers of the groups and the standard library's, in their own target. What shares them is compiled
 # with the same options, but for the level of optimisation.
