@@ -31,8 +31,8 @@ def check(case, threads, megabytes, right):
     assert code in (0, 1), where
     if code == 0:
         assert tokens == right, where
-    else:
-        assert len(errors) == 1 and len(errors[0]) < 2000, where
+    else:  # what was generated before is printed
+        assert right.startswith(tokens) and len(errors) == 1 and len(errors[0]) < 2000, where
     return code == 0
 
 
@@ -65,9 +65,9 @@ def test_too_little_memory_is_an_error(int4, threads):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_too_little_memory_for_the_portable_program_is_an_error(int4, threads):
     case = (int4, "portable", prompt(2000))
+    right = outcome(case, 2)[1]
     for megabytes in (355, 380, 405):  # where this was written it opens, and the prompt does not fit
-        code, tokens, errors = outcome(case, threads, megabytes)
-        assert (code, tokens, len(errors)) == (1, "", 1) or (code, tokens) == outcome(case, 2)[:2], megabytes
+        check(case, threads, megabytes, right)
 
 
 @pytest.mark.full
