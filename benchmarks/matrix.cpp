@@ -1,6 +1,7 @@
 // Speed of products with packed weights: bytes of weights a second for one token, beside the bandwidth of the memory, and arithmetic for many tokens.
 //
-// usage: bench_matrix [THREADS [REPEATS [INSTRUCTION_SET]]]; INSTRUCTION_SET as Highway names it (AVX3_DL, AVX2, SSE4, ...), default: the best. Prints JSON.
+// usage: bench_matrix [THREADS [REPEATS [INSTRUCTION_SET [TYPE]]]]; INSTRUCTION_SET as Highway names it (AVX3_DL, AVX2, SSE4, ...), default (and "best"): the
+// best; TYPE: only the rows of this type, as it is printed ("u4 g128"). Prints JSON.
 #define HWY_WANT_AVX3_DL  // as the kernels do
 #include <tbb/task_arena.h>
 
@@ -127,11 +128,11 @@ int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency());
   const int repeats = argc > 2 ? std::atoi(argv[2]) : 7;
   if (threads < 1 || repeats < 1) {
-    std::fprintf(stderr, "usage: bench_matrix [THREADS [REPEATS [INSTRUCTION_SET]]]\n");
+    std::fprintf(stderr, "usage: bench_matrix [THREADS [REPEATS [INSTRUCTION_SET [TYPE]]]]\n");
     return 2;
   }
   const char* isa = "best";
-  if (argc > 3) {
+  if (argc > 3 && std::strcmp(argv[3], isa) != 0) {
     for (const auto target : hwy::SupportedAndGeneratedTargets()) {
       if (std::strcmp(hwy::TargetName(target), argv[3]) != 0) continue;
       isa = argv[3];
@@ -158,6 +159,7 @@ int main(int argc, char** argv) {
   tbb::task_arena arena(threads);
   arena.execute([&] {
     for (const Kind& kind : kinds) {
+      if (argc > 4 && std::strcmp(argv[4], kind.name) != 0) continue;
       for (const ActivationMode mode : {ActivationMode::kInt8, ActivationMode::kF32}) {
         if (kind.group == 0 && mode == ActivationMode::kInt8) continue;  // float weights know one way
         for (const Shape& shape : {Shape{4096, 4096}, Shape{2048, 7168}, Shape{256, 4096}, Shape{64, 64}}) {

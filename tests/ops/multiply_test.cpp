@@ -128,6 +128,49 @@ TEST(Multiply, EqualsPlainLoopsBeyondAChunkOfColumns) {
   });
 }
 
+/// Whole lines of 64 bytes, in more groups than one vector of scales holds, in numbers that do and do not fill the last one.
+std::vector<MatrixKind> kinds_of_long_rows() {
+  using enum WeightType;
+  return {{kU4, 1, 128, 128, true},     {kU4, 7, 9 * 128, 128, true},     {kU4, 6, 8 * 256, 256, true},     {kU4, 5, 17 * 128, 128, false},
+          {kU4, 3, 1280, 1280, true},   {kU4, 7, 20 * 64, 64, true},      {kU4, 8, 36 * 32, 32, true},      {kI4, 7, 11 * 128, 128, false},
+          {kI4, 5, 22 * 64, 64, false}, {kF4E2M1, 7, 44 * 32, 32, false}, {kF4E2M1, 2, 64 * 32, 32, false}, {kU8, 7, 19 * 64, 64, true},
+          {kU8, 4, 1152, 1152, true},   {kI8, 7, 9 * 128, 128, false},    {kI8, 3, 640, 640, false}};
+}
+
+TEST(Multiply, EqualsPlainLoopsForRowsOfWholeLines) {
+  for_each_instruction_set([] {
+    for (const MatrixKind& kind : kinds_of_long_rows()) {
+      for (const int64_t tokens : {1, 2, 3, 4, 5, 8}) check(kind, ActivationMode::kInt8, tokens);
+    }
+  });
+}
+
+TEST(Multiply, FewTokensHaveTheBitsOfOneAndRowsThoseOfAnyPiece) {
+  for_each_instruction_set([] {
+    for (const MatrixKind& kind : kinds_of_long_rows()) {
+      for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+        SCOPED_TRACE(kind.name());
+        constexpr int64_t kTokens = 4;
+        const RandomMatrix w = random_matrix(kind);
+        const std::vector<float> values = random_floats(kTokens * kind.cols, 6);
+        Scratch scratch;
+        const Activations x = make_activations(values.data(), kTokens, kind.cols, kind.cols, mode, scratch);
+        std::vector<float> one(static_cast<size_t>(kTokens * kind.rows)), all(one.size());
+        for (int64_t t = 0; t < kTokens; ++t) {
+          for (int64_t r = 0; r < kind.rows; r += 3) {
+            const int64_t rows = std::min<int64_t>(3, kind.rows - r);
+            multiply(w.matrix.slice(r, rows), x.slice(t, 1), one.data() + t * kind.rows + r, kind.rows, scratch);
+          }
+        }
+        for (const int64_t tokens : {int64_t{2}, int64_t{3}, kTokens}) {
+          multiply(w.matrix, x.slice(0, tokens), all.data(), kind.rows, scratch);
+          EXPECT_EQ(std::memcmp(all.data(), one.data(), static_cast<size_t>(tokens * kind.rows) * sizeof(float)), 0) << tokens << " tokens";
+        }
+      }
+    }
+  });
+}
+
 TEST(Multiply, EqualsPlainLoopsForManyTiles) {
   using enum WeightType;
   for_each_instruction_set([] {
@@ -231,6 +274,28 @@ TEST(Multiply, TakesExtremeScales) {
         EXPECT_NEAR(y[1] / 0x1p113f, 0x1p-10f * 112, 0x1p-10f * 112 * 1e-5f);
         EXPECT_TRUE(std::isnan(y[2]));
       }
+    }
+  });
+}
+
+TEST(Multiply, TakesExtremeScalesInRowsOfWholeLines) {
+  for_each_instruction_set([] {
+    for (const int64_t tokens : {1, 8}) {
+      RandomMatrix w = random_matrix({WeightType::kF4E2M1, 3, 256, 32, false});
+      std::byte* scales = w.scales->data();
+      for (int i = 0; i < 24; ++i) scales[i] = std::byte{0};
+      scales[9] = std::byte{240};
+      scales[23] = std::byte{255};
+      std::memset(w.codes->data(), 0x72, 3 * 128);  // every even column 1, every odd one 6
+      std::vector<float> values(static_cast<size_t>(tokens * 256), 0x1p-10f);
+      for (int64_t t = 0; t < tokens; ++t) std::fill_n(values.begin() + t * 256, 32, 0x1p10f);
+      Scratch scratch;
+      const Activations x = make_activations(values.data(), tokens, 256, 256, ActivationMode::kInt8, scratch);
+      std::vector<float> y(static_cast<size_t>(3 * tokens));
+      multiply(w.matrix, x, y.data(), 3, scratch);
+      EXPECT_NEAR(y[0], 0x1p-127f * 0x1p10f * 112, 0x1p-127f * 0x1p10f * 112 * 1e-4f);
+      EXPECT_NEAR(y[1] / 0x1p113f, 0x1p-10f * 112, 0x1p-10f * 112 * 1e-5f);
+      EXPECT_TRUE(std::isnan(y[2]));
     }
   });
 }

@@ -40,6 +40,10 @@ HWY_INLINE __m256i pairs_of_signed(__m256i w, __m256i magnitude, __m256i s) {
 }
 HWY_INLINE __m256i widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
+/// Holds a sum in its register. GCC reorders additions of integers: where a loop over products is unrolled, it computes all products first, stores them and
+/// adds afterwards, which takes twice the time.
+HWY_INLINE void keep(__m256i& sum) { asm("" : "+x"(sum)); }
+
 #endif
 
 }  // namespace dsv4::ops::HWY_NAMESPACE

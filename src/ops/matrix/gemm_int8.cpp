@@ -106,6 +106,8 @@ void multiply_tile(const Tile& tile, Sums<T>& out) {
             const __m256i codes = same(x + 4 * t);
             dots[t][0] = _mm256_add_epi32(dots[t][0], widen(pairs_of_signed(w0, m0, codes)));
             dots[t][1] = _mm256_add_epi32(dots[t][1], widen(pairs_of_signed(w1, m1, codes)));
+            keep(dots[t][0]);
+            keep(dots[t][1]);
           }
         }
       } else {
@@ -123,6 +125,8 @@ void multiply_tile(const Tile& tile, Sums<T>& out) {
               const __m256i p0 = pairs_of(w0, codes), p1 = pairs_of(w1, codes);
               pairs[t][0] = step == 0 ? p0 : _mm256_add_epi16(pairs[t][0], p0);
               pairs[t][1] = step == 0 ? p1 : _mm256_add_epi16(pairs[t][1], p1);
+              keep(pairs[t][0]);
+              keep(pairs[t][1]);
             }
           }
           for (int t = 0; t < T; ++t) {

@@ -10,6 +10,7 @@
 // foreach_target.h has to come first.
 #include "ops/matrix/codes-inl.h"
 #include "ops/matrix/dots-inl.h"
+#include "ops/matrix/far_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
@@ -312,6 +313,12 @@ void GemvInt8(const Product& p, const float* group_sums, int64_t begin, int64_t 
   const CodeForm form = code_form(m.type);
   const int64_t row_bytes = m.row_bytes(), blocks = p.x.blocks();
   const auto* codes = reinterpret_cast<const uint8_t*>(m.codes);
+#if DSV4_AVX2
+  if (multiplies_far(m)) {
+    multiply_far(p, group_sums, form, begin, end);
+    return;
+  }
+#endif
   if (is_four_bits(m.type)) {
     const auto rows = [&](auto table) HWY_ATTR {
       multiply_rows(

@@ -72,7 +72,7 @@ int64_t rows_of_piece(const Job& job, double whole, int threads) {
   const int64_t rows = job.product->matrix.rows;
   if (!job.gemm) {
     // So short that the threads end together, so long that handing out costs nothing beside it.
-    const double piece = std::clamp(whole / (16.0 * threads), 1e3, 10e3);
+    const double piece = std::clamp(whole / (12.0 * threads), 1e3, 60e3);
     return std::clamp<int64_t>(static_cast<int64_t>(piece * static_cast<double>(rows) / job.cost), 1, rows);
   }
   const int64_t quarter = rows / (4 * threads) / kPanelRows * kPanelRows;
