@@ -9,6 +9,8 @@
 #define DSV4_OPS_MATRIX_FAR_ROWS_INL_H_
 #endif
 
+#include <type_traits>
+
 #include "ops/matrix/codes-inl.h"
 #include "ops/matrix/dots-inl.h"
 #include "ops/matrix/kernels.h"
@@ -20,7 +22,6 @@ namespace dsv4::ops::HWY_NAMESPACE {
 
 enum class FarCodes { kNibbles, kTableNibbles, kBytes };
 
-constexpr int kFarRows = 2;
 constexpr int64_t kLine = 64;                 // bytes of a row that are multiplied at once
 constexpr int64_t kGroupsAtOnce = 8;          // whose scales are converted at once
 constexpr int64_t kFarPrefetch = 1024;        // bytes ahead of each of the two streams
@@ -70,7 +71,15 @@ HWY_INLINE __m256 load_some(const float* from, int64_t n) {
   return _mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(n)), lanes));
 }
 
-/// 64 bytes of a row as codes: dots<i>(x) are the products of half i with the activation codes of its columns, added up in eight lanes.
+// The record of a token for a line: its codes as the line's lie, 64 bytes (nibbles: 64 of the even columns, then 64 of the odd ones), then for each half of the
+// line eight floats, the scale of the block that each lane of its dots belongs to. The records of up to four tokens for a line lie
+// together.
+template <FarCodes kCodes>
+constexpr int64_t kCodesOfRecord = kCodes == FarCodes::kBytes ? kLine : 2 * kLine;
+template <FarCodes kCodes>
+constexpr int64_t kRecord = kCodesOfRecord<kCodes> + 64;
+
+/// 64 bytes of a row as codes: dots(i, record) are the products of half i with the codes of its columns, added up in eight lanes.
 template <FarCodes kCodes>
 class FarLine;
 
@@ -90,9 +99,8 @@ requires(kCodes != FarCodes::kBytes) class FarLine<kCodes> {
       }
     }
   }
-  /// `x`: the codes of the even columns, `odd` bytes later those of the odd ones.
-  HWY_INLINE __m256 dots(int i, const int8_t* x, int64_t odd) const {
-    const __m256i pairs = _mm256_add_epi16(pairs_of(even_[i], load_line(x + 32 * i)), pairs_of(odd_[i], load_line(x + odd + 32 * i)));
+  HWY_INLINE __m256 dots(int i, const std::byte* x) const {
+    const __m256i pairs = _mm256_add_epi16(pairs_of(even_[i], load_line(x + 32 * i)), pairs_of(odd_[i], load_line(x + kLine + 32 * i)));
     return _mm256_cvtepi32_ps(widen(pairs));
   }
 
@@ -110,7 +118,7 @@ class FarLine<FarCodes::kBytes> {
       magnitudes_[i] = _mm256_abs_epi8(codes_[i]);
     }
   }
-  HWY_INLINE __m256 dots(int i, const int8_t* x, int64_t) const {
+  HWY_INLINE __m256 dots(int i, const std::byte* x) const {
     return _mm256_cvtepi32_ps(widen(pairs_of_signed(codes_[i], magnitudes_[i], load_line(x + 32 * i))));
   }
 
@@ -118,43 +126,29 @@ class FarLine<FarCodes::kBytes> {
   __m256i codes_[2], magnitudes_[2];
 };
 
-/// What the lanes of the dots of a line are multiplied with: `of_blocks` are one float for each block of the line, two (bytes) or four (nibbles).
-template <FarCodes kCodes>
-HWY_INLINE void spread_to_lanes(const float* of_blocks, __m256 (&halves)[2]) {
-  if constexpr (kCodes == FarCodes::kBytes) {
-    halves[0] = _mm256_broadcast_ss(of_blocks);
-    halves[1] = _mm256_broadcast_ss(of_blocks + 1);
-  } else {
-    const __m256 four = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(of_blocks));
-    halves[0] = _mm256_permutevar8x32_ps(four, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
-    halves[1] = _mm256_permutevar8x32_ps(four, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3));
-  }
-}
-
-/// Rows `first` and `first + apart` (0: one row) for tokens [token, token + T). The operations of a row and a token, and their order, depend on neither T nor
-/// on the other row. kSmallGroups: groups of 32 or 64 columns of nibbles; otherwise of whole lines.
-template <FarCodes kCodes, bool kSmallGroups, int T>
-void multiply_far_rows(const Product& p, const float* group_sums, const CodeForm& form, int64_t first, int64_t apart, int64_t token) {
-  constexpr int R = kFarRows;
-  constexpr int64_t kBlocks = kCodes == FarCodes::kBytes ? 2 : 4;  // of a line
+/// R rows, `first` and `first + apart`, for T tokens. The operations of a row and a token, and their order, depend on neither R nor T. kSmallGroups: groups
+/// of 32 or 64 columns of nibbles; otherwise of whole lines.
+template <FarCodes kCodes, bool kSmallGroups, int R, int T>
+void multiply_far_rows(const Product& p, const float* group_sums, const std::byte* records, const CodeForm& form, int64_t first,
+                       int64_t apart) {
+  constexpr int64_t kColumns = kCodes == FarCodes::kBytes ? kLine : 2 * kLine;  // of a line
   const PackedMatrix& m = p.matrix;
-  const int64_t groups = m.groups(), row_bytes = m.row_bytes(), blocks = p.x.blocks(), per_group = m.group / kActivationBlock;
-  const int64_t lines = per_group / kBlocks;  // of a group, 0 with kSmallGroups
-  const int64_t odd = blocks * (kActivationBlock / 2);
+  const int64_t groups = m.groups(), row_bytes = m.row_bytes(), lines = m.group / kColumns;  // lines: of a group
   const bool corrected = m.zero_points != nullptr || form.offset != 0.0f;
   const auto* w = reinterpret_cast<const uint8_t*>(m.codes) + first * row_bytes;
-  const int8_t* x[T];
-  const float* x_scales[T];
-  for (int t = 0; t < T; ++t) {
-    const int64_t x_row = p.x.row_of(token + t);
-    x[t] = (kCodes == FarCodes::kBytes ? p.x.codes : p.x.planes) + x_row * blocks * kActivationBlock;
-    x_scales[t] = p.x.scales + x_row * blocks;
-  }
+  const std::byte* x = records;
+  const auto scale_of = [&](int t, int half) HWY_ATTR {
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(x + t * kRecord<kCodes> + kCodesOfRecord<kCodes>) + 8 * half);
+  };
+  const auto load_codes = [&](int r) HWY_ATTR {
+    const uint8_t* from = w + r * apart * row_bytes;
+    __builtin_prefetch(from + kFarPrefetch, 0, 3);
+    return FarLine<kCodes>(from, form);
+  };
   __m256 sums[R][T], corrections[R][T];
 #pragma GCC unroll 8
   for (int i = 0; i < R * T; ++i) sums[i / T][i % T] = corrections[i / T][i % T] = _mm256_setzero_ps();
   alignas(32) float scales[R][kGroupsAtOnce];
-  alignas(32) float factors[R][T][2 * kGroupsAtOnce];  // kSmallGroups: of each block
   for (int64_t begin = 0; begin < groups; begin += kGroupsAtOnce) {
     const int64_t n = std::min(kGroupsAtOnce, groups - begin);
 #pragma GCC unroll 2
@@ -172,65 +166,47 @@ void multiply_far_rows(const Product& p, const float* group_sums, const CodeForm
         zero = _mm256_mul_ps(scale, zero);
 #pragma GCC unroll 4
         for (int t = 0; t < T; ++t) {
-          corrections[r][t] = _mm256_fmadd_ps(zero, load_some(group_sums + (token + t) * groups + begin, n), corrections[r][t]);
+          corrections[r][t] = _mm256_fmadd_ps(zero, load_some(group_sums + t * groups + begin, n), corrections[r][t]);
         }
       }
-      if constexpr (kSmallGroups) {
-        if (per_group == 1) {
-          for (int t = 0; t < T; ++t) _mm256_store_ps(factors[r][t], _mm256_mul_ps(scale, _mm256_loadu_ps(x_scales[t] + begin)));
-        } else {
-          const __m256 below = _mm256_permutevar8x32_ps(scale, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
-          const __m256 above = _mm256_permutevar8x32_ps(scale, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
-          for (int t = 0; t < T; ++t) {
-            _mm256_store_ps(factors[r][t], _mm256_mul_ps(below, _mm256_loadu_ps(x_scales[t] + 2 * begin)));
-            _mm256_store_ps(factors[r][t] + 8, _mm256_mul_ps(above, _mm256_loadu_ps(x_scales[t] + 2 * begin + 8)));
-          }
-        }
-      } else {
-        _mm256_store_ps(scales[r], scale);
-      }
+      _mm256_store_ps(scales[r], scale);
     }
     if constexpr (kSmallGroups) {
-      const int64_t end = n * per_group / kBlocks;
-      for (int64_t line = 0; line < end; ++line, w += kLine) {
+      // The scale of the group that each lane of a half belongs to: two groups of 32 columns, or one of 64.
+      const bool halved = m.group == kActivationBlock;
+      const __m256i first_half = halved ? _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1) : _mm256_setzero_si256();
+      const __m256i second_half = halved ? _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3) : _mm256_set1_epi32(1);
+      const int64_t step = kColumns / m.group;
+      for (int64_t g = 0; g < n; g += step, w += kLine, x += T * kRecord<kCodes>) {
 #pragma GCC unroll 2
         for (int r = 0; r < R; ++r) {
-          const uint8_t* from = w + r * apart * row_bytes;
-          __builtin_prefetch(from + kFarPrefetch, 0, 3);
-          const FarLine<kCodes> codes(from, form);
+          const __m256 four = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(scales[r] + g));
+          const __m256 scale[2] = {_mm256_permutevar_ps(four, first_half), _mm256_permutevar_ps(four, second_half)};
+          const FarLine<kCodes> codes = load_codes(r);
 #pragma GCC unroll 4
           for (int t = 0; t < T; ++t) {
-            __m256 of_lanes[2];
-            spread_to_lanes<kCodes>(factors[r][t] + line * kBlocks, of_lanes);
-            sums[r][t] = _mm256_fmadd_ps(codes.dots(0, x[t], odd), of_lanes[0], sums[r][t]);
-            sums[r][t] = _mm256_fmadd_ps(codes.dots(1, x[t], odd), of_lanes[1], sums[r][t]);
+            for (int half = 0; half < 2; ++half) {
+              const __m256 dots = codes.dots(half, x + t * kRecord<kCodes>);
+              sums[r][t] = _mm256_fmadd_ps(_mm256_mul_ps(dots, scale_of(t, half)), scale[half], sums[r][t]);
+            }
           }
         }
-        for (int t = 0; t < T; ++t) x[t] += kLine;
       }
     } else {
       for (int64_t g = 0; g < n; ++g) {
         __m256 of_group[R][T];
 #pragma GCC unroll 8
         for (int i = 0; i < R * T; ++i) of_group[i / T][i % T] = _mm256_setzero_ps();
-        for (int64_t line = 0; line < lines; ++line, w += kLine) {
-          __m256 of_lanes[T][2];
-#pragma GCC unroll 4
-          for (int t = 0; t < T; ++t) spread_to_lanes<kCodes>(x_scales[t], of_lanes[t]);
+        for (int64_t line = 0; line < lines; ++line, w += kLine, x += T * kRecord<kCodes>) {
 #pragma GCC unroll 2
           for (int r = 0; r < R; ++r) {
-            const uint8_t* from = w + r * apart * row_bytes;
-            __builtin_prefetch(from + kFarPrefetch, 0, 3);
-            const FarLine<kCodes> codes(from, form);
+            const FarLine<kCodes> codes = load_codes(r);
 #pragma GCC unroll 4
             for (int t = 0; t < T; ++t) {
-              of_group[r][t] = _mm256_fmadd_ps(codes.dots(0, x[t], odd), of_lanes[t][0], of_group[r][t]);
-              of_group[r][t] = _mm256_fmadd_ps(codes.dots(1, x[t], odd), of_lanes[t][1], of_group[r][t]);
+              for (int half = 0; half < 2; ++half) {
+                of_group[r][t] = _mm256_fmadd_ps(codes.dots(half, x + t * kRecord<kCodes>), scale_of(t, half), of_group[r][t]);
+              }
             }
-          }
-          for (int t = 0; t < T; ++t) {
-            x[t] += kLine;
-            x_scales[t] += kBlocks;
           }
         }
 #pragma GCC unroll 2
@@ -246,7 +222,7 @@ void multiply_far_rows(const Product& p, const float* group_sums, const CodeForm
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
-      p.y[(token + t) * p.y_stride + first + r * apart] = sum_of_lanes(_mm256_sub_ps(sums[r][t], corrections[r][t])) * form.factor;
+      p.y[t * p.y_stride + first + r * apart] = sum_of_lanes(_mm256_sub_ps(sums[r][t], corrections[r][t])) * form.factor;
     }
   }
 }
@@ -257,33 +233,84 @@ HWY_INLINE bool multiplies_far(const PackedMatrix& m) {
   return m.cols % (2 * kLine) == 0 && (m.group == 32 || m.group == 64 || m.group % (2 * kLine) == 0);
 }
 
-using FarKernel = void (*)(const Product&, const float*, const CodeForm&, int64_t, int64_t, int64_t);
-constexpr int64_t kFarTokens = 4;  // of a kernel
-
-template <FarCodes kCodes, bool kSmallGroups>
-void multiply_far_of(const Product& p, const float* group_sums, const CodeForm& form, int64_t begin, int64_t end) {
-  static constexpr FarKernel kKernels[kFarTokens] = {
-      &multiply_far_rows<kCodes, kSmallGroups, 1>, &multiply_far_rows<kCodes, kSmallGroups, 2>, &multiply_far_rows<kCodes, kSmallGroups, 3>,
-      &multiply_far_rows<kCodes, kSmallGroups, 4>};
-  const int64_t run = (end - begin) / kFarRows;
-  const auto rows = [&](int64_t first, int64_t apart) {
-    for (int64_t t = 0; t < p.x.tokens; t += kFarTokens)
-      kKernels[std::min(kFarTokens, p.x.tokens - t) - 1](p, group_sums, form, first, apart, t);
-  };
-  for (int64_t k = 0; k < run; ++k) rows(begin + k, run);
-  if ((end - begin) % kFarRows != 0) rows(end - 1, 0);
+/// Calls f with the kind of codes and whether the groups are small, as constants.
+template <class F>
+HWY_INLINE void with_far_form(const PackedMatrix& m, const F& f) {
+  using Nibbles = std::integral_constant<FarCodes, FarCodes::kNibbles>;
+  using TableNibbles = std::integral_constant<FarCodes, FarCodes::kTableNibbles>;
+  const bool small_groups = m.group < 2 * kLine;
+  if (!is_four_bits(m.type)) {
+    f(std::integral_constant<FarCodes, FarCodes::kBytes>(), std::false_type());
+  } else if (m.type == WeightType::kU4) {
+    small_groups ? f(Nibbles(), std::true_type()) : f(Nibbles(), std::false_type());
+  } else {
+    small_groups ? f(TableNibbles(), std::true_type()) : f(TableNibbles(), std::false_type());
+  }
 }
 
-HWY_INLINE void multiply_far(const Product& p, const float* group_sums, const CodeForm& form, int64_t begin, int64_t end) {
-  const PackedMatrix& m = p.matrix;
-  if (!is_four_bits(m.type)) {
-    multiply_far_of<FarCodes::kBytes, false>(p, group_sums, form, begin, end);
-  } else if (m.type == WeightType::kU4) {
-    (m.group < 2 * kLine ? multiply_far_of<FarCodes::kNibbles, true> : multiply_far_of<FarCodes::kNibbles, false>)(p, group_sums, form,
-                                                                                                                   begin, end);
-  } else {
-    (m.group < 2 * kLine ? multiply_far_of<FarCodes::kTableNibbles, true>
-                         : multiply_far_of<FarCodes::kTableNibbles, false>)(p, group_sums, form, begin, end);
+constexpr int64_t kTokensAtOnce = 4;
+
+template <FarCodes kCodes, bool kSmallGroups>
+void multiply_far_of(const Product& p, const float* group_sums, const std::byte* records, const CodeForm& form, int64_t begin,
+                     int64_t end) {
+  const auto rows_of = [&](auto rows, int64_t first, int64_t apart) HWY_ATTR {
+    constexpr int R = decltype(rows)::value;
+    Product some = p;
+    const std::byte* of_some = records;
+    for (int64_t t = 0; t < p.x.tokens; t += kTokensAtOnce) {
+      const int64_t tokens = std::min(kTokensAtOnce, p.x.tokens - t);
+      some.y = p.y + t * p.y_stride;
+      const float* sums = group_sums + t * p.matrix.groups();
+      switch (tokens) {
+        case 1:
+          multiply_far_rows<kCodes, kSmallGroups, R, 1>(some, sums, of_some, form, first, apart);
+          break;
+        case 2:
+          multiply_far_rows<kCodes, kSmallGroups, R, 2>(some, sums, of_some, form, first, apart);
+          break;
+        case 3:
+          multiply_far_rows<kCodes, kSmallGroups, R, 3>(some, sums, of_some, form, first, apart);
+          break;
+        default:
+          multiply_far_rows<kCodes, kSmallGroups, R, kTokensAtOnce>(some, sums, of_some, form, first, apart);
+      }
+      of_some += tokens * p.matrix.row_bytes() / kLine * kRecord<kCodes>;
+    }
+  };
+  const int64_t run = (end - begin) / 2;
+  for (int64_t k = 0; k < run; ++k) rows_of(std::integral_constant<int, 2>(), begin + k, run);
+  if ((end - begin) % 2 != 0) rows_of(std::integral_constant<int, 1>(), end - 1, 0);
+}
+
+HWY_INLINE void multiply_far(const Product& p, const float* group_sums, const std::byte* records, const CodeForm& form, int64_t begin,
+                             int64_t end) {
+  const auto multiply = [&](auto codes, auto small_groups) HWY_ATTR {
+    multiply_far_of<decltype(codes)::value, decltype(small_groups)::value>(p, group_sums, records, form, begin, end);
+  };
+  with_far_form(p.matrix, multiply);
+}
+
+template <FarCodes kCodes>
+void make_far_records(const Activations& x, std::byte* out) {
+  constexpr int64_t kBlocks = kCodes == FarCodes::kBytes ? 2 : 4;  // of a line
+  const int64_t blocks = x.blocks();
+  for (int64_t begin = 0; begin < x.tokens; begin += kTokensAtOnce) {
+    const int64_t end = std::min(x.tokens, begin + kTokensAtOnce);
+    for (int64_t b = 0; b < blocks; b += kBlocks) {
+      for (int64_t t = begin; t < end; ++t, out += kRecord<kCodes>) {
+        const int64_t row = x.row_of(t);
+        if constexpr (kCodes == FarCodes::kBytes) {
+          std::memcpy(out, x.codes + (row * blocks + b) * kActivationBlock, kLine);
+        } else {
+          const int8_t* even = x.planes + row * blocks * kActivationBlock + b * (kActivationBlock / 2);
+          std::memcpy(out, even, kLine);
+          std::memcpy(out + kLine, even + blocks * (kActivationBlock / 2), kLine);
+        }
+        float scales[16];
+        for (int64_t i = 0; i < 16; ++i) scales[i] = x.scales[row * blocks + b + i * kBlocks / 16];
+        std::memcpy(out + kCodesOfRecord<kCodes>, scales, sizeof scales);
+      }
+    }
   }
 }
 

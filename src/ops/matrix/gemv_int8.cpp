@@ -308,14 +308,14 @@ HWY_INLINE void multiply_rows(const Product& p, const float* group_sums, int64_t
   }
 }
 
-void GemvInt8(const Product& p, const float* group_sums, int64_t begin, int64_t end) {
+void GemvInt8(const Product& p, const float* group_sums, [[maybe_unused]] const std::byte* records, int64_t begin, int64_t end) {
   const PackedMatrix& m = p.matrix;
   const CodeForm form = code_form(m.type);
   const int64_t row_bytes = m.row_bytes(), blocks = p.x.blocks();
   const auto* codes = reinterpret_cast<const uint8_t*>(m.codes);
 #if DSV4_AVX2
   if (multiplies_far(m)) {
-    multiply_far(p, group_sums, form, begin, end);
+    multiply_far(p, group_sums, records, form, begin, end);
     return;
   }
 #endif
@@ -339,6 +339,23 @@ void GemvInt8(const Product& p, const float* group_sums, int64_t begin, int64_t 
   }
 }
 
+int64_t RecordBytes([[maybe_unused]] const PackedMatrix& m) {
+#if DSV4_AVX2
+  if (multiplies_far(m)) {
+    int64_t bytes = 0;
+    with_far_form(m, [&](auto codes, auto) { bytes = m.row_bytes() / kLine * kRecord<decltype(codes)::value>; });
+    return bytes;
+  }
+#endif
+  return 0;
+}
+
+void MakeRecords([[maybe_unused]] const PackedMatrix& m, [[maybe_unused]] const Activations& x, [[maybe_unused]] std::byte* out) {
+#if DSV4_AVX2
+  with_far_form(m, [&](auto codes, auto) { make_far_records<decltype(codes)::value>(x, out); });
+#endif
+}
+
 }  // namespace
 }  // namespace dsv4::ops::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -347,10 +364,16 @@ HWY_AFTER_NAMESPACE();
 namespace dsv4::ops {
 
 HWY_EXPORT(GemvInt8);
+HWY_EXPORT(RecordBytes);
+HWY_EXPORT(MakeRecords);
 
-void gemv_int8(const Product& product, const float* group_sums, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(GemvInt8)(product, group_sums, begin, end);
+void gemv_int8(const Product& product, const float* group_sums, const std::byte* records, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(GemvInt8)(product, group_sums, records, begin, end);
 }
+
+int64_t record_bytes(const PackedMatrix& matrix) { return HWY_DYNAMIC_DISPATCH(RecordBytes)(matrix); }
+
+void make_records(const PackedMatrix& matrix, const Activations& x, std::byte* out) { HWY_DYNAMIC_DISPATCH(MakeRecords)(matrix, x, out); }
 
 }  // namespace dsv4::ops
 #endif  // HWY_ONCE

@@ -50,8 +50,13 @@ int64_t segment_columns(const PackedMatrix& matrix);
 /// sums of x's blocks over the columns of a scale: [tokens, groups], what zero points are multiplied with.
 void sum_groups(const PackedMatrix& matrix, const Activations& x, float* sums);
 
-/// Rows [begin, end) for each token. `group_sums` as sum_groups gives them.
-void gemv_int8(const Product& product, const float* group_sums, int64_t begin, int64_t end);
+/// Rows [begin, end) for each token. `group_sums` as sum_groups gives them, `records` as make_records does, null where record_bytes is 0.
+void gemv_int8(const Product& product, const float* group_sums, const std::byte* records, int64_t begin, int64_t end);
+
+/// Bytes a token that gemv_int8 wants for this matrix: x's codes and scales in the order in which a row is multiplied with them; 0: none. The same ones for
+/// every matrix of as many columns with as many bits.
+int64_t record_bytes(const PackedMatrix& matrix);
+void make_records(const PackedMatrix& matrix, const Activations& x, std::byte* out);
 /// `transposed`: x as transpose_activations gives it, null where transposed_floats is 0.
 void gemv_float(const Product& product, const float* transposed, int64_t begin, int64_t end);
 

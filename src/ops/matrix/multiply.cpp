@@ -11,8 +11,9 @@ namespace dsv4::ops {
 
 namespace {
 
-// From this many tokens on, unpacking rows into panels pays.
+// From this many tokens on, unpacking rows into panels pays; with records only later.
 constexpr int64_t kGemmTokens = 5;
+constexpr int64_t kGemmTokensBesideRecords = 9;
 
 // Rough speeds of one core, to weigh products against each other and against the start of a parallel region.
 constexpr double kBytesPerNanosecond = 10.0;
@@ -28,11 +29,12 @@ struct Job {
   double cost;  ///< nanoseconds of one core, roughly
   int64_t rows_per_piece;
   int64_t first_piece;
-  int64_t first_tile;       ///< GEMM: among the tiles to be packed
-  bool packs;               ///< false: the job before packs the same
-  PackedTokens packed;      ///< GEMM
-  const float* group_sums;  ///< int8 GEMV
-  const float* transposed;  ///< float32 GEMV, if it wants that
+  int64_t first_tile;        ///< GEMM: among the tiles to be packed
+  bool packs;                ///< false: the job before packs the same
+  PackedTokens packed;       ///< GEMM
+  const float* group_sums;   ///< int8 GEMV
+  const std::byte* records;  ///< int8 GEMV, if it wants them
+  const float* transposed;   ///< float32 GEMV, if it wants that
 };
 
 bool takes_int8(const Product& p) { return p.x.codes != nullptr && p.matrix.group != 0 && p.matrix.group % kActivationBlock == 0; }
@@ -83,7 +85,7 @@ void run_piece(const Job& job, int64_t begin, int64_t end, std::byte* buffer) {
   const Product& p = *job.product;
   if (!job.gemm) {
     if (job.int8) {
-      gemv_int8(p, job.group_sums, begin, end);
+      gemv_int8(p, job.group_sums, job.records, begin, end);
     } else {
       gemv_float(p, job.transposed, begin, end);
     }
@@ -127,7 +129,8 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
     const bool int8 = takes_int8(p);
     const double cost = nanoseconds(p, int8);
     whole += cost;
-    jobs[used++] = Job{&p, int8, p.x.tokens >= kGemmTokens, cost, p.matrix.rows, 0, 0, false, {}, nullptr, nullptr};
+    const bool gemm = p.x.tokens >= (int8 && record_bytes(p.matrix) > 0 ? kGemmTokensBesideRecords : kGemmTokens);
+    jobs[used++] = Job{&p, int8, gemm, cost, p.matrix.rows, 0, 0, false, {}, nullptr, nullptr, nullptr};
   }
   const int threads = whole < kAloneNanoseconds ? 1 : max_threads;
   int64_t pieces = 0, tiles = 0, buffer_bytes = 0;
@@ -155,6 +158,16 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
         float* sums = scratch.take<float>(p.x.tokens * p.matrix.groups());
         sum_groups(p.matrix, p.x, sums);
         job.group_sums = sums;
+      }
+      if (const int64_t bytes = record_bytes(p.matrix); bytes > 0) {
+        if (i > 0 && jobs[i - 1].records && is_four_bits(jobs[i - 1].product->matrix.type) == is_four_bits(p.matrix.type) &&
+            same_rows(jobs[i - 1].product->x, p.x)) {
+          job.records = jobs[i - 1].records;
+        } else {
+          std::byte* records = scratch.take<std::byte>(p.x.tokens * bytes);
+          make_records(p.matrix, p.x, records);
+          job.records = records;
+        }
       }
     } else if (const int64_t floats = transposed_floats(p.matrix); floats > 0) {
       if (i > 0 && jobs[i - 1].transposed && same_rows(jobs[i - 1].product->x, p.x)) {
