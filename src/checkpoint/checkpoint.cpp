@@ -27,23 +27,68 @@ Matrix as_matrix(const Shape& shape) {
   return {rows, rows == 0 ? 0 : element_count(shape) / rows};
 }
 
+/// n numbers of a scale as floats.
+void decode_scales(DType dtype, const std::byte* source, int64_t n, float* out) {
+  switch (dtype) {
+    case DType::kF32:
+      std::memcpy(out, source, static_cast<size_t>(n) * sizeof(float));
+      return;
+    case DType::kBF16:
+      return bf16_to_f32_row(source, n, out);
+    case DType::kF16:
+      return f16_to_f32_row(source, n, out);
+    case DType::kF8E4M3:
+      return e4m3_to_f32_row(source, n, out);
+    default:
+      return e8m0_to_f32_row(source, n, out);
+  }
+}
+
 /// One row of a scale tensor as floats. Throws Error for a scale that is no finite number.
 void read_scale_row(const TensorView& scale, int64_t row, std::vector<float>& out) {
   const int64_t cols = scale.shape[1];
   out.resize(static_cast<size_t>(cols));
-  const std::byte* source = scale.bytes.data() + row * cols * static_cast<int64_t>(dtype_size(scale.dtype));
-  if (scale.dtype == DType::kF32) {
-    std::memcpy(out.data(), source, out.size() * sizeof(float));
-  } else {
-    e8m0_to_f32_row(source, cols, out.data());
-  }
+  decode_scales(scale.dtype, scale.bytes.data() + row * cols * static_cast<int64_t>(dtype_size(scale.dtype)), cols, out.data());
   if (!all_finite(out.data(), cols)) {
     fail(path_text(scale.file->path()), ": tensor ", quote(scale.stored_name), ": row ", row,
          " holds a scale that is not a finite number; the file is damaged");
   }
 }
 
+constexpr float kSymmetricZero = 8.0f;  // INT4 codes are unsigned
+constexpr int64_t kCodesPerWord = 8;
+
+/// The zero points of a row of an INT4 matrix, as codes.
+void read_zero_points(const TensorView* zero_point, int64_t row, int64_t groups, std::vector<float>& out) {
+  out.assign(static_cast<size_t>(groups), kSymmetricZero);
+  if (!zero_point) return;
+  const bool words = zero_point->dtype == DType::kI32;
+  const std::byte* source = zero_point->bytes.data() + (words ? row / kCodesPerWord * 4 : row) * groups;
+  for (int64_t g = 0; g < groups; ++g) {
+    if (words) {  // little-endian: byte k of a word holds the codes of rows 2k and 2k+1
+      const auto pair = std::to_integer<unsigned>(source[4 * g + row % kCodesPerWord / 2]);
+      out[static_cast<size_t>(g)] = static_cast<float>(row % 2 == 0 ? pair & 0xFu : pair >> 4);
+    } else {
+      out[static_cast<size_t>(g)] += static_cast<float>(std::to_integer<int8_t>(source[g]));
+    }
+  }
+}
+
 }  // namespace
+
+std::vector<int64_t> integers(const TensorView& view) {
+  std::vector<int64_t> values(view.bytes.size() / dtype_size(view.dtype));
+  if (view.dtype == DType::kI64) {
+    if (!values.empty()) std::memcpy(values.data(), view.bytes.data(), view.bytes.size());
+    return values;
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    int32_t value = 0;
+    std::memcpy(&value, view.bytes.data() + i * sizeof value, sizeof value);
+    values[i] = value;
+  }
+  return values;
+}
 
 struct Checkpoint::Impl {
   std::filesystem::path directory;
@@ -100,11 +145,20 @@ const TensorView& Checkpoint::stored(const std::string& name) const {
   return weight;
 }
 
-const TensorView* Checkpoint::scale(const std::string& name) const {
-  const TensorView* scale = impl_->tensor(name).scale.get();
-  if (scale) scale->file->check_present(scale->bytes);
-  return scale;
+namespace {
+
+const TensorView* present(const std::unique_ptr<TensorView>& view) {
+  if (view) view->file->check_present(view->bytes);
+  return view.get();
 }
+
+}  // namespace
+
+const TensorView* Checkpoint::scale(const std::string& name) const { return present(impl_->tensor(name).scale); }
+const TensorView* Checkpoint::zero_point(const std::string& name) const { return present(impl_->tensor(name).zero_point); }
+const TensorView* Checkpoint::global_scale(const std::string& name) const { return present(impl_->tensor(name).global_scale); }
+GlobalScale Checkpoint::second_scale(const std::string& name) const { return impl_->tensor(name).factor; }
+int64_t Checkpoint::scale_rows(const std::string& name) const { return impl_->tensor(name).scale_rows; }
 
 void Checkpoint::read_rows(const std::string& name, int64_t row_begin, int64_t row_end, float* out) const {
   const auto [rows, cols] = as_matrix(shape(name));
@@ -113,19 +167,30 @@ void Checkpoint::read_rows(const std::string& name, int64_t row_begin, int64_t r
   }
   const TensorView& weight = stored(name);
   const TensorView* scale_view = scale(name);
-  const Encoding form = encoding(name);
+  const TensorView* zero_view = zero_point(name);
+  const MatchedTensor& tensor = impl_->tensor(name);
   const int64_t row_bytes = static_cast<int64_t>(weight.bytes.size()) / std::max<int64_t>(rows, 1);
   const std::byte* source = weight.bytes.data() + row_begin * row_bytes;
-  const int64_t block_rows = form == Encoding::kFp8 ? config().fp8_block_rows : 1;
-  std::vector<float> scales;
+  const int64_t block_rows = tensor.scale_rows, block_cols = tensor.scale_cols;
+  std::vector<float> scales, zeros;
   for (int64_t row = row_begin; row < row_end; ++row, source += row_bytes, out += cols) {
-    if (scale_view && (row == row_begin || row % block_rows == 0)) read_scale_row(*scale_view, row / block_rows, scales);
-    switch (form) {
+    if (scale_view && (row == row_begin || row % block_rows == 0)) {
+      read_scale_row(*scale_view, row / block_rows, scales);
+      if (tensor.encoding == Encoding::kInt4) read_zero_points(zero_view, row / block_rows, scale_view->shape[1], zeros);
+    }
+    switch (tensor.encoding) {
       case Encoding::kFp8:
-        dequantize_f8_row(source, scales.data(), config().fp8_block_cols, cols, out);
+        dequantize_f8_row(source, scales.data(), block_cols, cols, out);
         break;
       case Encoding::kFp4:
-        dequantize_f4_row(source, scales.data(), cols, out);
+        dequantize_f4_row(source, scales.data(), block_cols, cols, out);
+        break;
+      case Encoding::kNvfp4:  // code times scale is exact
+        dequantize_f4_row(source, scales.data(), block_cols, cols, out);
+        scale_row(tensor.factor.value, tensor.factor.divides, cols, out);
+        break;
+      case Encoding::kInt4:
+        dequantize_i4_row(source, scales.data(), zeros.data(), block_cols, cols, out);
         break;
       case Encoding::kBf16:
         bf16_to_f32_row(source, cols, out);
@@ -153,16 +218,15 @@ std::vector<int64_t> Checkpoint::read_i64(const std::string& name) const {
   if (encoding(name) != Encoding::kI64) {
     fail(path_text(directory()), ": tensor ", quote(name), " holds ", encoding_name(encoding(name)), " and cannot be read as I64");
   }
-  const TensorView& view = stored(name);
-  std::vector<int64_t> values(view.bytes.size() / sizeof(int64_t));
-  std::memcpy(values.data(), view.bytes.data(), values.size() * sizeof(int64_t));
-  return values;
+  return integers(stored(name));
 }
 
 void Checkpoint::release(const std::string& name) const {
   const MatchedTensor& tensor = impl_->tensor(name);
   tensor.weight.file->release(tensor.weight.bytes);
-  if (tensor.scale) tensor.scale->file->release(tensor.scale->bytes);
+  for (const auto* part : {&tensor.scale, &tensor.zero_point}) {
+    if (*part) (*part)->file->release((*part)->bytes);
+  }
 }
 
 }  // namespace dsv4

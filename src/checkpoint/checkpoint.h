@@ -19,16 +19,34 @@ namespace dsv4 {
 /// Bytes of one tensor, or of one expert's slice of a stacked tensor, inside the map. They may lie at any address: no alignment is
 /// promised.
 struct TensorView {
-  std::string stored_name;  ///< as in the file
-  DType dtype = DType::kF32;
-  Shape shape;  ///< as stored (FP4: [out, in/2])
+  std::string stored_name;    ///< as in the file
+  DType dtype = DType::kF32;  ///< what the bytes are; the file may label them otherwise (FP4 is kI8 here, E8M0 is kF8E8M0)
+  Shape shape;                ///< as stored (FP4: [out, in/2]; INT4: [out, in/8]; scales: [out blocks, in groups])
   std::span<const std::byte> bytes;
   const SafetensorsFile* file = nullptr;
 };
 
 /// How the bytes of a weight are to be read; a checkpoint may differ from tensor_table's `Published` (Base: FP8 experts, F32 scales; HF:
 /// BF16).
-enum class Encoding { kFp8, kFp4, kBf16, kF16, kF32, kI64 };
+enum class Encoding {
+  kFp8,    ///< e4m3, a scale a block, a row or the matrix
+  kFp4,    ///< e2m1, an E8M0 scale for 32 inputs
+  kNvfp4,  ///< e2m1, an E4M3 scale for 16 inputs, and one F32 of the matrix that they are multiplied with or divided by
+  kInt4,   ///< (code - zero point or 8) times a scale of a group, a row or the matrix
+  kBf16,
+  kF16,
+  kF32,
+  kI64,  ///< expert ids, in 64 or 32 bits
+};
+
+/// The second scale of an NVFP4 weight: its values are e2m1 * e4m3 * value, or e2m1 * e4m3 / value.
+struct GlobalScale {
+  float value = 1.0f;  ///< finite and above 0
+  bool divides = false;
+};
+
+/// The numbers of a view of I64 or I32.
+std::vector<int64_t> integers(const TensorView& view);
 
 class Checkpoint {
  public:
@@ -59,15 +77,20 @@ class Checkpoint {
   Shape shape(const std::string& name) const;               ///< logical
   const TensorView& stored(const std::string& name) const;  ///< weight bytes as stored
   const TensorView* scale(const std::string& name) const;   ///< its scale, or nullptr
+  const TensorView* zero_point(
+      const std::string& name) const;  ///< INT4: eight codes a word down the rows (I32), or a signed byte each (I8); or nullptr
+  const TensorView* global_scale(const std::string& name) const;  ///< NVFP4: one F32; or nullptr
+  GlobalScale second_scale(const std::string& name) const;        ///< NVFP4: what that says; else a factor of 1
+  int64_t scale_rows(const std::string& name) const;              ///< rows that share a scale
 
-  /// Rows [row_begin, row_end) of a tensor of rank 1 (one row) or 2, dequantised exactly to float32, row-major into `out`. Error for I64,
+  /// Rows [row_begin, row_end) of a tensor of rank 1 (one row) or 2, dequantised to the float32 nearest to the exact value, row-major into `out`. Error for I64,
   /// for rows that are not there, for a scale that is NaN and for a file that was truncated meanwhile.
   void read_rows(const std::string& name, int64_t row_begin, int64_t row_end, float* out) const;
   /// The whole tensor (any rank).
   std::vector<float> read(const std::string& name) const;
   std::vector<int64_t> read_i64(const std::string& name) const;
 
-  /// The pages of this tensor (and its scale) are no longer needed.
+  /// The pages of this tensor (and of its scales and zero points) are no longer needed.
   void release(const std::string& name) const;
 
  private:

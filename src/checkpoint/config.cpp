@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "checkpoint/json_fields.h"
+#include "checkpoint/quantization_config.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
@@ -334,35 +335,6 @@ void read_tokens(const Fields& fields, Config& config) {
   for (size_t i = 0; i < eos->size(); ++i) {
     config.eos_token_ids.push_back(fields.as_integer(concat("eos_token_id[", i, "]"), (*eos)[i], 0, last));
   }
-}
-
-void read_number_formats(const Fields& fields, Config& config) {
-  if (const json* experts = fields.find("expert_dtype"); experts != nullptr) {
-    config.expert_dtype = fields.as_text("expert_dtype", *experts);
-    const std::string& name = config.expert_dtype;
-    if (name != "fp4" && name != "fp8" && name != "bf16") {
-      fields.refuse("expert_dtype", "found ", shown(*experts), ", expected \"fp4\", \"fp8\" or \"bf16\"");
-    }
-    const auto check_groups = [&](const char* key, int64_t size) {
-      if (size % 32 != 0) fields.refuse(key, "found ", size, ", expected a multiple of 32: FP4 experts have a scale per 32 inputs");
-    };
-    if (name == "fp4") {
-      check_groups("hidden_size", config.hidden_size);
-      check_groups("moe_intermediate_size", config.moe_intermediate_size);
-    }
-  }
-  const json* quantization = fields.find("quantization_config");
-  if (quantization == nullptr) return;
-  const Fields quant = fields.as_object("quantization_config", *quantization);
-  quant.text_must_be("quant_method", "fp8", "expected a checkpoint as published");
-  quant.text_must_be("fmt", "e4m3", "no other FP8 format is published");
-  const json* block = quant.find("weight_block_size");
-  if (block == nullptr) return;
-  if (quant.as_list("weight_block_size", *block).size() != 2) {
-    quant.refuse("weight_block_size", "found ", shown(*block), ", expected two integers");
-  }
-  config.fp8_block_rows = quant.as_integer("weight_block_size[0]", (*block)[0], 1, kMaxDim);
-  config.fp8_block_cols = quant.as_integer("weight_block_size[1]", (*block)[1], 1, kMaxDim);
 }
 
 }  // namespace

@@ -30,6 +30,12 @@ struct LayerConfig {
   bool hash_routed = false;    ///< experts from gate.tid2eid instead of scores + bias
 };
 
+/// 4-bit integers as compressed-tensors packs them.
+struct Int4Group {
+  int64_t group_size = -1;  ///< inputs of a row that share a scale; -1: the whole row
+  bool symmetric = true;    ///< no zero points
+};
+
 /// Symbols of spec/deepseek-v4.md in the comments.
 struct Config {
   int64_t vocab_size = 0;           // V
@@ -64,8 +70,9 @@ struct Config {
   std::vector<int64_t> eos_token_ids = {1};
   int64_t fp8_block_rows = 128;  // weight_block_size of the FP8 scales
   int64_t fp8_block_cols = 128;
-  std::string expert_dtype;             ///< "fp4", "fp8", ... as stated; empty when absent (then the tensors decide)
-  std::vector<LayerConfig> layers;      ///< num_hidden_layers entries
+  std::vector<Int4Group> int4_groups;  ///< as quantization_config lists them; empty: the tensors decide
+  std::string expert_dtype;         ///< "fp4", "nvfp4", "int4", "fp8", "bf16", "f16" or "f32"; empty when absent (then the tensors decide)
+  std::vector<LayerConfig> layers;  ///< num_hidden_layers entries
   std::vector<LayerConfig> mtp_layers;  ///< num_nextn_predict_layers entries (ratio 0 in every release)
 
   int64_t hc_mix() const { return (2 + hc_mult) * hc_mult; }  ///< outputs of hc_*_fn: 24

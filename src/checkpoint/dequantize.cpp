@@ -108,20 +108,22 @@ void F8Row(const std::byte* weights, const float* scales, int64_t block, int64_t
   }
 }
 
-constexpr int64_t kF4Block = 32;
+constexpr int64_t kF4AtOnce = 32;  // numbers of 16 bytes
 
 /// Inputs `begin` (even) to n of a row.
-void F4RowFrom(const std::byte* weights, const float* scales, int64_t begin, int64_t n, float* out) {
+void F4RowFrom(const std::byte* weights, const float* scales, int64_t block, int64_t begin, int64_t n, float* out) {
   for (int64_t i = begin; i < n; i += 2) {
     const std::array<float, 2>& pair = kF4E2M1Pairs[std::to_integer<uint8_t>(weights[i / 2])];
-    const float scale = scales[i / kF4Block];
+    const float scale = scales[i / block];
     out[i] = pair[0] * scale;
     out[i + 1] = pair[1] * scale;
   }
 }
 
 #if HWY_TARGET == HWY_SCALAR
-void F4Row(const std::byte* weights, const float* scales, int64_t n, float* out) { F4RowFrom(weights, scales, 0, n, out); }
+void F4Row(const std::byte* weights, const float* scales, int64_t block, int64_t n, float* out) {
+  F4RowFrom(weights, scales, block, 0, n, out);
+}
 #else
 /// The 32 numbers of 16 FP4 bytes as bf16, which holds them exactly and needs two table lookups.
 HWY_INLINE void f4e2m1_to_bf16(const std::byte* weights, uint16_t* out) {
@@ -147,26 +149,62 @@ HWY_INLINE void f4e2m1_to_bf16(const std::byte* weights, uint16_t* out) {
   store(hn::InterleaveUpper(bytes, even, odd), out + 16);
 }
 
-void F4Row(const std::byte* weights, const float* scales, int64_t n, float* out) {
-  constexpr int64_t kBlocksAtOnce = 16;  // so many that the bf16 numbers have reached the cache when they are read again, in wider vectors
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
-  const int64_t blocks = n / kF4Block;
-  alignas(64) uint16_t numbers[kBlocksAtOnce * kF4Block];
-  for (int64_t first = 0; first < blocks; first += kBlocksAtOnce) {
-    const int64_t count = std::min(kBlocksAtOnce, blocks - first);
-    for (int64_t b = 0; b < count; ++b) f4e2m1_to_bf16(weights + (first + b) * kF4Block / 2, numbers + b * kF4Block);
-    for (int64_t b = 0; b < count; ++b) {
-      const auto scale = hn::Set(Floats(), scales[first + b]);
-      float* to = out + (first + b) * kF4Block;
-      for (int64_t i = 0; i < kF4Block; i += lanes) {
-        const auto bits = hn::LoadU(Halves(), numbers + b * kF4Block + i);
+void F4Row(const std::byte* weights, const float* scales, int64_t block, int64_t n, float* out) {
+  constexpr int64_t kRunsAtOnce = 16;  // so many that the bf16 numbers have reached the cache when they are read again, in wider vectors
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));  // divides every block
+  const int64_t runs = n / kF4AtOnce;
+  alignas(64) uint16_t numbers[kRunsAtOnce * kF4AtOnce];
+  for (int64_t first = 0; first < runs; first += kRunsAtOnce) {
+    const int64_t count = std::min(kRunsAtOnce, runs - first);
+    for (int64_t r = 0; r < count; ++r) f4e2m1_to_bf16(weights + (first + r) * kF4AtOnce / 2, numbers + r * kF4AtOnce);
+    float* to = out + first * kF4AtOnce;
+    const float* scale_of = scales + first * kF4AtOnce / block;
+    for (int64_t begin = 0; begin < count * kF4AtOnce; begin += block) {
+      const auto scale = hn::Set(Floats(), *scale_of++);
+      for (int64_t i = begin; i < begin + block; i += lanes) {
+        const auto bits = hn::LoadU(Halves(), numbers + i);
         hn::StoreU(hn::Mul(bf16_to_f32(bits), scale), Floats(), to + i);
       }
     }
   }
-  F4RowFrom(weights, scales, blocks * kF4Block, n, out);
+  F4RowFrom(weights, scales, block, runs * kF4AtOnce, n, out);
 }
 #endif
+
+void I4Row(const std::byte* weights, const float* scales, const float* zeros, int64_t block, int64_t n, float* out) {
+  constexpr int64_t kCodesAtOnce = 512;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+  uint8_t codes[kCodesAtOnce];
+  for (int64_t first = 0; first < n; first += kCodesAtOnce) {
+    const int64_t count = std::min(kCodesAtOnce, n - first);
+    for (int64_t i = 0; i < count; i += 2) {
+      const auto pair = std::to_integer<uint8_t>(weights[(first + i) / 2]);
+      codes[i] = pair & 0xFu;
+      codes[i + 1] = static_cast<uint8_t>(pair >> 4);
+    }
+    for (int64_t i = 0; i < count;) {
+      const int64_t group = (first + i) / block, end = std::min(count, (group + 1) * block - first);
+      const float scale = scales[group], zero = zeros[group];
+      const auto scale_of_lanes = hn::Set(Floats(), scale), zero_of_lanes = hn::Set(Floats(), zero);
+      for (; i + lanes <= end; i += lanes) {
+        const auto code = hn::ConvertTo(Floats(), hn::PromoteTo(SignedWords(), hn::LoadU(Bytes(), codes + i)));
+        hn::StoreU(hn::Mul(hn::Sub(code, zero_of_lanes), scale_of_lanes), Floats(), out + first + i);
+      }
+      for (; i < end; ++i) out[first + i] = (static_cast<float>(codes[i]) - zero) * scale;
+    }
+  }
+}
+
+void ScaleRow(float factor, bool divides, int64_t n, float* values) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
+  const auto factors = hn::Set(Floats(), factor);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto value = hn::LoadU(Floats(), values + i);
+    hn::StoreU(divides ? hn::Div(value, factors) : hn::Mul(value, factors), Floats(), values + i);
+  }
+  for (; i < n; ++i) values[i] = divides ? values[i] / factor : values[i] * factor;
+}
 
 void Bf16Row(const std::byte* values, int64_t n, float* out) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));
@@ -222,6 +260,8 @@ namespace dsv4 {
 
 HWY_EXPORT(F8Row);
 HWY_EXPORT(F4Row);
+HWY_EXPORT(I4Row);
+HWY_EXPORT(ScaleRow);
 HWY_EXPORT(Bf16Row);
 HWY_EXPORT(F16Row);
 HWY_EXPORT(F32ToF16Row);
@@ -231,9 +271,15 @@ void dequantize_f8_row(const std::byte* weights, const float* scales, int64_t bl
   HWY_DYNAMIC_DISPATCH(F8Row)(weights, scales, block, n, out);
 }
 
-void dequantize_f4_row(const std::byte* weights, const float* scales, int64_t n, float* out) {
-  HWY_DYNAMIC_DISPATCH(F4Row)(weights, scales, n, out);
+void dequantize_f4_row(const std::byte* weights, const float* scales, int64_t block, int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(F4Row)(weights, scales, block, n, out);
 }
+
+void dequantize_i4_row(const std::byte* weights, const float* scales, const float* zeros, int64_t block, int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(I4Row)(weights, scales, zeros, block, n, out);
+}
+
+void scale_row(float factor, bool divides, int64_t n, float* values) { HWY_DYNAMIC_DISPATCH(ScaleRow)(factor, divides, n, values); }
 
 void bf16_to_f32_row(const std::byte* values, int64_t n, float* out) { HWY_DYNAMIC_DISPATCH(Bf16Row)(values, n, out); }
 
@@ -243,6 +289,10 @@ void f32_to_f16_row(const float* values, int64_t n, uint16_t* out) { HWY_DYNAMIC
 
 void e8m0_to_f32_row(const std::byte* values, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = kF8E8M0Values[std::to_integer<uint8_t>(values[i])];
+}
+
+void e4m3_to_f32_row(const std::byte* values, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = kF8E4M3Values[std::to_integer<uint8_t>(values[i])];
 }
 
 bool all_finite(const float* values, int64_t n) { return HWY_DYNAMIC_DISPATCH(AllFinite)(values, n); }

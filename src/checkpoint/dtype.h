@@ -1,4 +1,4 @@
-// The element types that DeepSeek-V4 releases use, as safetensors headers spell them.
+// The element types of safetensors headers: those that weights of DeepSeek-V4 are stored in, and the others by their size alone.
 #pragma once
 
 #include <cstddef>
@@ -10,19 +10,38 @@
 
 namespace dsv4 {
 
+/// What uses a type is for the checkpoint; an entry of a header may have any.
 enum class DType {
-  kF8E4M3,  ///< "F8_E4M3": e4m3fn, no infinities; values of FP8 weights
+  kF8E4M3,  ///< "F8_E4M3": e4m3fn, no infinities; values of FP8 weights, scales of NVFP4 weights
   kF8E8M0,  ///< "F8_E8M0": a power of two, 2^(b-127); scales of FP8 and FP4 weights
-  kI8,      ///< "I8": two FP4 (e2m1) values a byte, low nibble first; routed experts
+  kF4,      ///< "F4": e2m1, two a byte, low nibble first; shapes count values
+  kI8,      ///< "I8": bytes; two FP4 (e2m1) values each, low nibble first, as the releases store routed experts
+  kU8,      ///< "U8": bytes, of whatever type the tool that wrote them did not have
   kBF16,    ///< "BF16"
   kF16,     ///< "F16"
   kF32,     ///< "F32"
+  kI32,     ///< "I32": words of eight 4-bit codes; hash routing tables of some tools
   kI64,     ///< "I64": hash routing tables
+  kBool,    // From here on: types that no weight has.
+  kF6E2M3,
+  kF6E3M2,
+  kF8E5M2,
+  kF8E4M3Fnuz,
+  kF8E5M2Fnuz,
+  kI16,
+  kU16,
+  kU32,
+  kF64,
+  kU64,
+  kC64,
+  kUnknown,  ///< any other text; its size cannot be checked
 };
 
 using Shape = std::vector<int64_t>;
 
-/// Bytes of one element.
+/// Bits of one element; 0 for kUnknown.
+size_t dtype_bits(DType dtype);
+/// Bytes of one element. Error for types of less than a byte or of unknown size.
 size_t dtype_size(DType dtype);
 
 /// The spelling in safetensors headers, e.g. "F8_E4M3".

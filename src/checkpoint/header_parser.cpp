@@ -1,6 +1,7 @@
 // SAX handler for safetensors headers.
 #include "checkpoint/header_parser.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -65,11 +66,8 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
       return true;
     }
     if (level_ == Level::kEntry && field_ == "dtype") {
-      const std::optional<DType> dtype = parse_dtype(value);
-      if (!dtype) {
-        fail(where(), "unknown dtype ", quote(value), ", expected one of F8_E4M3, F8_E8M0, I8, BF16, F16, F32, I64");
-      }
-      entry_.dtype = *dtype;
+      entry_.dtype = parse_dtype(value).value_or(DType::kUnknown);  // whether it will do depends on what the tensor is for
+      if (entry_.dtype == DType::kUnknown) header_.unknown_dtypes[name_] = value;
       return true;
     }
     return wrong_type("a string");
@@ -165,18 +163,20 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
     if (!has_dtype_) fail(where(), "the field \"dtype\" is missing; the file is damaged");
     if (!has_shape_) fail(where(), "the field \"shape\" is missing; the file is damaged");
     if (!has_offsets_) fail(where(), "the field \"data_offsets\" is missing; the file is damaged");
-    int64_t bytes = static_cast<int64_t>(dtype_size(entry_.dtype));
+    int64_t bits = std::max<int64_t>(static_cast<int64_t>(dtype_bits(entry_.dtype)), 1);
     for (const int64_t dim : entry_.shape) {
-      if (__builtin_mul_overflow(bytes, dim, &bytes)) {
+      if (__builtin_mul_overflow(bits, dim, &bits)) {
         fail(where(), "the size of shape ", excerpt(shape_string(entry_.shape)), " does not fit 63 bits; the file is damaged");
       }
     }
     if (entry_.begin > entry_.end) {
       fail(where(), "data_offsets [", entry_.begin, ",", entry_.end, "] are reversed; the file is damaged");
     }
-    if (entry_.end - entry_.begin != static_cast<uint64_t>(bytes)) {
+    const uint64_t bytes = static_cast<uint64_t>(bits) / 8;
+    if (entry_.dtype != DType::kUnknown && (entry_.end - entry_.begin != bytes || bits % 8 != 0)) {
       fail(where(), "data_offsets [", entry_.begin, ",", entry_.end, "] hold ", entry_.end - entry_.begin, " bytes, but ",
-           dtype_name(entry_.dtype), " ", excerpt(shape_string(entry_.shape)), " needs ", bytes, "; the file is damaged");
+           dtype_name(entry_.dtype), " ", excerpt(shape_string(entry_.shape)), " needs ",
+           bits % 8 == 0 ? std::to_string(bytes) : concat(bits, " bits"), "; the file is damaged");
     }
     header_.tensors.emplace(name_, std::move(entry_));
   }

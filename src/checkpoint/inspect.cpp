@@ -5,7 +5,7 @@
 
 #include "checkpoint/names.h"
 #include "checkpoint/quote.h"
-#include "checkpoint/tensor_match.h"
+#include "checkpoint/weight_form.h"
 
 namespace dsv4 {
 namespace {
@@ -40,7 +40,7 @@ void count_files(const Checkpoint& checkpoint, InspectReport& report) {
   for (const auto& file : checkpoint.files()) {
     report.files.push_back({path_text(file->path().filename()), file->size(), file->header().tensors.size()});
     for (const auto& [name, entry] : file->header().tensors) {
-      const std::string dtype(dtype_name(entry.dtype));
+      const std::string dtype = excerpt(file->header().dtype_text(name));
       ++report.tensors_by_dtype[dtype];
       report.bytes_by_dtype[dtype] += entry.end - entry.begin;
       ++report.tensors;

@@ -1,6 +1,7 @@
 // The name table and its two directions.
 #include "checkpoint/names.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <unordered_map>
@@ -16,10 +17,16 @@ struct Pair {
   std::string_view transformers;
 };
 
-// Whole names outside the layers; transformers' come after "model.", but for lm_head.
+// Outside the layers; transformers' come after "model.", but for lm_head. Parameters are whole names, modules have leaves.
 constexpr Pair kGlobal[] = {
-    {"embed.weight", "embed_tokens.weight"}, {"head.weight", "lm_head.weight"},   {"norm.weight", "norm.weight"},
-    {"hc_head_fn", "hc_head.hc_fn"},         {"hc_head_base", "hc_head.hc_base"}, {"hc_head_scale", "hc_head.hc_scale"},
+    {"hc_head_fn", "hc_head.hc_fn"},
+    {"hc_head_base", "hc_head.hc_base"},
+    {"hc_head_scale", "hc_head.hc_scale"},
+};
+constexpr Pair kGlobalModules[] = {
+    {"embed", "embed_tokens"},
+    {"head", "lm_head"},
+    {"norm", "norm"},
 };
 
 // Parameters of a layer, after "layers.N.". Block names are DeepSeek's (attn, ffn) on both sides: transformers' self_attn and mlp are put
@@ -63,11 +70,13 @@ constexpr Pair kModules[] = {
     {"ffn.shared_experts.w3", "ffn.shared_experts.up_proj"},
 };
 
-// Further spellings that are read but never written: the indexer beside the compressor, or its projection without "scorer".
+// Further spellings that are read but never written: what releases save otherwise than they name it, the indexer beside the compressor, or its projection
+// without "scorer".
 constexpr Pair kOlderParameters[] = {
     {"attn.indexer.compressor.ape", "attn.indexer.position_bias"},
 };
 constexpr Pair kOlderModules[] = {
+    {"attn.kv_norm", "attn.norm"},  // transformers 5.15 and later save every norm that they call kv_norm so
     {"attn.indexer.weights_proj", "attn.compressor.indexer.weights_proj"},
     {"attn.indexer.weights_proj", "attn.indexer.scorer.weights_proj"},
     {"attn.indexer.wq_b", "attn.indexer.q_b_proj"},
@@ -87,6 +96,30 @@ constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kScale = ".scale";
 constexpr std::string_view kScaleInv = ".weight_scale_inv";
 constexpr std::string_view kStackedScaleInv = "_scale_inv";
+
+// What a module's name is followed by: a weight, and what its values come from where they are stored in fewer bits.
+struct Leaf {
+  std::string_view stored;
+  std::string_view deepseek;
+};
+constexpr Leaf kLeaves[] = {
+    {kWeight, kWeight},
+    {kScale, kScale},
+    {kScaleInv, kScale},
+    {".weight_scale", kScale},
+    {kPackedLeaf, kPackedLeaf},
+    {kSecondScaleLeaf, kSecondScaleLeaf},
+    {kGlobalScaleLeaf, kGlobalScaleLeaf},
+    {kZeroPointLeaf, kZeroPointLeaf},
+    {kShapeLeaf, kShapeLeaf},
+    {kGroupIndexLeaf, kGroupIndexLeaf},
+};
+
+// Parts of a quantised model that no weight comes from: how it rounds activations and its cache, which is not done here.
+constexpr std::string_view kActivationLeaves[] = {
+    "input_scale", "input_global_scale", "input_zero_point", "output_scale", "output_global_scale", "output_zero_point", "k_scale",
+    "v_scale",     "kv_scale",
+};
 
 using Table = std::unordered_map<std::string_view, std::string_view>;
 
@@ -131,15 +164,17 @@ std::optional<int64_t> consume_number(std::string_view& text) {
   return value;
 }
 
-/// ".weight" or ".scale" in DeepSeek's spelling, taken off the end of `text`.
+/// A leaf in DeepSeek's spelling, or in that of the tool alone that has such, taken off the end of `text`.
 std::optional<std::string_view> consume_leaf(std::string_view& text) {
-  if (consume_suffix(text, kScaleInv) || consume_suffix(text, kScale)) return kScale;
-  if (consume_suffix(text, kWeight)) return kWeight;
+  for (const Leaf& leaf : kLeaves) {
+    if (consume_suffix(text, leaf.stored)) return leaf.deepseek;
+  }
   return std::nullopt;
 }
 
 /// "3.gate_proj.weight" -> "3.w1.weight"; "gate_up_proj" -> "w13.weight".
 std::optional<std::string> resolve_expert(std::string_view rest) {
+  consume_prefix(rest, ".");  // transformers 5.8 saves "experts..3.w1.weight"
   std::string_view numbered = rest;
   if (const std::optional<int64_t> expert = consume_number(numbered)) {
     const std::optional<std::string_view> leaf = consume_leaf(numbered);
@@ -180,13 +215,13 @@ std::optional<std::string> resolve_in_layer(std::string_view rest) {
 }
 
 std::optional<std::string> resolve(std::string_view name) {
-  static const Table global = spellings(kGlobal);
+  static const Table global = spellings(kGlobal), modules = spellings(kGlobalModules);
   consume_prefix(name, kModelPrefix);
   if (const auto found = lookup(global, name)) return std::string(*found);
-  if (name.starts_with(kMtpPrefix)) {
-    std::string_view base = name;
-    return consume_suffix(base, kScaleInv) ? concat(base, kScale) : std::string(name);
-  }
+  std::string_view base = name;
+  const std::optional<std::string_view> leaf = consume_leaf(base);
+  if (name.starts_with(kMtpPrefix)) return leaf ? concat(base, *leaf) : std::string(name);
+  if (const auto module = leaf ? lookup(modules, base) : std::nullopt) return concat(*module, *leaf);
   std::string_view rest = name;
   if (!consume_prefix(rest, kLayersPrefix)) return std::nullopt;
   const std::optional<int64_t> layer = consume_number(rest);
@@ -208,7 +243,7 @@ std::optional<std::string> forward_in_layer(std::string_view rest) {
   if (const auto parameter = forward(kParameters, rest)) return std::string(*parameter);
   std::string_view module = rest;
   const std::optional<std::string_view> leaf = consume_leaf(module);
-  if (!leaf) return std::nullopt;
+  if (leaf != kWeight && leaf != kScale) return std::nullopt;
   const std::string_view new_leaf = *leaf == kScale ? kScaleInv : kWeight;
   if (const auto found = forward(kModules, module)) return concat(*found, new_leaf);
   if (!consume_prefix(module, kExpertsPrefix)) return std::nullopt;
@@ -221,6 +256,9 @@ std::optional<std::string> forward_in_layer(std::string_view rest) {
   return std::nullopt;
 }
 
+/// A name without its leaf.
+std::string_view stem(std::string_view name) { return name.substr(0, name.rfind('.')); }
+
 }  // namespace
 
 std::optional<ResolvedName> resolve_name(std::string_view stored) {
@@ -229,7 +267,7 @@ std::optional<ResolvedName> resolve_name(std::string_view stored) {
   NameScheme scheme = NameScheme::kTransformers;
   if (name->starts_with(kMtpPrefix) || (stored == "norm.weight")) {
     scheme = NameScheme::kEither;
-  } else if (*name == stored) {
+  } else if (stem(*name) == stem(stored) && !stored.ends_with(kScaleInv)) {  // what a tool calls a leaf says nothing about the module
     scheme = NameScheme::kDeepSeek;
   }
   return ResolvedName{std::move(*name), scheme};
@@ -237,8 +275,12 @@ std::optional<ResolvedName> resolve_name(std::string_view stored) {
 
 std::string transformers_name(std::string_view deepseek) {
   if (deepseek.starts_with(kMtpPrefix)) return std::string(deepseek);
-  if (const auto global = forward(kGlobal, deepseek)) return concat(*global == "lm_head.weight" ? "" : kModelPrefix, *global);
+  if (const auto global = forward(kGlobal, deepseek)) return concat(kModelPrefix, *global);
   std::string_view rest = deepseek;
+  if (consume_suffix(rest, kWeight)) {
+    if (const auto module = forward(kGlobalModules, rest)) return concat(*module == "lm_head" ? "" : kModelPrefix, *module, kWeight);
+  }
+  rest = deepseek;
   if (consume_prefix(rest, kLayersPrefix)) {
     const std::optional<int64_t> layer = consume_number(rest);
     const std::optional<std::string> inside = layer && consume_prefix(rest, ".") ? forward_in_layer(rest) : std::nullopt;
@@ -269,7 +311,9 @@ std::optional<int64_t> layer_number(std::string_view deepseek) {
 
 bool is_ignored_buffer(std::string_view stored) {
   consume_prefix(stored, kModelPrefix);
-  return stored.starts_with("rotary_emb.") || stored.ends_with(".inv_freq");
+  const std::string_view leaf = stored.substr(stored.rfind('.') + 1);
+  return stored.starts_with("rotary_emb.") || leaf == "inv_freq" ||
+         std::find(std::begin(kActivationLeaves), std::end(kActivationLeaves), leaf) != std::end(kActivationLeaves);
 }
 
 }  // namespace dsv4

@@ -14,6 +14,14 @@ enum class NameScheme {
   kEither,        ///< tells nothing about the others: "norm.weight", "mtp.*"
 };
 
+/// What names of weights in fewer bits end in beside ".weight" and ".scale", in the tools' own spelling: DeepSeek has none.
+inline constexpr std::string_view kPackedLeaf = ".weight_packed";             ///< compressed-tensors: 4-bit codes
+inline constexpr std::string_view kSecondScaleLeaf = ".weight_scale_2";       ///< NVIDIA's NVFP4: a factor of all scales
+inline constexpr std::string_view kGlobalScaleLeaf = ".weight_global_scale";  ///< compressed-tensors' NVFP4: a divisor of all scales
+inline constexpr std::string_view kZeroPointLeaf = ".weight_zero_point";
+inline constexpr std::string_view kShapeLeaf = ".weight_shape";
+inline constexpr std::string_view kGroupIndexLeaf = ".weight_g_idx";
+
 /// A stored name in DeepSeek's terms.
 struct ResolvedName {
   std::string
@@ -22,8 +30,9 @@ struct ResolvedName {
 };
 
 /// What a stored name means; nothing for a name of neither scheme. Beyond the two schemes it knows: names with and without the prefix
-/// "model.", `.weight_scale_inv` for `.scale`, experts stacked or one by one, q_norm for q_a_norm, the indexer outside the compressor,
-/// weights_proj without scorer, and half-renamed names such as "self_attn.attn_sink".
+/// "model.", `.weight_scale_inv` and `.weight_scale` for `.scale`, the leaves above, experts stacked or one by one, what releases of transformers save
+/// otherwise than they name it ("attn.norm", "experts..3.w1"), q_norm for q_a_norm, the indexer outside the compressor, weights_proj without scorer, and
+/// half-renamed names such as "self_attn.attn_sink".
 std::optional<ResolvedName> resolve_name(std::string_view stored);
 
 /// The name that transformers gives a DeepSeek name, e.g. "model.layers.0.self_attn.q_a_proj.weight"; scales end in `.weight_scale_inv`.
@@ -36,16 +45,16 @@ struct ExpertName {
   std::string_view prefix;  ///< "layers.0.ffn.experts."
   int64_t expert = 0;
   int matrix = 1;         ///< 1, 2 or 3: w1 (gate), w2 (down), w3 (up)
-  std::string_view leaf;  ///< ".weight" or ".scale"
+  std::string_view leaf;  ///< ".weight", ".scale" or one of those above
 };
 
-/// "layers.0.ffn.experts.3.w1.weight" (or .scale), a DeepSeek name; nothing for other tensors.
+/// "layers.0.ffn.experts.3.w1.weight" (or another leaf), a DeepSeek name; nothing for other tensors.
 std::optional<ExpertName> parse_expert_name(std::string_view deepseek);
 
 /// N of "layers.N.", nothing for other names.
 std::optional<int64_t> layer_number(std::string_view deepseek);
 
-/// Buffers that some versions save with the weights and that hold no information: rotary tables.
+/// What is saved with the weights and no weight comes from: rotary tables, and how a quantised model rounds activations and its cache ("input_scale").
 bool is_ignored_buffer(std::string_view stored);
 
 }  // namespace dsv4

@@ -132,6 +132,11 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint
   return header;
 }
 
+std::string_view SafetensorsHeader::dtype_text(const std::string& tensor) const {
+  const auto unknown = unknown_dtypes.find(tensor);
+  return unknown != unknown_dtypes.end() ? std::string_view(unknown->second) : dtype_name(tensors.at(tensor).dtype);
+}
+
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
   const std::string file = path_text(path);
   // Not blocking: a FIFO in place of the file must be refused, not waited for.

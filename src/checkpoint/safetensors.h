@@ -26,11 +26,15 @@ struct TensorEntry {
 struct SafetensorsHeader {
   std::map<std::string, TensorEntry> tensors;
   std::map<std::string, std::string> metadata;
-  uint64_t data_offset = 0;  ///< first data byte in the file: 8 + header length
+  std::map<std::string, std::string> unknown_dtypes;  ///< by tensor name: what its dtype is called, where it is DType::kUnknown
+  uint64_t data_offset = 0;                           ///< first data byte in the file: 8 + header length
+
+  /// The dtype as the header spells it.
+  std::string_view dtype_text(const std::string& tensor) const;
 };
 
 /// Parses the bytes at the start of a file of `file_size` bytes (`head` holds at least 8 + header length bytes, or the whole file if it
-/// is shorter). Checks: length field, JSON, known dtypes, shapes that fit 64 bits, offsets inside the file, sizes = shape x dtype, no
+/// is shorter). Checks: length field, JSON, shapes that fit 64 bits, offsets inside the file, sizes = shape x dtype where the dtype is known, no
 /// overlap, no hole, no duplicate name. Throws Error naming `file` and the tensor.
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> head, uint64_t file_size, const std::string& file);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -16,22 +17,11 @@
 namespace dsv4 {
 namespace {
 
-constexpr int64_t kFp4Group = 32;  // inputs that share a scale
 constexpr std::string_view kMtpPrefix = "mtp.";
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// A tensor of some file under its DeepSeek name.
-struct Stored {
-  std::string name;
-  const std::string* stored_name;  // the key in the file's header
-  const TensorEntry* entry;
-  const SafetensorsFile* file;
-  bool used = false;
-
-  /// "FILE: tensor "NAME"": the start of every message about it.
-  std::string where() const { return concat(path_text(file->path()), ": tensor ", quote(*stored_name)); }
-};
+using Stored = StoredTensor;
 
 /// Rows of a stacked tensor that belong to one expert; the whole tensor when it is not stacked.
 struct Slice {
@@ -120,116 +110,142 @@ class Matcher {
     return {stacked, slice};
   }
 
-  /// Checks the stored shape and cuts the slice out. `shape` is what one expert (or the whole tensor) must have; the rows of a stacked
-  /// tensor's scale stand for `rows_per_row` rows of the weight.
-  TensorView view(Stored& stored, const Shape& shape, const Slice& slice, int64_t rows_per_row) {
+  /// Checks the stored shape, which of a stacked tensor is that of one expert, and cuts the slice out; the rows of a stacked tensor's scale stand for
+  /// `rows_per_row` rows of the weight.
+  TensorView view(Stored& stored, const StoredPart& part, const Slice& slice, int64_t rows_per_row) {
     stored.used = true;
-    TensorView view{*stored.stored_name, stored.entry->dtype, shape, stored.file->bytes(*stored.entry), stored.file};
+    TensorView view{*stored.stored_name, part.dtype, part.shape, stored.file->bytes(*stored.entry), stored.file};
     if (slice.experts == 0) {
-      check_shape(stored, shape);
+      check_shape(stored, part.stored);
       return view;
     }
     const int64_t rows = ceil_div(slice.rows_stacked, rows_per_row);
-    check_shape(stored, {slice.experts, rows, shape[1]});
-    const int64_t row_bytes = shape[1] * static_cast<int64_t>(dtype_size(view.dtype));
+    check_shape(stored, {slice.experts, rows, part.stored[1]});
+    const int64_t row_bytes = part.shape[1] * static_cast<int64_t>(dtype_size(view.dtype));
     const int64_t first_row = slice.expert * rows + slice.row_begin / rows_per_row;
-    view.bytes = view.bytes.subspan(static_cast<size_t>(first_row * row_bytes), static_cast<size_t>(shape[0] * row_bytes));
+    view.bytes = view.bytes.subspan(static_cast<size_t>(first_row * row_bytes), static_cast<size_t>(part.shape[0] * row_bytes));
     return view;
   }
 
   void check_shape(const Stored& stored, const Shape& expected) const {
     if (stored.entry->shape != expected) {
       fail(stored.where(), ": its shape is ", excerpt(shape_string(stored.entry->shape)), ", expected ", shape_string(expected), " as ",
-           dtype_name(stored.entry->dtype), "; config.json and the tensors do not belong together");
+           stored.dtype_text(), "; config.json and the tensors do not belong together");
     }
   }
 
-  Encoding decide_encoding(const TensorSpec& spec, const Stored& stored) const {
-    const bool routed = parse_expert_name(spec.name).has_value();
-    const bool float_type = spec.published != Published::kI64;
-    switch (stored.entry->dtype) {
-      case DType::kF8E4M3:
-        if (routed || spec.published == Published::kFp8) return Encoding::kFp8;
-        break;
-      case DType::kI8:
-        if (routed) return Encoding::kFp4;
-        break;
-      case DType::kBF16:
-        if (float_type) return Encoding::kBf16;
-        break;
-      case DType::kF16:
-        if (float_type) return Encoding::kF16;
-        break;
-      case DType::kF32:
-        if (float_type) return Encoding::kF32;
-        break;
-      case DType::kI64:
-        if (!float_type) return Encoding::kI64;
-        break;
-      case DType::kF8E8M0:
-        break;
-    }
-    const char* expected = spec.published == Published::kI64    ? "I64"
-                           : routed                             ? "I8 (FP4), F8_E4M3, BF16, F16 or F32"
-                           : spec.published == Published::kFp8  ? "F8_E4M3, BF16, F16 or F32"
-                           : spec.published == Published::kBf16 ? "BF16, F16 or F32"
-                                                                : "F32, BF16 or F16";
-    fail(stored.where(), ": its dtype is ", dtype_name(stored.entry->dtype), ", expected ", expected,
-         "; this form of the weight is not supported");
+  /// A companion of the weight "X.weight": "X.weight_zero_point" and its like.
+  Stored* find_leaf(const TensorSpec& spec, std::string_view leaf) {
+    const std::string_view module = std::string_view(spec.name).substr(0, spec.name.size() - std::string_view(".weight").size());
+    return find(concat(module, leaf));
   }
 
   std::optional<MatchedTensor> match(const TensorSpec& spec) {
-    const auto [stored, slice] = find_with_stacked(spec.name);
+    auto [stored, slice] = find_with_stacked(spec.name);
+    const bool has_leaves = spec.name.ends_with(".weight");
+    Stored* const packed = has_leaves ? find_leaf(spec, kPackedLeaf) : nullptr;
+    if (stored && packed) refuse_duplicate(*stored, *packed);
+    if (packed) stored = packed;
     if (!stored) {
       if (missing_++ == 0) first_missing_ = concat(quote(spec.name), " ", shape_string(spec.shape));
       return std::nullopt;
     }
-    MatchedTensor matched;
-    matched.encoding = decide_encoding(spec, *stored);
-    Shape stored_shape = spec.shape;
-    if (matched.encoding == Encoding::kFp4) {
-      if (spec.shape[1] % 2 != 0) {
-        fail(stored->where(), ": FP4 packs two inputs a byte, but config.json gives it ", spec.shape[1], " inputs, an odd number");
-      }
-      stored_shape[1] /= 2;
+    WeightTensors tensors{.weight = stored, .packed = packed != nullptr};
+    Stored *scale = nullptr, *global_scale = nullptr, *zero_point = nullptr;
+    Slice scale_slice;
+    bool divides = false;
+    if (has_leaves) {
+      std::tie(scale, scale_slice) = find_with_stacked(scale_name(spec.name));
+      zero_point = find_leaf(spec, kZeroPointLeaf);
+      Stored* const factor = find_leaf(spec, kSecondScaleLeaf);
+      Stored* const divisor = find_leaf(spec, kGlobalScaleLeaf);
+      if (factor && divisor) refuse_duplicate(*factor, *divisor);
+      global_scale = factor ? factor : divisor;
+      divides = divisor != nullptr;
     }
-    matched.weight = view(*stored, stored_shape, slice, 1);
-    match_scale(spec, *stored, matched);
+    tensors.stacked = slice.experts != 0 || scale_slice.experts != 0;
+    tensors.scale = scale;
+    tensors.global_scale = global_scale;
+    tensors.zero_point = zero_point;
+    const WeightForm form = weight_form(config_, spec, tensors);
+
+    MatchedTensor matched;
+    matched.encoding = form.encoding;
+    matched.scale_rows = form.scale_rows;
+    matched.scale_cols = form.scale_cols;
+    matched.weight = view(*stored, form.weight, slice, 1);
+    if (form.scale) {
+      match_scale(form, *scale, scale_slice, matched);
+    } else if (scale) {
+      refuse_scale(*scale, *stored);
+    }
+    if (form.encoding == Encoding::kNvfp4) match_global_scale(*global_scale, divides, matched);
+    if (form.zero_point) matched.zero_point = std::make_unique<TensorView>(view(*zero_point, *form.zero_point, {}, 1));
+    if (form.encoding == Encoding::kInt4) check_packing(spec, matched);
     if (matched.encoding == Encoding::kI64) check_hash_table(*stored, matched.weight);
     if (parse_expert_name(spec.name) && !spec.mtp) expert_encodings_.insert(matched.encoding);
     return matched;
   }
 
-  void match_scale(const TensorSpec& spec, const Stored& weight, MatchedTensor& matched) {
-    if (!spec.name.ends_with(".weight")) return;
-    const auto [scale, slice] = find_with_stacked(scale_name(spec.name));
-    const bool fp8 = matched.encoding == Encoding::kFp8;
-    const bool fp4 = matched.encoding == Encoding::kFp4;
-    if (!fp8 && !fp4) {
-      if (scale) {
-        fail(scale->where(), ": a scale, but the weight ", quote(*weight.stored_name), " is ", dtype_name(weight.entry->dtype),
-             " and has none; files of two checkpoints are mixed");
+  [[noreturn]] void refuse_scale(const Stored& scale, const Stored& weight) const {
+    fail(scale.where(), ": a scale, but the weight ", quote(*weight.stored_name), " is ", weight.dtype_text(),
+         " and has none; files of two checkpoints are mixed");
+  }
+
+  void match_scale(const WeightForm& form, Stored& scale, const Slice& slice, MatchedTensor& matched) {
+    const bool fp8 = form.encoding == Encoding::kFp8;
+    if (slice.two_matrices && config_.moe_intermediate_size % form.scale_rows != 0) {
+      fail(scale.where(), ": stacked FP8 experts need a moe_intermediate_size that is a multiple of ", form.scale_rows,
+           ", config.json says ", config_.moe_intermediate_size, ": a scale block would belong to w1 and w3; save the experts one by one");
+    }
+    matched.scale = std::make_unique<TensorView>(view(scale, *form.scale, slice, form.scale_rows));
+    if (fp8 && form.scale->dtype == DType::kF32) check_finite(scale, *matched.scale);
+  }
+
+  /// One F32 for the matrix, read at once.
+  void match_global_scale(Stored& stored, bool divides, MatchedTensor& matched) {
+    const Shape& shape = stored.entry->shape;
+    if (stored.entry->dtype != DType::kF32 || (!shape.empty() && shape != Shape{1} && shape != Shape{1, 1})) {
+      fail(stored.where(), ": its dtype is ", stored.dtype_text(), " and its shape ", excerpt(shape_string(shape)),
+           ", expected F32 [1] for the second scale of an NVFP4 weight");
+    }
+    matched.global_scale = std::make_unique<TensorView>(view(stored, {shape, shape, DType::kF32}, {}, 1));
+    GlobalScale& factor = matched.factor;
+    factor.divides = divides;
+    std::memcpy(&factor.value, matched.global_scale->bytes.data(), sizeof factor.value);
+    if (!all_finite(&factor.value, 1) || factor.value <= 0.0f) {
+      fail(stored.where(), ": it is ", factor.value, ", expected a finite number above 0; the file is damaged");
+    }
+  }
+
+  /// What compressed-tensors says beside the codes must be what the table says.
+  void check_packing(const TensorSpec& spec, const MatchedTensor& matched) {
+    if (Stored* const shape = find_leaf(spec, kShapeLeaf)) {
+      const std::vector<int64_t> stated = integers_of(*shape, 2);
+      if (stated != spec.shape) {
+        fail(shape->where(), ": says ", shape_string(stated), ", expected ", shape_string(spec.shape),
+             "; config.json and the tensors do not belong together");
       }
-      return;
     }
-    if (!scale) {
-      fail(weight.where(), ": its scale ", quote(scale_name(spec.name)), " is missing; ", encoding_name(matched.encoding),
-           " weights cannot be read without");
+    if (Stored* const index = find_leaf(spec, kGroupIndexLeaf)) {
+      const std::vector<int64_t> groups = integers_of(*index, spec.shape[1]);
+      for (size_t i = 0; i < groups.size(); ++i) {
+        if (groups[i] == -1 || groups[i] == static_cast<int64_t>(i) / matched.scale_cols) continue;
+        fail(index->where(), ": input ", i, " belongs to group ", groups[i],
+             ": groups in the order of activations (actorder \"group\") are not supported; ",
+             "take a form whose groups are in the order of the inputs");
+      }
     }
-    const DType dtype = scale->entry->dtype;
-    if (dtype != DType::kF8E8M0 && !(fp8 && dtype == DType::kF32)) {
-      fail(scale->where(), ": its dtype is ", dtype_name(dtype), ", expected ", fp8 ? "F8_E8M0 or F32" : "F8_E8M0", " for the scale of ",
-           fp8 ? "an FP8" : "an FP4", " weight");
-    }
-    const int64_t block_rows = fp8 ? config_.fp8_block_rows : 1;
-    const int64_t block_cols = fp8 ? config_.fp8_block_cols : kFp4Group;
-    if (slice.two_matrices && config_.moe_intermediate_size % block_rows != 0) {
-      fail(scale->where(), ": stacked FP8 experts need a moe_intermediate_size that is a multiple of ", block_rows, ", config.json says ",
-           config_.moe_intermediate_size, ": a scale block would belong to w1 and w3; save the experts one by one");
-    }
-    const Shape shape = {ceil_div(spec.shape[0], block_rows), ceil_div(spec.shape[1], block_cols)};
-    matched.scale = std::make_unique<TensorView>(view(*scale, shape, slice, block_rows));
-    if (dtype == DType::kF32) check_finite(*scale, *matched.scale);
+  }
+
+  /// A tensor of `count` whole numbers.
+  std::vector<int64_t> integers_of(Stored& stored, int64_t count) {
+    const DType dtype = stored.entry->dtype;
+    if (dtype != DType::kI64 && dtype != DType::kI32) fail(stored.where(), ": its dtype is ", stored.dtype_text(), ", expected I64 or I32");
+    const TensorView numbers = view(stored, {{count}, {count}, dtype}, {}, 1);
+    std::vector<int64_t> values = integers(numbers);
+    stored.file->release(numbers.bytes);
+    return values;
   }
 
   /// All at once, before hours of conversion; E8M0 scales, 30 times as many bytes, are checked as they are read.
@@ -246,11 +262,11 @@ class Matcher {
 
   /// tid2eid [V, K]: ids of experts.
   void check_hash_table(const Stored& stored, const TensorView& table) const {
-    for (size_t at = 0; at < table.bytes.size(); at += sizeof(int64_t)) {
-      int64_t expert = 0;
-      std::memcpy(&expert, table.bytes.data() + at, sizeof expert);
+    const std::vector<int64_t> experts = integers(table);
+    for (size_t i = 0; i < experts.size(); ++i) {
+      const int64_t expert = experts[i];
       if (expert < 0 || expert >= config_.n_routed_experts) {
-        const auto index = static_cast<int64_t>(at / sizeof(int64_t));
+        const auto index = static_cast<int64_t>(i);
         fail(stored.where(), ": row ", index / table.shape[1], " names expert ", expert, ", expected 0 to ", config_.n_routed_experts - 1,
              "; the file is damaged");
       }
@@ -337,24 +353,6 @@ class Matcher {
 
 MatchResult match_tensors(const Config& config, const FileSet& files, const std::filesystem::path& directory) {
   return Matcher(config, files, directory).run();
-}
-
-std::string_view encoding_name(Encoding encoding) {
-  switch (encoding) {
-    case Encoding::kFp8:
-      return "FP8";
-    case Encoding::kFp4:
-      return "FP4";
-    case Encoding::kBf16:
-      return "BF16";
-    case Encoding::kF16:
-      return "F16";
-    case Encoding::kF32:
-      return "F32";
-    case Encoding::kI64:
-      return "I64";
-  }
-  fail("unknown encoding number ", static_cast<int>(encoding));
 }
 
 }  // namespace dsv4

@@ -7,12 +7,17 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/file_set.h"
+#include "checkpoint/weight_form.h"
 
 namespace dsv4 {
 
 struct MatchedTensor {
   TensorView weight;
-  std::unique_ptr<TensorView> scale;  ///< FP8 and FP4 only
+  std::unique_ptr<TensorView> scale;         ///< FP8, FP4, NVFP4 and INT4 only
+  std::unique_ptr<TensorView> global_scale;  ///< NVFP4 only: one F32
+  std::unique_ptr<TensorView> zero_point;    ///< INT4 that is not symmetric
+  int64_t scale_rows = 1, scale_cols = 1;    ///< rows and inputs that share a scale
+  GlobalScale factor;                        ///< what global_scale says
   Encoding encoding = Encoding::kF32;
 };
 
@@ -23,11 +28,9 @@ struct MatchResult {
   std::string naming;  ///< "DeepSeek", "transformers" or "mixed"
 };
 
-/// Throws Error naming file and tensor: missing, one weight under two names, wrong dtype or shape, scale missing, superfluous, of a wrong
-/// shape or not finite (F32 scales), hash table entries outside [0, n_routed_experts), tensors that the config does not describe.
+/// Throws Error naming file and tensor: missing, one weight under two names, wrong dtype or shape, a part of a quantised weight missing,
+/// superfluous or of a wrong shape, FP8 scales in F32 or a global scale that is not finite, hash table entries outside [0, n_routed_experts), tensors that
+/// the config does not describe.
 MatchResult match_tensors(const Config& config, const FileSet& files, const std::filesystem::path& directory);
-
-/// "FP8", "FP4", "BF16", ...
-std::string_view encoding_name(Encoding encoding);
 
 }  // namespace dsv4

@@ -93,7 +93,9 @@ class Table {
       add(prefix + "gate.bias", Published::kF32, {c_.n_routed_experts});
     }
     expert(prefix + "shared_experts.", Published::kFp8);
-    const Published routed = c_.expert_dtype == "fp8" ? Published::kFp8 : c_.expert_dtype == "bf16" ? Published::kBf16 : Published::kFp4;
+    const std::string& type = c_.expert_dtype;
+    const bool plain = type == "bf16" || type == "f16" || type == "f32";
+    const Published routed = type == "fp8" ? Published::kFp8 : plain ? Published::kBf16 : Published::kFp4;
     for (int64_t e = 0; e < c_.n_routed_experts; ++e) expert(prefix + "experts." + std::to_string(e) + ".", routed);
   }
 

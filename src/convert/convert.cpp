@@ -14,12 +14,13 @@
 #include "checkpoint/end_tokens.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
-#include "checkpoint/tensor_match.h"
+#include "checkpoint/weight_form.h"
 #include "convert/bin_writer.h"
 #include "convert/file_list.h"
 #include "convert/folder.h"
 #include "convert/ir.h"
 #include "convert/model_card.h"
+#include "convert/nvfp4_as_mxfp4.h"
 #include "convert/partial_folder.h"
 #include "convert/piece_queue.h"
 #include "convert/placeholders.h"
@@ -61,14 +62,18 @@ void check_stop(const ConvertOptions& options) {
   if (is_stopped(options)) throw Interrupted("interrupted");
 }
 
-void check_published_fp4(const Checkpoint& checkpoint, const StoragePlan& plan) {
-  for (const PlannedWeight& weight : plan.weights) {
-    if (weight.form.kind != StoredForm::Kind::kMxfp4) continue;
-    for (const WeightPart& part : weight.unit.parts) {
-      if (checkpoint.encoding(part.tensor) == Encoding::kFp4) continue;
-      fail("--weight-format mxfp4 keeps the experts' published FP4, but ", part.tensor, " is published in ",
-           encoding_name(checkpoint.encoding(part.tensor)), "; choose int4 or int8");
+/// Before the plan, which wants groups of 32.
+void check_published_fp4(const Checkpoint& checkpoint, const std::vector<WeightUnit>& units, const std::vector<StoredForm>& forms) {
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (forms[i].kind != StoredForm::Kind::kMxfp4) continue;
+    for (const WeightPart& part : units[i].parts) {
+      const Encoding encoding = checkpoint.encoding(part.tensor);
+      if (encoding == Encoding::kNvfp4) check_power_of_two_scales(checkpoint, part.tensor);
+      if (encoding == Encoding::kFp4 || encoding == Encoding::kNvfp4) continue;
+      fail("--weight-format mxfp4 keeps the experts' published FP4, but ", part.tensor, " is published in ", encoding_name(encoding),
+           "; choose int4 or int8");
     }
+    check_some_scales(checkpoint, units[i].parts.front());
   }
 }
 
@@ -104,8 +109,8 @@ Conversion prepare(const ConvertOptions& options) {
     check_stop(options);
     return error;
   });
+  check_published_fp4(checkpoint, units, forms);
   StoragePlan plan = plan_storage(std::move(units), forms);
-  check_published_fp4(checkpoint, plan);
 
   check_stop(options);
   PlaceholderWeights weights(plan);
@@ -121,12 +126,14 @@ Conversion prepare(const ConvertOptions& options) {
   return {std::move(checkpoint), std::move(small_files), std::move(config), std::move(plan), small_offset, std::move(ir)};
 }
 
-// Checkpoint bytes of some rows of a tensor, their share of its scale's included.
+// Checkpoint bytes of some rows of a tensor, their share of its scales and zero points included.
 uint64_t bytes_of(const Checkpoint& checkpoint, const WeightPart& part) {
   const Shape shape = checkpoint.shape(part.tensor);
   const uint64_t rows = shape.size() < 2 ? 1 : static_cast<uint64_t>(shape[0]);
   uint64_t bytes = checkpoint.stored(part.tensor).bytes.size();
-  if (const TensorView* scale = checkpoint.scale(part.tensor)) bytes += scale->bytes.size();
+  for (const TensorView* more : {checkpoint.scale(part.tensor), checkpoint.zero_point(part.tensor), checkpoint.global_scale(part.tensor)}) {
+    if (more) bytes += more->bytes.size();
+  }
   return bytes * static_cast<uint64_t>(part.row_end) / rows - bytes * static_cast<uint64_t>(part.row_begin) / rows;
 }
 

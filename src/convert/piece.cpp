@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "checkpoint/dequantize.h"
+#include "convert/nvfp4_as_mxfp4.h"
 #include "dsv4/error.h"
 #include "quantize/compress.h"
 
@@ -17,6 +18,7 @@ namespace {
 using Kind = StoredForm::Kind;
 
 constexpr float kMaxF16 = 65504.0f;
+constexpr int64_t kZeroPointsPerWord = 8;
 constexpr uint64_t kAheadBytes = 8 << 20;  // of the same tensor, read while a piece is converted
 
 // Error for values beyond `limit`. The largest magnitude of all is found first, as integers, which vectorises (those of infinity and NaN are the
@@ -39,26 +41,38 @@ void check_scales(const Piece& piece, const std::vector<uint16_t>& scales) {
     fail("tensor ", piece.part->tensor, " has values so large that their scale does not fit float16; convert with --weight-format fp32");
 }
 
+std::span<const std::byte> rows_of(const TensorView& view, const Piece& piece) {
+  const size_t row_bytes = view.bytes.size() / static_cast<size_t>(view.shape[0]);
+  return view.bytes.subspan(static_cast<size_t>(piece.row_begin) * row_bytes, static_cast<size_t>(piece.rows()) * row_bytes);
+}
+
+void write_mxfp4(const Piece& piece, std::span<const std::byte> codes, std::span<const std::byte> scales, PieceSink& sink) {
+  const PlannedWeight& w = *piece.weight;
+  const uint64_t row = static_cast<uint64_t>(piece.weight_row);
+  const size_t rows = static_cast<size_t>(piece.rows());
+  sink.write_at(w.values.offset + row * (codes.size() / rows), codes.data(), codes.size());
+  sink.write_at(w.scales.offset + row * (scales.size() / rows), scales.data(), scales.size());
+}
+
 // Published FP4 as it is: nibbles and E8M0 scales, byte for byte.
 void copy_fp4(const Checkpoint& checkpoint, const Piece& piece, PieceSink& sink) {
-  const PlannedWeight& w = *piece.weight;
   const TensorView& codes = checkpoint.stored(piece.part->tensor);
   const TensorView* scales = checkpoint.scale(piece.part->tensor);
   if (codes.dtype != DType::kI8 || !scales || scales->dtype != DType::kF8E8M0) {
     fail("tensor ", piece.part->tensor, " is not published in FP4 with E8M0 scales; this is a mistake in dsv4");
   }
-  const auto rows_of = [&](const TensorView& view) {
-    const size_t row_bytes = view.bytes.size() / static_cast<size_t>(view.shape[0]);
-    return view.bytes.subspan(static_cast<size_t>(piece.row_begin) * row_bytes, static_cast<size_t>(piece.rows()) * row_bytes);
-  };
-  const std::span<const std::byte> code_rows = rows_of(codes), scale_rows = rows_of(*scales);
+  const std::span<const std::byte> scale_rows = rows_of(*scales, piece);
   constexpr std::byte kNan{0xFF};
   if (std::find(scale_rows.begin(), scale_rows.end(), kNan) != scale_rows.end()) {
     fail("tensor ", scales->stored_name, " holds a scale that is not a number; the checkpoint is damaged");
   }
-  const uint64_t row = static_cast<uint64_t>(piece.weight_row);
-  sink.write_at(w.values.offset + row * (code_rows.size() / static_cast<size_t>(piece.rows())), code_rows.data(), code_rows.size());
-  sink.write_at(w.scales.offset + row * (scale_rows.size() / static_cast<size_t>(piece.rows())), scale_rows.data(), scale_rows.size());
+  write_mxfp4(piece, rows_of(codes, piece), scale_rows, sink);
+}
+
+// NVFP4 whose scales are powers of two: the same nibbles, with the scale of both halves of 32 inputs as E8M0.
+void repack_nvfp4(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b, PieceSink& sink) {
+  nvfp4_as_mxfp4(checkpoint, *piece.part, piece.row_begin, piece.row_end, b.codes, b.zero_points);
+  write_mxfp4(piece, std::as_bytes(std::span(b.codes)), std::as_bytes(std::span(b.zero_points)), sink);
 }
 
 void write_integers(const Piece& piece, PieceBuffers& b, PieceSink& sink) {
@@ -99,19 +113,27 @@ uint64_t source_bytes(const Checkpoint& checkpoint, const Piece& piece) {
   return checkpoint.stored(piece.part->tensor).bytes.size() / rows * static_cast<uint64_t>(piece.rows());
 }
 
-std::array<PieceSource, 2> piece_sources(const Checkpoint& checkpoint, const Piece& piece) {
+std::array<PieceSource, 4> piece_sources(const Checkpoint& checkpoint, const Piece& piece) {
   const std::string& tensor = piece.part->tensor;
   const Shape shape = checkpoint.shape(tensor);
   const int64_t rows = shape.size() < 2 ? 1 : shape[0];
-  const auto rows_of = [](const TensorView& view, int64_t all, int64_t begin, int64_t end) {
+  const auto rows_between = [](const TensorView& view, int64_t all, int64_t begin, int64_t end) {
     const size_t row_bytes = view.bytes.size() / static_cast<size_t>(all);
     return PieceSource{view.file, view.bytes.subspan(static_cast<size_t>(begin) * row_bytes, static_cast<size_t>(end - begin) * row_bytes)};
   };
-  std::array<PieceSource, 2> sources = {rows_of(checkpoint.stored(tensor), rows, piece.row_begin, piece.row_end), PieceSource{}};
-  if (const TensorView* scale = checkpoint.scale(tensor)) {
-    const int64_t block = scale->shape[0] == rows ? 1 : checkpoint.config().fp8_block_rows;  // rows that share a scale
-    sources[1] = rows_of(*scale, scale->shape[0], piece.row_begin / block, std::min((piece.row_end + block - 1) / block, scale->shape[0]));
-  }
+  // Rows of a part of which one stands for `each` rows of the weight.
+  const auto shared_rows = [&](const TensorView* part, int64_t each) {
+    if (!part) return PieceSource{};
+    const int64_t all = part->shape[0];
+    return rows_between(*part, all, piece.row_begin / each, std::min((piece.row_end + each - 1) / each, all));
+  };
+  const TensorView *zero_point = checkpoint.zero_point(tensor), *global_scale = checkpoint.global_scale(tensor);
+  const int64_t scale_rows = checkpoint.scale_rows(tensor);
+  const int64_t zero_rows = zero_point && zero_point->dtype == DType::kI32 ? kZeroPointsPerWord * scale_rows : scale_rows;
+  std::array<PieceSource, 4> sources = {rows_between(checkpoint.stored(tensor), rows, piece.row_begin, piece.row_end),
+                                        shared_rows(checkpoint.scale(tensor), scale_rows), shared_rows(zero_point, zero_rows),
+                                        PieceSource{}};
+  if (global_scale) sources[3] = {global_scale->file, global_scale->bytes};
   return sources;
 }
 
@@ -140,6 +162,7 @@ void convert_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffer
       return;
     }
     case Kind::kMxfp4:
+      if (checkpoint.encoding(piece.part->tensor) == Encoding::kNvfp4) return repack_nvfp4(checkpoint, piece, b, sink);
       copy_fp4(checkpoint, piece, sink);
       return;
     case Kind::kF32:

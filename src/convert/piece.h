@@ -26,13 +26,13 @@ struct Piece {
 /// What one thread works with.
 struct PieceBuffers {
   std::vector<float> values;
-  std::vector<uint8_t> codes, zero_points;
+  std::vector<uint8_t> codes, zero_points;  // of mxfp4: two codes a byte, E8M0 scales
   std::vector<uint16_t> halves;
 };
 
 /// Bytes of the .bin that the piece becomes.
 uint64_t written_bytes(const Piece& piece);
-/// Bytes of the checkpoint that it is made from; scales not counted.
+/// Bytes of the checkpoint that it is made from; scales and zero points not counted.
 uint64_t source_bytes(const Checkpoint& checkpoint, const Piece& piece);
 
 /// Bytes of one shard that a piece is made from.
@@ -40,8 +40,8 @@ struct PieceSource {
   const SafetensorsFile* file = nullptr;  ///< nullptr: none
   std::span<const std::byte> bytes;
 };
-/// The piece's rows of its tensor, and the rows of the scale that they are multiplied with.
-std::array<PieceSource, 2> piece_sources(const Checkpoint& checkpoint, const Piece& piece);
+/// The piece's rows of its tensor, and the rows of the scales and zero points that belong to them.
+std::array<PieceSource, 4> piece_sources(const Checkpoint& checkpoint, const Piece& piece);
 
 /// Begins to read what comes after the piece in its tensor: threads that hop through a mapped file defeat the kernel's own read-ahead.
 void read_ahead(const Checkpoint& checkpoint, const Piece& piece);

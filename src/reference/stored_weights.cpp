@@ -92,7 +92,8 @@ StoredWeights::StoredWeights(const Checkpoint& checkpoint, const StoredFormats& 
   for (const auto& [key, format] : formats) {
     const std::string name = tensor_of_row_group(key);
     group_length(name, format, checkpoint.shape(name).back());
-    if (format.type == StoredType::kF4E2M1 && checkpoint.encoding(name) != Encoding::kFp4) {
+    const Encoding encoding = checkpoint.encoding(name);
+    if (format.type == StoredType::kF4E2M1 && encoding != Encoding::kFp4 && encoding != Encoding::kNvfp4) {
       fail(name,
            ": f4e2m1 is for what the checkpoint publishes in FP4, and this tensor is not; the model was made from another checkpoint");
     }
