@@ -1,12 +1,12 @@
 // Names of the options' values.
 #include "cli/engine_options.h"
 
-#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cli/messages.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -61,7 +61,7 @@ void add_engine_options(Command& command, EngineOptions& options) {
 }
 
 Engine open_engine(const std::filesystem::path& folder, EngineOptions options) {
-  options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
+  options.notice = [](const std::string& line) { print_notice(line); };
   return Engine(folder, options);
 }
 

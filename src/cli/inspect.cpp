@@ -10,6 +10,7 @@
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
+#include "cli/messages.h"
 #include "cli/progress.h"
 #include "convert/inspect_folder.h"
 #include "dsv4/error.h"
@@ -144,12 +145,12 @@ void run_inspect(const InspectArguments& arguments) {
     Progress progress("inspect");
     const FolderReport report = inspect_folder(arguments.checkpoint, [&](uint64_t done, uint64_t total) { progress.update(done, total); });
     progress.finish();
-    for (const std::string& notice : report.notices) std::cerr << "dsv4: " << notice << '\n';
+    for (const std::string& notice : report.notices) print_notice(notice);
     print_folder(report, arguments.json);
     return;
   }
   const InspectReport report = inspect_checkpoint(Checkpoint::open(arguments.checkpoint));
-  for (const std::string& notice : report.notices) std::cerr << "dsv4: " << notice << '\n';
+  for (const std::string& notice : report.notices) print_notice(notice);
   if (arguments.json) {
     print_json(report);
   } else {

@@ -7,6 +7,7 @@
 #include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#include "cli/messages.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/generate.h"
@@ -77,8 +78,8 @@ class Output {
 
 std::string full_notice(const Generated& out, const Session& session) {
   const bool limited = session.engine().options().context > 0;
-  return concat("dsv4: ended after ", out.tokens.size(), " new tokens: the sequence has ", session.position(), " tokens, as many as the ",
-                limited ? "context was limited to (--context)" : "model was made for", "\n");
+  return concat("ended after ", out.tokens.size(), " new tokens: the sequence has ", session.position(), " tokens, as many as the ",
+                limited ? "context was limited to (--context)" : "model was made for");
 }
 
 void run_run(RunArguments& arguments) {
@@ -116,16 +117,15 @@ void run_run(RunArguments& arguments) {
     json["decode_tokens_per_second"] = decode_rate;
     json["disk_bytes_read"] = from_disk;
     std::cout << json_text(json) << '\n';
-    if (out.context_full) std::cerr << full_notice(out, session);
+    if (out.context_full) print_notice(full_notice(out, session));
     return write_logits();
   }
   output.finish();
   write_logits();
-  if (out.context_full) std::cerr << full_notice(out, session);
-  std::cerr << concat("dsv4: opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
-                      decode_rate, " tokens/s after that");
-  if (from_disk > 0) std::cerr << concat(", ", from_disk / 1000000, " MB read from disk meanwhile");
-  std::cerr << '\n';
+  if (out.context_full) print_notice(full_notice(out, session));
+  print_notice(concat("opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
+                      decode_rate, " tokens/s after that",
+                      from_disk > 0 ? concat(", ", from_disk / 1000000, " MB read from disk meanwhile") : ""));
 }
 
 }  // namespace

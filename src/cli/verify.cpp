@@ -1,13 +1,14 @@
 // dsv4 verify: a model folder against the plain reference forward of its checkpoint, with the published weights and with those that the folder stores.
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#include "cli/messages.h"
 #include "cli/token_arguments.h"
 #include "cli/verify_report.h"
 #include "convert/model_card.h"
@@ -167,7 +168,7 @@ Engines open_engines(const VerifyArguments& arguments) {
   }
   if (arguments.programs == Programs::kPortable) return engines;
   if (engines.portable && !engines.portable->stateful()) {
-    std::cerr << "dsv4: " << arguments.model.string() << ": a prefill-only model has no CPU program; the portable one alone is verified\n";
+    print_notice(concat(path_text(arguments.model), ": a prefill-only model has no CPU program; the portable one alone is verified"));
     return engines;
   }
   options.device = "CPU";  // whatever device the portable program runs on
@@ -185,9 +186,9 @@ void check_tokens_fit(const VerifyArguments& arguments, const Engine& engine, st
   check_tokens(tokens, engine.vocabulary(), "tokens");
   const auto count = static_cast<int64_t>(tokens.size());
   const int64_t limit = engine.context(), fixed = engine.static_length();
-  if (count > limit) fail(count, " tokens: ", arguments.model.string(), " was made for sequences of at most ", limit);
+  if (count > limit) fail(count, " tokens: ", path_text(arguments.model), " was made for sequences of at most ", limit);
   if (fixed > 0 && count != fixed) {
-    fail(count, " tokens: ", arguments.model.string(), " was made for exactly ", fixed, " (--static-shape); give --length ", fixed);
+    fail(count, " tokens: ", path_text(arguments.model), " was made for exactly ", fixed, " (--static-shape); give --length ", fixed);
   }
 }
 
@@ -204,7 +205,7 @@ VerifyReport verify(const VerifyArguments& arguments) {
   const Engine& engine = engines.any();
   const int64_t vocab = engine.config().vocab_size, layers = engine.config().num_hidden_layers;
   if (checkpoint.config().vocab_size != vocab || checkpoint.config().num_hidden_layers < layers) {
-    fail(arguments.model.string(), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", arguments.checkpoint.string(),
+    fail(path_text(arguments.model), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", path_text(arguments.checkpoint),
          " has ", checkpoint.config().vocab_size, " and ", checkpoint.config().num_hidden_layers, "; it was made from another checkpoint");
   }
   const std::vector<int64_t> tokens = !arguments.tokens.empty()        ? parse_tokens(arguments.tokens, "--tokens")
@@ -233,7 +234,7 @@ VerifyReport verify(const VerifyArguments& arguments) {
 
 void check_passed(const VerifyArguments& arguments, const char* program, const JudgedLogits& judged) {
   if (judged.passed) return;
-  const std::string where = concat(arguments.model.string(), ": logits of the ", program, " program ");
+  const std::string where = concat(path_text(arguments.model), ": logits of the ", program, " program ");
   if (judged.near_ties > judged.near_ties_allowed) {
     fail(where, "part from those of the reference with the weights that the folder stores at near ties in ", judged.near_ties,
          " rows; allowed ", judged.near_ties_allowed, ", 1 % of all");

@@ -142,21 +142,6 @@ std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
   }
 }
 
-std::string first_line(const std::string& text) {
-  // OpenVINO's messages begin with places in sources and the conditions that failed there; the reason follows on later lines, if somebody stated one.
-  std::string line, conditions;
-  const auto add = [](std::string& to, const std::string& part) { to += (to.empty() ? "" : " ") + part; };
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string part = text.substr(begin, end - begin);
-    begin = end + 1;
-    if (part.empty() || part.find("Exception from ") != std::string::npos) continue;
-    const bool condition = part.starts_with("Check '") && part.find("' failed at ") != std::string::npos;
-    add(condition ? conditions : line, part);
-  }
-  return (line.empty() ? conditions : line).substr(0, 400);
-}
-
 ov::AnyMap compile_properties(const EngineOptions& options) {
   ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
   if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));

@@ -8,6 +8,9 @@
 
 namespace dsv4 {
 
+/// What an OpenVINO exception says, without the places in its sources, on one line of a few hundred bytes.
+std::string first_line(const std::string& text);
+
 /// The reason that an exception gives, on one line; want of memory in words.
 std::string reason_of(const std::exception& error);
 

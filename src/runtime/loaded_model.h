@@ -42,9 +42,6 @@ struct LoadedModel {
   ov::CompiledModel one_token;
 };
 
-/// What an OpenVINO exception says, on one line.
-std::string first_line(const std::string& text);
-
 /// The IR of a folder that `dsv4 convert` wrote, constants mapped, not compiled. Error when a file is missing or is no IR.
 std::shared_ptr<ov::Model> read_ir(const std::filesystem::path& folder);
 
