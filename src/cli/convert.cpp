@@ -102,7 +102,7 @@ StaticShape parse_static_shape(const std::string& text) {
   const auto [comma, batch_error] = std::from_chars(text.data(), end, shape.batch);
   if (batch_error == std::errc() && comma != end && *comma == ',') {
     const auto [last, length_error] = std::from_chars(comma + 1, end, shape.length);
-    if (length_error == std::errc() && last == end) return shape;
+    if (length_error == std::errc() && last == end && shape.batch > 0 && shape.length > 0) return shape;
   }
   throw UsageError(concat("--static-shape ", text, ": expected rows and tokens of a row, as in 1,128"));
 }

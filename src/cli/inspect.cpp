@@ -61,7 +61,7 @@ void print_text(const InspectReport& r) {
   for (const auto& [dtype, bytes] : r.bytes_by_dtype)
     line("", concat(dtype, ": ", r.tensors_by_dtype.at(dtype), " tensors, ", byte_text(bytes)));
   line("files", concat(r.files.size(), ", all checked"));
-  for (const InspectedFile& file : r.files) line("", concat(file.name, ": ", file.tensors, " tensors, ", byte_text(file.bytes)));
+  for (const InspectedFile& file : r.files) line("", concat(path_text(file.name), ": ", file.tensors, " tensors, ", byte_text(file.bytes)));
 }
 
 void print_json(const InspectReport& r) {
@@ -136,7 +136,7 @@ void print_folder(const FolderReport& r, bool json) {
   line("made by", r.made_by);
   line("files", concat(r.files.size(), ", ", byte_text(r.bytes), r.listed ? concat(", all as ", kFileListName, " says") : ", not checked"));
   for (const ListedFile& file : r.files) {
-    line("", concat(file.name, ": ", byte_text(file.bytes), r.listed ? concat(", XXH3-128 ", file.hash.hex()) : ""));
+    line("", concat(path_text(file.name), ": ", byte_text(file.bytes), r.listed ? concat(", XXH3-128 ", file.hash.hex()) : ""));
   }
 }
 

@@ -7,7 +7,7 @@
 
 #include "checkpoint/map_guard.h"
 #include "cli/commands.h"
-#include "cli/memory_guard.h"
+#include "cli/crash_guard.h"
 #include "cli/messages.h"
 #include "dsv4/error.h"
 
@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f` is an error of the write, with its line
   dsv4::report_unreadable_maps();
-  dsv4::report_exhausted_memory();
+  dsv4::report_crashes();
   try {
     return run(argc, argv);
   } catch (const dsv4::UsageError& error) {

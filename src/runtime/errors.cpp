@@ -5,8 +5,6 @@
 #include <new>
 #include <string_view>
 
-#include "checkpoint/quote.h"
-
 namespace dsv4 {
 
 namespace {
