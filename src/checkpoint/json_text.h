@@ -7,7 +7,8 @@
 
 namespace dsv4 {
 
-/// On one line, or with `indent` spaces a level; bytes that are not UTF-8 become U+FFFD.
+/// On one line, or with `indent` spaces a level; bytes that are not UTF-8 become U+FFFD, and control characters
+/// (checkpoint/quote.h) \uNNNN.
 std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
 
 /// The text, indented by 2 and with a line end, as JSON files are written.

@@ -153,11 +153,9 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   if (map == MAP_FAILED) fail(file, ": cannot map ", size(), " bytes: ", errno_text(errno));
   map_ = static_cast<const std::byte*>(map);
   fd_ = std::exchange(descriptor.fd, -1);
-  guard_ = std::make_unique<MapGuard>(map, size(), file);
 }
 
 SafetensorsFile::~SafetensorsFile() {
-  guard_.reset();
   if (map_) ::munmap(const_cast<std::byte*>(map_), size());
   if (fd_ >= 0) ::close(fd_);
 }

@@ -4,13 +4,11 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "checkpoint/dtype.h"
-#include "checkpoint/map_guard.h"
 
 namespace dsv4 {
 
@@ -92,7 +90,6 @@ class SafetensorsFile {
   int fd_ = -1;
   FileIdentity identity_;
   const std::byte* map_ = nullptr;
-  std::unique_ptr<MapGuard> guard_;
   SafetensorsHeader header_;
 };
 

@@ -7,6 +7,7 @@
 #include "cli/engine_options.h"
 #include "dsv4/error.h"
 #include "runtime/benchmark.h"
+#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 
@@ -86,6 +87,10 @@ void print_table(const Engine& engine, const BenchmarkOptions& options, const Be
 }
 
 void run_bench(BenchArguments& arguments) {
+  if (arguments.benchmark.context > 0 && arguments.engine.program == Program::kPortable) {
+    throw UsageError("--context: the portable program cannot start in the middle of a sequence; use --program cpu");
+  }
+  check_options(arguments.engine);
   const Engine engine = open_engine(arguments.model, arguments.engine);
   const Benchmark result = run_benchmark(engine, arguments.benchmark);
   arguments.json ? print_json(engine, arguments.benchmark, result) : print_table(engine, arguments.benchmark, result);

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -34,6 +35,33 @@ Option& Option::at_least(int low) {
 
 Option& Option::within(int low, int high) {
   option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+namespace {
+
+/// Checks a number with `allowed`; false for text that is none, which CLI11 then refuses itself.
+template <class F>
+void check_number(CLI::Option* option, const F& allowed, const std::string& expected) {
+  option->check(
+      [allowed, expected](const std::string& text) -> std::string {
+        double value = 0.0;
+        return !CLI::detail::lexical_cast(text, value) || allowed(value) ? "" : text + ": expected " + expected;
+      },
+      "");
+}
+
+}  // namespace
+
+Option& Option::number_from(double low) {
+  check_number(
+      option_, [low](double value) { return std::isfinite(value) && value >= low; }, concat(low, " or more"));
+  return *this;
+}
+
+Option& Option::share() {
+  check_number(
+      option_, [](double value) { return value > 0.0 && value <= 1.0; }, "more than 0 and at most 1");
   return *this;
 }
 

@@ -23,6 +23,10 @@ class Option {
   /// An integer from `low` to 2^31-1.
   Option& at_least(int low);
   Option& within(int low, int high);
+  /// A finite number from `low` on.
+  Option& number_from(double low);
+  /// A number above 0, at most 1.
+  Option& share();
   /// An integer of 64 bits without a sign: CLI11 2.1 takes "-1" and numbers beyond 64 bits as others than those that were written.
   Option& unsigned_64();
 

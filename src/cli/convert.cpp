@@ -3,11 +3,12 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <iostream>
 #include <memory>
 #include <optional>
 
+#include "checkpoint/quote.h"
 #include "cli/commands.h"
+#include "cli/messages.h"
 #include "cli/progress.h"
 #include "convert/convert.h"
 #include "dsv4/error.h"
@@ -101,7 +102,7 @@ StaticShape parse_static_shape(const std::string& text) {
   const auto [comma, batch_error] = std::from_chars(text.data(), end, shape.batch);
   if (batch_error == std::errc() && comma != end && *comma == ',') {
     const auto [last, length_error] = std::from_chars(comma + 1, end, shape.length);
-    if (length_error == std::errc() && last == end) return shape;
+    if (length_error == std::errc() && last == end && shape.batch > 0 && shape.length > 0) return shape;
   }
   throw UsageError(concat("--static-shape ", text, ": expected rows and tokens of a row, as in 1,128"));
 }
@@ -120,7 +121,7 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
     if (options.stateful) throw UsageError("--static-shape: only the prefill-only form can be static; add --disable-stateful");
   }
   options.tokenizer = !arguments.disable_tokenizer;
-  options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
+  options.notice = [](const std::string& line) { print_notice(line); };
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
     return;
@@ -143,11 +144,11 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   } catch (const Interrupted& interrupted) {
     checking.reset();
     converting.reset();
-    std::cerr << "dsv4: " << interrupted.what() << '\n';
+    print_notice(interrupted.what());
     die_by(stop_signal);
   }
   converting.reset();
-  print_report(options.output.string(), report);
+  print_report(path_text(options.output), report);
   std::printf("%.2f s, %.2f GB/s read, %.2f GB/s written\n", report.seconds,
               static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,
               static_cast<double>(report.bin_bytes) / 1e9 / report.seconds);

@@ -1,12 +1,12 @@
 // Names of the options' values.
 #include "cli/engine_options.h"
 
-#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cli/messages.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -57,11 +57,11 @@ void add_engine_options(Command& command, EngineOptions& options) {
   add_choice(command, "--cache", options.cache, kCaches, "CPU program: precision of the cache");
   command.flag("--quantize-cache", options.quantize_cache, "CPU program: round the cache to FP8 and FP4 values, as the model was trained");
   command.option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested").shows_default();
-  command.option("--threads", options.threads, "Inference threads; 0: the device's default").at_least(0);
+  command.option("--threads", options.threads, "Inference threads; 0: the device's default").within(0, kMostThreads);
 }
 
 Engine open_engine(const std::filesystem::path& folder, EngineOptions options) {
-  options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
+  options.notice = [](const std::string& line) { print_notice(line); };
   return Engine(folder, options);
 }
 

@@ -8,6 +8,9 @@
 
 namespace dsv4 {
 
+/// More than any machine has; OpenVINO tries to start as many as it is told.
+constexpr int kMostThreads = 4096;
+
 /// Adds --program, --activations, --weights, --cache, --quantize-cache, --device and --threads; their defaults are what `options` holds then, and it has to live as
 /// long as `command`.
 void add_engine_options(Command& command, EngineOptions& options);

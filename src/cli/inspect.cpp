@@ -10,6 +10,7 @@
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
+#include "cli/messages.h"
 #include "cli/progress.h"
 #include "convert/inspect_folder.h"
 #include "dsv4/error.h"
@@ -60,7 +61,7 @@ void print_text(const InspectReport& r) {
   for (const auto& [dtype, bytes] : r.bytes_by_dtype)
     line("", concat(dtype, ": ", r.tensors_by_dtype.at(dtype), " tensors, ", byte_text(bytes)));
   line("files", concat(r.files.size(), ", all checked"));
-  for (const InspectedFile& file : r.files) line("", concat(file.name, ": ", file.tensors, " tensors, ", byte_text(file.bytes)));
+  for (const InspectedFile& file : r.files) line("", concat(path_text(file.name), ": ", file.tensors, " tensors, ", byte_text(file.bytes)));
 }
 
 void print_json(const InspectReport& r) {
@@ -135,7 +136,7 @@ void print_folder(const FolderReport& r, bool json) {
   line("made by", r.made_by);
   line("files", concat(r.files.size(), ", ", byte_text(r.bytes), r.listed ? concat(", all as ", kFileListName, " says") : ", not checked"));
   for (const ListedFile& file : r.files) {
-    line("", concat(file.name, ": ", byte_text(file.bytes), r.listed ? concat(", XXH3-128 ", file.hash.hex()) : ""));
+    line("", concat(path_text(file.name), ": ", byte_text(file.bytes), r.listed ? concat(", XXH3-128 ", file.hash.hex()) : ""));
   }
 }
 
@@ -144,12 +145,12 @@ void run_inspect(const InspectArguments& arguments) {
     Progress progress("inspect");
     const FolderReport report = inspect_folder(arguments.checkpoint, [&](uint64_t done, uint64_t total) { progress.update(done, total); });
     progress.finish();
-    for (const std::string& notice : report.notices) std::cerr << "dsv4: " << notice << '\n';
+    for (const std::string& notice : report.notices) print_notice(notice);
     print_folder(report, arguments.json);
     return;
   }
   const InspectReport report = inspect_checkpoint(Checkpoint::open(arguments.checkpoint));
-  for (const std::string& notice : report.notices) std::cerr << "dsv4: " << notice << '\n';
+  for (const std::string& notice : report.notices) print_notice(notice);
   if (arguments.json) {
     print_json(report);
   } else {

@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
-#include <new>
-#include <string>
+#include <string_view>
 
 #include "checkpoint/map_guard.h"
 #include "cli/commands.h"
-#include "cli/memory_guard.h"
+#include "cli/crash_guard.h"
+#include "cli/messages.h"
 #include "dsv4/error.h"
 
 #ifndef DSV4_VERSION
@@ -20,14 +20,8 @@ namespace {
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
-/// One line, whatever the message quotes.
-int report(std::string line, int code) {
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  }
-  std::fflush(stdout);
-  std::cout.flush();
-  std::fprintf(stderr, "dsv4: error: %s\n", line.c_str());
+int report(std::string_view text, int code) {
+  dsv4::print_error(text);
   return code;
 }
 
@@ -58,14 +52,12 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f` is an error of the write, with its line
   dsv4::report_unreadable_maps();
-  dsv4::report_exhausted_memory();
+  dsv4::report_crashes();
   try {
     return run(argc, argv);
   } catch (const dsv4::UsageError& error) {
     return report(error.what(), kExitUsage);
-  } catch (const std::bad_alloc&) {
-    return report("out of memory", kExitError);
   } catch (const std::exception& error) {
-    return report(error.what(), kExitError);
+    return report(dsv4::error_text(error), kExitError);
   }
 }

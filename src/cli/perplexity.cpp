@@ -5,12 +5,14 @@
 
 #include "checkpoint/config.h"
 #include "checkpoint/json_text.h"
+#include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
 #include "runtime/likelihood.h"
+#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 
@@ -24,8 +26,9 @@ struct PerplexityArguments {
 };
 
 void run_perplexity(PerplexityArguments& arguments) {
+  check_options(arguments.engine);
   const std::vector<int64_t> tokens = read_tokens_file(arguments.tokens_file);
-  check_tokens(tokens, read_config(arguments.model).vocab_size, arguments.tokens_file.string());
+  check_tokens(tokens, read_config(arguments.model).vocab_size, path_text(arguments.tokens_file));
   arguments.engine.all_logits = true;
   const Engine engine = open_engine(arguments.model, arguments.engine);
   if (arguments.likelihood.context == 0) arguments.likelihood.context = engine.static_length();

@@ -49,8 +49,8 @@ std::string progress_line(const std::string& what, uint64_t done, uint64_t total
   return line;
 }
 
-Progress::Progress(std::string what)
-    : what_(std::move(what)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), printed_(start_) {}
+Progress::Progress(const std::string& what)
+    : what_(concat("dsv4: ", what)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), printed_(start_) {}
 
 Progress::~Progress() { finish(); }
 

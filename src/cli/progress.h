@@ -1,4 +1,4 @@
-// Progress of a long copy on stderr: a bar on a terminal, a plain line every ten seconds anywhere else.
+// Progress of a long copy on stderr, after "dsv4: ": a bar on a terminal, a plain line every ten seconds anywhere else.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ std::string progress_line(const std::string& what, uint64_t done, uint64_t total
 
 class Progress {
  public:
-  explicit Progress(std::string what);
+  explicit Progress(const std::string& what);
   /// Ends the bar's line, also when an error ends the work.
   ~Progress();
   Progress(const Progress&) = delete;

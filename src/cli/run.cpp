@@ -1,16 +1,21 @@
 // dsv4 run: one prompt, text or token ids, greedy or sampled.
+#include <unistd.h>
+
 #include <iostream>
 #include <memory>
 #include <optional>
 
 #include "checkpoint/config.h"
 #include "checkpoint/json_text.h"
+#include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#include "cli/messages.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/generate.h"
 #include "runtime/disk_reads.h"
+#include "runtime/loaded_model.h"
 #include "runtime/npy.h"
 #include "text/tokenizer.h"
 
@@ -38,9 +43,10 @@ std::vector<int64_t> text_prompt(const RunArguments& arguments, const Tokenizer&
   return tokens;
 }
 
-std::vector<int64_t> prompt_tokens(const RunArguments& arguments, const std::optional<Tokenizer>& tokenizer) {
-  if (tokenizer) return text_prompt(arguments, *tokenizer);
-  return arguments.tokens.empty() ? read_tokens_file(arguments.tokens_file) : parse_tokens(arguments.tokens, "--tokens");
+/// Those that the command line gives; none for a text.
+std::vector<int64_t> given_tokens(const RunArguments& arguments) {
+  if (arguments.prompt) return {};
+  return arguments.tokens.empty() ? read_tokens_file(arguments.tokens_file) : tokens_of_option(arguments.tokens, "--tokens");
 }
 
 void check_prompt_options(const RunArguments& arguments) {
@@ -49,16 +55,18 @@ void check_prompt_options(const RunArguments& arguments) {
   if (arguments.no_bos && !arguments.prompt) throw UsageError("--no-bos: is for text prompts (-p)");
 }
 
-/// Prints what is generated as it comes: text, or ids where the prompt was ids.
+/// Prints what is generated as it comes: text, or ids where the prompt was ids. On a terminal a text has no control characters, which could do there what they
+/// want; anywhere else it is what was generated, byte for byte.
 class Output {
  public:
-  explicit Output(const std::optional<Tokenizer>& tokenizer) {
+  explicit Output(const std::optional<Tokenizer>& tokenizer) : terminal_(::isatty(STDOUT_FILENO) != 0) {
     if (tokenizer) stream_.emplace(*tokenizer);
   }
 
   void token(int64_t token) {
     if (stream_) {
-      std::cout << stream_->push(token) << std::flush;
+      print(stream_->push(token));
+      std::cout << std::flush;
     } else {
       std::cout << (first_ ? "" : ",") << token << std::flush;
     }
@@ -66,27 +74,34 @@ class Output {
   }
 
   void finish() {
-    if (stream_) std::cout << stream_->finish();
+    if (stream_) print(stream_->finish());
     if (!first_) std::cout << '\n';
   }
 
  private:
+  void print(const std::string& text) const { std::cout << (terminal_ ? escaped_lines(text) : text); }
+
+  bool terminal_;
   std::optional<TextStream> stream_;
   bool first_ = true;
 };
 
 std::string full_notice(const Generated& out, const Session& session) {
   const bool limited = session.engine().options().context > 0;
-  return concat("dsv4: ended after ", out.tokens.size(), " new tokens: the sequence has ", session.position(), " tokens, as many as the ",
-                limited ? "context was limited to (--context)" : "model was made for", "\n");
+  return concat("ended after ", out.tokens.size(), " new tokens: the sequence has ", session.position(), " tokens, as many as the ",
+                limited ? "context was limited to (--context)" : "model was made for");
 }
 
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
+  check_options(arguments.engine);
+  std::vector<int64_t> prompt = given_tokens(arguments);
   if (!arguments.logits.empty()) check_npy_path(arguments.logits);
   std::optional<Tokenizer> tokenizer;
-  if (arguments.prompt) tokenizer.emplace(arguments.model);
-  const std::vector<int64_t> prompt = prompt_tokens(arguments, tokenizer);
+  if (arguments.prompt) {
+    tokenizer.emplace(arguments.model);
+    prompt = text_prompt(arguments, *tokenizer);
+  }
   arguments.engine.all_logits = !arguments.logits.empty();
   check_tokens(prompt, read_config(arguments.model).vocab_size, "prompt");
 
@@ -116,16 +131,15 @@ void run_run(RunArguments& arguments) {
     json["decode_tokens_per_second"] = decode_rate;
     json["disk_bytes_read"] = from_disk;
     std::cout << json_text(json) << '\n';
-    if (out.context_full) std::cerr << full_notice(out, session);
+    if (out.context_full) print_notice(full_notice(out, session));
     return write_logits();
   }
   output.finish();
   write_logits();
-  if (out.context_full) std::cerr << full_notice(out, session);
-  std::cerr << concat("dsv4: opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
-                      decode_rate, " tokens/s after that");
-  if (from_disk > 0) std::cerr << concat(", ", from_disk / 1000000, " MB read from disk meanwhile");
-  std::cerr << '\n';
+  if (out.context_full) print_notice(full_notice(out, session));
+  print_notice(concat("opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
+                      decode_rate, " tokens/s after that",
+                      from_disk > 0 ? concat(", ", from_disk / 1000000, " MB read from disk meanwhile") : ""));
 }
 
 }  // namespace
@@ -141,9 +155,10 @@ void add_run_command(CommandLine& line) {
   command.option("--tokens-file", arguments->tokens_file,
                  "Prompt as token ids in a file, separated by commas or white space, or a JSON array");
   command.option("-n,--max-new-tokens", generate.max_new_tokens, "Tokens to generate").shows_default().at_least(0);
-  command.option("--temperature", generate.sampler.temperature, "0: greedy").shows_default();
+  command.option("--temperature", generate.sampler.temperature, "0: greedy").shows_default().number_from(0.0);
   command.option("--top-p", generate.sampler.top_p, "Sample from the most likely tokens that together have this probability")
-      .shows_default();
+      .shows_default()
+      .share();
   command.option("--seed", generate.sampler.seed, "Of the sampling").shows_default().unsigned_64();
   command.flag("--ignore-eos", generate.ignore_eos, "Go on after an end-of-sequence token");
   command.option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file");

@@ -1,10 +1,10 @@
 // dsv4 synth: writes a synthetic checkpoint in DeepSeek's published format.
-#include <iostream>
 #include <memory>
 #include <string>
 
 #include "checkpoint/synthesize.h"
 #include "cli/commands.h"
+#include "cli/messages.h"
 #include "cli/progress.h"
 
 namespace dsv4 {
@@ -13,7 +13,7 @@ namespace {
 void run_synth(SynthesizeOptions& options) {
   Progress progress("synth");
   options.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
-  options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
+  options.notice = [](const std::string& line) { print_notice(line); };
   synthesize(options);
   progress.finish();
 }

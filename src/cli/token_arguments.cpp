@@ -27,6 +27,14 @@ std::vector<int64_t> parse_tokens(const std::string& text, const std::string& wh
   return tokens;
 }
 
+std::vector<int64_t> tokens_of_option(const std::string& text, const std::string& option) {
+  try {
+    return parse_tokens(text, option);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
 std::vector<int64_t> read_tokens_file(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) fail(path.string(), ": is a directory; expected a file of token ids");
   std::ifstream in(path, std::ios::binary);

@@ -12,6 +12,9 @@ namespace dsv4 {
 std::vector<int64_t> parse_tokens(const std::string& text, const std::string& where);
 
 /// A text file of ids as parse_tokens takes them, or a JSON array of them.
+/// The same of an option's value: what is no list of ids is wrong usage (UsageError).
+std::vector<int64_t> tokens_of_option(const std::string& text, const std::string& option);
+
 std::vector<int64_t> read_tokens_file(const std::filesystem::path& path);
 
 }  // namespace dsv4

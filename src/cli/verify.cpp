@@ -1,13 +1,14 @@
 // dsv4 verify: a model folder against the plain reference forward of its checkpoint, with the published weights and with those that the folder stores.
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#include "cli/messages.h"
 #include "cli/token_arguments.h"
 #include "cli/verify_report.h"
 #include "convert/model_card.h"
@@ -15,6 +16,7 @@
 #include "dsv4/session.h"
 #include "reference/near_ties.h"
 #include "reference/reference.h"
+#include "runtime/errors.h"
 #include "runtime/loaded_model.h"
 #include "runtime/stored_formats.h"
 
@@ -160,14 +162,17 @@ Engines open_engines(const VerifyArguments& arguments) {
   Engines engines;
   EngineOptions options = arguments.engine;
   options.program = Program::kPortable;
-  const auto read_formats = [&] { engines.formats = stored_formats(*read_ir(arguments.model), engines.any().config()); };
+  const auto read_formats = [&] {
+    engines.formats =
+        in_file(arguments.model / kModelXml, [&] { return stored_formats(*read_ir(arguments.model), engines.any().config()); });
+  };
   if (arguments.programs != Programs::kCpu) {
     engines.portable = open_engine(arguments.model, options);
     read_formats();
   }
   if (arguments.programs == Programs::kPortable) return engines;
   if (engines.portable && !engines.portable->stateful()) {
-    std::cerr << "dsv4: " << arguments.model.string() << ": a prefill-only model has no CPU program; the portable one alone is verified\n";
+    print_notice(concat(path_text(arguments.model), ": a prefill-only model has no CPU program; the portable one alone is verified"));
     return engines;
   }
   options.device = "CPU";  // whatever device the portable program runs on
@@ -185,9 +190,9 @@ void check_tokens_fit(const VerifyArguments& arguments, const Engine& engine, st
   check_tokens(tokens, engine.vocabulary(), "tokens");
   const auto count = static_cast<int64_t>(tokens.size());
   const int64_t limit = engine.context(), fixed = engine.static_length();
-  if (count > limit) fail(count, " tokens: ", arguments.model.string(), " was made for sequences of at most ", limit);
+  if (count > limit) fail(count, " tokens: ", path_text(arguments.model), " was made for sequences of at most ", limit);
   if (fixed > 0 && count != fixed) {
-    fail(count, " tokens: ", arguments.model.string(), " was made for exactly ", fixed, " (--static-shape); give --length ", fixed);
+    fail(count, " tokens: ", path_text(arguments.model), " was made for exactly ", fixed, " (--static-shape); give --length ", fixed);
   }
 }
 
@@ -199,17 +204,18 @@ int64_t rows_at_once(const Engine& engine, int64_t tokens) {
 }
 
 VerifyReport verify(const VerifyArguments& arguments) {
+  const std::vector<int64_t> given = !arguments.tokens.empty()        ? tokens_of_option(arguments.tokens, "--tokens")
+                                     : !arguments.tokens_file.empty() ? read_tokens_file(arguments.tokens_file)
+                                                                      : std::vector<int64_t>();
   const Checkpoint checkpoint = Checkpoint::open(arguments.checkpoint);
   const Engines engines = open_engines(arguments);
   const Engine& engine = engines.any();
   const int64_t vocab = engine.config().vocab_size, layers = engine.config().num_hidden_layers;
   if (checkpoint.config().vocab_size != vocab || checkpoint.config().num_hidden_layers < layers) {
-    fail(arguments.model.string(), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", arguments.checkpoint.string(),
+    fail(path_text(arguments.model), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", path_text(arguments.checkpoint),
          " has ", checkpoint.config().vocab_size, " and ", checkpoint.config().num_hidden_layers, "; it was made from another checkpoint");
   }
-  const std::vector<int64_t> tokens = !arguments.tokens.empty()        ? parse_tokens(arguments.tokens, "--tokens")
-                                      : !arguments.tokens_file.empty() ? read_tokens_file(arguments.tokens_file)
-                                                                       : spread_tokens(arguments.length, vocab);
+  const std::vector<int64_t> tokens = given.empty() ? spread_tokens(arguments.length, vocab) : given;
   check_tokens_fit(arguments, engine, tokens);
 
   BothReferences references(checkpoint, engines.formats, layers, tokens);
@@ -233,7 +239,7 @@ VerifyReport verify(const VerifyArguments& arguments) {
 
 void check_passed(const VerifyArguments& arguments, const char* program, const JudgedLogits& judged) {
   if (judged.passed) return;
-  const std::string where = concat(arguments.model.string(), ": logits of the ", program, " program ");
+  const std::string where = concat(path_text(arguments.model), ": logits of the ", program, " program ");
   if (judged.near_ties > judged.near_ties_allowed) {
     fail(where, "part from those of the reference with the weights that the folder stores at near ties in ", judged.near_ties,
          " rows; allowed ", judged.near_ties_allowed, ", 1 % of all");
@@ -244,6 +250,7 @@ void check_passed(const VerifyArguments& arguments, const char* program, const J
 
 void run_verify(const VerifyArguments& arguments) {
   if (!arguments.tokens.empty() && !arguments.tokens_file.empty()) throw UsageError("give one of --tokens and --tokens-file");
+  check_options(arguments.engine);
   const VerifyReport report = verify(arguments);
   arguments.json ? print_json(report) : print_table(report);
   std::fflush(stdout);
@@ -271,9 +278,10 @@ void add_verify_command(CommandLine& line) {
           "--tolerance", arguments->tolerance,
           "Largest difference allowed from the reference with the weights as stored, in units of its largest |logit|; more is exit code 1. "
           "Where a choice of experts or entries is a near tie, the reference makes it as the program did, in at most 1 % of the tokens")
-      .shows_default();
+      .shows_default()
+      .number_from(0.0);
   command.option("-d,--device", arguments->engine.device, "OpenVINO device of the portable program; only CPU is tested").shows_default();
-  command.option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default").at_least(0);
+  command.option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default").within(0, kMostThreads);
   command.flag("--json", arguments->json, "Print one JSON object");
   command.flag("--card", arguments->card, "Write the numbers into the folder's README.md too");
   command.runs([arguments] { run_verify(*arguments); });

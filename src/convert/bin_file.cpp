@@ -10,20 +10,21 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/quote.h"
 #include "quantize/compress.h"
 
 namespace dsv4 {
 
 BinFile::BinFile(const std::filesystem::path& path, uint64_t bytes) : path_(path), bytes_(bytes) {
   fd_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
-  if (fd_ < 0) fail_write("cannot create ", path.string(), ": ", write_error_text(errno));
+  if (fd_ < 0) fail_write("cannot create ", path_text(path), ": ", write_error_text(errno));
   int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes));
   if (error == EOPNOTSUPP || error == EINVAL) error = 0;
   if (error == 0 && ::ftruncate(fd_, static_cast<off_t>(bytes)) != 0) error = errno;
   if (error == 0) return;
   ::close(std::exchange(fd_, -1));
-  if (error == ENOSPC) fail_write(path.string(), ": the disk has no room for ", bytes, " bytes; free some or choose another output");
-  fail_write("cannot reserve ", bytes, " bytes for ", path.string(), ": ", write_error_text(error));
+  if (error == ENOSPC) fail_write(path_text(path), ": the disk has no room for ", bytes, " bytes; free some or choose another output");
+  fail_write("cannot reserve ", bytes, " bytes for ", path_text(path), ": ", write_error_text(error));
 }
 
 BinFile::~BinFile() {
@@ -37,7 +38,7 @@ void BinFile::write_at(uint64_t offset, const void* data, size_t bytes) {
   while (bytes > 0) {
     const ssize_t n = ::pwrite(fd_, p, bytes, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail_write("cannot write ", path_.string(), " at byte ", offset, ": ", write_error_text(n < 0 ? errno : EIO));
+    if (n <= 0) fail_write("cannot write ", path_text(path_), " at byte ", offset, ": ", write_error_text(n < 0 ? errno : EIO));
     p += n;
     offset += static_cast<uint64_t>(n);
     bytes -= static_cast<size_t>(n);
@@ -66,23 +67,23 @@ void BinFile::write_half_byte(uint64_t offset, uint64_t nibble, uint8_t code) {
   const std::lock_guard lock(shared_bytes_);
   const uint64_t at = offset + nibble / 2;
   uint8_t byte = 0;
-  if (::pread(fd_, &byte, 1, static_cast<off_t>(at)) < 0) fail_write("cannot read back ", path_.string(), ": ", write_error_text(errno));
+  if (::pread(fd_, &byte, 1, static_cast<off_t>(at)) < 0) fail_write("cannot read back ", path_text(path_), ": ", write_error_text(errno));
   const unsigned kept = nibble % 2 == 0 ? byte & 0xF0u : byte & 0x0Fu;
   byte = static_cast<uint8_t>(kept | (nibble % 2 == 0 ? code & 0xFu : (code & 0xFu) << 4));
   write_at(at, &byte, 1);
 }
 
 void BinFile::sync() {
-  if (::fdatasync(fd_) != 0) fail_write("cannot finish ", path_.string(), ": ", write_error_text(errno));
+  if (::fdatasync(fd_) != 0) fail_write("cannot finish ", path_text(path_), ": ", write_error_text(errno));
 }
 
 void BinFile::close() {
   const int fd = std::exchange(fd_, -1);
   struct stat status {};
   const bool known = ::fstat(fd, &status) == 0;
-  if (::fsync(fd) != 0 || ::close(fd) != 0 || !known) fail_write("cannot finish ", path_.string(), ": ", write_error_text(errno));
+  if (::fsync(fd) != 0 || ::close(fd) != 0 || !known) fail_write("cannot finish ", path_text(path_), ": ", write_error_text(errno));
   const auto length = static_cast<uint64_t>(status.st_size);
-  if (length != bytes_) fail_write(path_.string(), " has ", length, " bytes instead of ", bytes_, "; does another program write to it?");
+  if (length != bytes_) fail_write(path_text(path_), " has ", length, " bytes instead of ", bytes_, "; does another program write to it?");
 }
 
 }  // namespace dsv4

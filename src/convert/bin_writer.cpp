@@ -9,6 +9,7 @@
 #include "convert/bin_file.h"
 #include "convert/following_hash.h"
 #include "convert/piece_queue.h"
+#include "convert/source_errors.h"
 
 namespace dsv4 {
 
@@ -17,17 +18,6 @@ namespace {
 constexpr uint64_t kReleaseBytes = 64 << 20;  // of source between two releases of its pages
 
 bool passes_multiple(uint64_t before, uint64_t after, uint64_t of) { return before / of != after / of; }
-
-/// What a piece cannot be made of is the checkpoint's fault; what cannot be written is not.
-void convert_source(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& buffers, PieceSink& sink) {
-  try {
-    convert_piece(checkpoint, piece, buffers, sink);
-  } catch (const WriteError&) {
-    throw;
-  } catch (const Error& error) {
-    throw BadInput(error.what());
-  }
-}
 
 void check_unchanged(const Checkpoint& checkpoint) {
   try {
@@ -69,7 +59,7 @@ FinishedWork write_bin(const Checkpoint& checkpoint, const StoragePlan& plan, ui
     for_each_piece(queue, stopped, [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
       const Piece& piece = numbered.piece;
       read_ahead(checkpoint, piece);
-      convert_source(checkpoint, piece, buffers, file);
+      of_source(checkpoint, piece, [&] { convert_piece(checkpoint, piece, buffers, file); });
       finished.finish(numbered.number, finished.hash_sources(piece));  // before a record, so that it counts
       hash.follow(finished.final_bytes());
       // All pages of the source at once, now and then: what other threads are reading is mapped again at their next touch.

@@ -28,6 +28,7 @@
 #include "convert/rt_info.h"
 #include "convert/sensitivity.h"
 #include "convert/small_files.h"
+#include "convert/source_errors.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
 #include "graph/model.h"
@@ -177,7 +178,7 @@ double measure(const Checkpoint& checkpoint, const PlannedWeight& weight) {
   for_each_piece(
       queue, [&] { return Clock::now() - start > kMoment; },
       [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
-        convert_piece(checkpoint, numbered.piece, buffers, sink);
+        of_source(checkpoint, numbered.piece, [&] { convert_piece(checkpoint, numbered.piece, buffers, sink); });
         read += source_bytes(checkpoint, numbered.piece);
       });
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -236,7 +237,7 @@ void check_disk(const fs::path& directory, uint64_t needed) {
   struct stat bin {};
   const uint64_t reserved = ::stat((directory / kBin).c_str(), &bin) == 0 ? static_cast<uint64_t>(bin.st_blocks) * 512 : 0;
   if (space.available + reserved < needed) {
-    fail_write("the conversion needs ", needed, " bytes on the disk of ", directory.string(), ", which has ", space.available,
+    fail_write("the conversion needs ", needed, " bytes on the disk of ", path_text(directory), ", which has ", space.available,
                " free; free some or choose another output");
   }
 }

@@ -28,6 +28,8 @@ std::string stated(const std::string& xml_end, const std::string& name) {
 }
 
 std::string end_of_file(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return {};  // a FIFO would be waited for
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   if (!in) return {};
   const auto size = static_cast<uint64_t>(in.tellg());

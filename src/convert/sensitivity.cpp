@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "convert/piece_queue.h"
+#include "convert/source_errors.h"
 #include "quantize/compress.h"
 
 namespace dsv4 {
@@ -16,7 +17,7 @@ float int8_error(const Checkpoint& checkpoint, const WeightUnit& unit, const std
   std::mutex mutex;
   float largest = 0.0f;
   for_each_piece(queue, stopped, [&](const PieceQueue::Numbered& numbered, PieceBuffers& buffers) {
-    read_piece(checkpoint, numbered.piece, buffers);
+    of_source(checkpoint, numbered.piece, [&] { read_piece(checkpoint, numbered.piece, buffers); });
     std::vector<float> errors(static_cast<size_t>(numbered.piece.rows()));
     int8_row_errors(buffers.values.data(), numbered.piece.rows(), unit.columns(), errors.data());
     const std::lock_guard lock(mutex);

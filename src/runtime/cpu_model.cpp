@@ -11,7 +11,6 @@ namespace dsv4 {
 
 void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const std::filesystem::path& folder) {
   const EngineOptions& options = loaded.options;
-  ModelWeights weights(*ir, options.weights, folder.string());
   CpuOptions cpu;
   cpu.activations = options.activations == ActivationRounding::kInt8 ? ops::ActivationMode::kInt8 : ops::ActivationMode::kF32;
   cpu.quantize_cache = options.quantize_cache;
@@ -23,13 +22,16 @@ void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const s
   ov::Core core;
   const ov::AnyMap properties = compile_properties(options);
   try {
-    const CpuModel built = build_cpu_model(loaded.config, weights, cpu);
+    const CpuModel built = in_file(folder / kModelXml, [&] {
+      ModelWeights weights(*ir, options.weights);
+      return build_cpu_model(loaded.config, weights, cpu);
+    });
     loaded.active_bytes = built.active_bytes;
     loaded.compiled = core.compile_model(built.model, "CPU", properties);
     built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
     loaded.one_token = core.compile_model(built.model, "CPU", properties);
   } catch (const ov::Exception& e) {
-    fail(folder.string(), ": the CPU program cannot be built from its weights: ", reason_of(e));
+    fail(path_text(folder), ": the CPU program cannot be built from its weights: ", reason_of(e));
   }
 }
 

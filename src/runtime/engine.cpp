@@ -5,7 +5,9 @@
 #include <chrono>
 #include <set>
 
+#include "checkpoint/blamed_file.h"
 #include "checkpoint/end_tokens.h"
+#include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "graph/portable/raw_rows.h"
 #include "openvino/core/model.hpp"
@@ -18,6 +20,7 @@
 #include "runtime/expansion.h"
 #include "runtime/loaded_model.h"
 #include "runtime/stated_config.h"
+#include "runtime/stored_formats.h"
 
 namespace dsv4 {
 
@@ -39,13 +42,13 @@ bool check_interface(const ov::Model& model, const Config& config, const fs::pat
   const bool prefill_only = names == std::set<std::string>{"input_ids"};
   const bool stateful = names == std::set<std::string>{"input_ids", "attention_mask", "position_ids", "beam_idx"};
   if (!prefill_only && !stateful)
-    fail(folder.string(), ": the inputs of openvino_model.xml are not those of a dsv4 model; convert the checkpoint again");
+    fail(path_text(folder), ": the inputs of openvino_model.xml are not those of a dsv4 model; convert the checkpoint again");
   const auto outputs = model.outputs();
   const auto output = std::find_if(outputs.begin(), outputs.end(), [](const auto& o) { return o.get_names().contains("logits"); });
-  if (output == outputs.end()) fail(folder.string(), ": openvino_model.xml has no output logits; convert the checkpoint again");
+  if (output == outputs.end()) fail(path_text(folder), ": openvino_model.xml has no output logits; convert the checkpoint again");
   const ov::PartialShape logits = output->get_partial_shape();
   if (logits.rank() != 3 || logits[2] != config.vocab_size) {
-    fail(folder.string(), ": config.json says vocab_size ", config.vocab_size, " but the logits of openvino_model.xml are ",
+    fail(path_text(folder), ": config.json says vocab_size ", config.vocab_size, " but the logits of openvino_model.xml are ",
          logits.to_string());
   }
   return stateful;
@@ -56,7 +59,7 @@ int64_t fixed_length(const ov::Model& model, const fs::path& folder) {
   const ov::PartialShape shape = model.input("input_ids").get_partial_shape();  // [B,S]
   if (shape.is_dynamic()) return 0;
   if (shape[0] != 1) {
-    fail(folder.string(), ": made for ", shape[0].get_length(),
+    fail(path_text(folder), ": made for ", shape[0].get_length(),
          " rows at a time (--static-shape), and dsv4 runs one; convert with --static-shape 1,", shape[1].get_length());
   }
   return shape[1].get_length();
@@ -76,16 +79,13 @@ void choose_program(LoadedModel& loaded, const fs::path& folder) {
   EngineOptions& options = loaded.options;
   const bool fits = loaded.stateful && options.device == "CPU";
   if (options.program == Program::kAuto) options.program = fits ? Program::kCpu : Program::kPortable;
-  if (options.program == Program::kCpu && options.device != "CPU") {
-    fail("the CPU program runs on the CPU, not on the device ", options.device, "; use --program portable");
-  }
   if (options.program == Program::kCpu && !loaded.stateful) {
-    fail(folder.string(),
+    fail(path_text(folder),
          ": a prefill-only model; the CPU program keeps state. Use --program portable, or convert without --disable-stateful");
   }
   const int64_t limit = loaded.config.max_position_embeddings;
   if (options.context < 0 || options.context > limit)
-    fail("a context of ", options.context, " tokens: expected 1 to ", limit, ", or 0 for that");
+    fail(path_text(folder), ": a context of ", options.context, " tokens: expected 1 to ", limit, ", or 0 for that");
 }
 
 // The head on the last position only: Gather in front of the last MatMul, whose input is [B,S,D].
@@ -107,7 +107,7 @@ std::map<std::string, StateForm> state_forms(const ov::Model& model, const Confi
     form.type = info.data_type;
     form.shape = info.data_shape;
     if (form.shape.rank().is_dynamic() || form.shape.size() < 1)
-      fail(folder.string(), ": the state ", info.variable_id, " of openvino_model.xml has no shape; convert the checkpoint again");
+      fail(path_text(folder), ": the state ", info.variable_id, " of openvino_model.xml has no shape; convert the checkpoint again");
     form.shape[0] = 1;  // one sequence
   }
   for (size_t i = 0; i < config.layers.size(); ++i) {
@@ -121,7 +121,7 @@ std::map<std::string, StateForm> state_forms(const ov::Model& model, const Confi
     ov::PartialShape rest = form.shape;
     if (form.positions_a_row > 0) rest[form.growing_dim] = 0;
     if (rest.is_dynamic() || form.type.size() == 0) {
-      fail(folder.string(), ": the state ", name, " of openvino_model.xml is ", form.type, " ", form.shape,
+      fail(path_text(folder), ": the state ", name, " of openvino_model.xml is ", form.type, " ", form.shape,
            "; convert the checkpoint again");
     }
   }
@@ -130,31 +130,18 @@ std::map<std::string, StateForm> state_forms(const ov::Model& model, const Confi
 
 }  // namespace
 
-std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
-  const fs::path xml = folder / "openvino_model.xml", bin = folder / "openvino_model.bin";
-  for (const fs::path& file : {xml, bin}) {
-    if (!fs::is_regular_file(file)) fail(file.string(), ": not found; expected a folder that `dsv4 convert` wrote");
+void check_options(const EngineOptions& options) {
+  if (options.program == Program::kCpu && options.device != "CPU") {
+    throw UsageError(concat("the CPU program runs on the CPU, not on the device ", quote(options.device), "; use --program portable"));
   }
+  if (options.device == "CPU") return;
+  ov::Core core;
   try {
-    return ov::Core().read_model(xml, bin);
-  } catch (const ov::Exception& e) {
-    fail(xml.string(), ": OpenVINO cannot read it: ", first_line(e.what()));
+    core.get_property(options.device, ov::supported_properties);
+  } catch (const std::exception&) {
+    throw UsageError(
+        concat("--device: OpenVINO has no device ", quote(options.device), " here; there are ", joined(core.get_available_devices())));
   }
-}
-
-std::string first_line(const std::string& text) {
-  // OpenVINO's messages begin with places in sources and the conditions that failed there; the reason follows on later lines, if somebody stated one.
-  std::string line, conditions;
-  const auto add = [](std::string& to, const std::string& part) { to += (to.empty() ? "" : " ") + part; };
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string part = text.substr(begin, end - begin);
-    begin = end + 1;
-    if (part.empty() || part.find("Exception from ") != std::string::npos) continue;
-    const bool condition = part.starts_with("Check '") && part.find("' failed at ") != std::string::npos;
-    add(condition ? conditions : line, part);
-  }
-  return (line.empty() ? conditions : line).substr(0, 400);
 }
 
 ov::AnyMap compile_properties(const EngineOptions& options) {
@@ -165,25 +152,31 @@ ov::AnyMap compile_properties(const EngineOptions& options) {
 
 void load_portable(LoadedModel& loaded, const std::shared_ptr<ov::Model>& model, const fs::path& folder) {
   const EngineOptions& options = loaded.options;
-  if (options.device == "CPU") check_expansion(*model, available_memory(), folder.string());
+  if (options.device == "CPU") check_expansion(*model, available_memory(), path_text(folder));
   loaded.states = state_forms(*model, loaded.config, folder);
-  if (!options.all_logits) keep_last_position(*model);
+  in_file(folder / kModelXml, [&] {
+    check_tables(*model, loaded.config);
+    if (!options.all_logits) keep_last_position(*model);
+  });
 
   ov::Core core;
   ov::AnyMap properties = compile_properties(options);
   // Else the CPU rounds the inputs of every product with 4- and 8-bit weights to 8 bits, in groups of 32 (docs/formats.md). Not every device has it.
   const auto activation_groups = ov::hint::dynamic_quantization_group_size(0);
   if (supports(core, options.device, activation_groups.first)) properties.insert(activation_groups);
+  const BlamedFile blamed(folder / kModelXml);
   try {
     loaded.compiled = core.compile_model(model, options.device, properties);
-  } catch (const ov::Exception& e) {
-    fail("OpenVINO cannot compile ", folder.string(), " for the device ", options.device, ": ", reason_of(e));
+  } catch (const std::exception& e) {
+    fail(path_text(folder / kModelXml), ": OpenVINO cannot compile it for the device ", options.device, ": ", reason_of(e));
   }
 }
 
 Engine::Engine(const fs::path& folder, const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
+  check_options(options);
   const auto loaded = std::make_shared<LoadedModel>();
+  loaded->folder = folder;
   loaded->options = options;
   loaded->fingerprint = std::make_unique<Fingerprint>(folder);
   loaded->config = read_config(folder);
@@ -194,6 +187,7 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) {
   loaded->stateful = check_interface(*ir, loaded->config, folder);
   loaded->static_length = fixed_length(*ir, folder);
   choose_program(*loaded, folder);
+  in_file(folder / kModelXml, [&] { check_weights(*ir, loaded->config); });
   if (loaded->options.program == Program::kCpu) {
     load_cpu(*loaded, ir, folder);
   } else {

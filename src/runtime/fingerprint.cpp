@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "checkpoint/json_fields.h"
+#include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -50,7 +51,10 @@ std::string Digest::text() const { return hasher_.hash().hex(); }
 Fingerprint::Fingerprint(const std::filesystem::path& folder) : folder_(folder) {
   for (const char* name : {"config.json", "openvino_model.xml", "openvino_model.bin"}) {
     files_.push_back({folder / name, -1});  // (a place first, so that a descriptor always has one)
-    files_.back().descriptor = ::open(files_.back().path.c_str(), O_RDONLY | O_CLOEXEC);
+    File& file = files_.back();
+    file.descriptor = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status {};
+    if (file.descriptor >= 0 && ::fstat(file.descriptor, &status) == 0) file.bytes = status.st_size;
   }
 }
 
@@ -58,6 +62,14 @@ Fingerprint::~Fingerprint() {
   for (const File& file : files_) {
     if (file.descriptor >= 0) ::close(file.descriptor);
   }
+}
+
+void Fingerprint::check_weights_present() const {
+  const File& weights = files_.back();
+  struct stat status {};
+  if (::fstat(weights.descriptor, &status) == 0 && status.st_size >= weights.bytes) return;
+  fail(path_text(weights.path), ": the file was ", weights.bytes, " bytes when it was opened and is now ", status.st_size,
+       "; it was truncated while in use, restore it and start again");
 }
 
 const std::string& Fingerprint::text() const {
@@ -70,7 +82,8 @@ std::string Fingerprint::computed() const {
   digest.add(listed_weights(folder_));
   for (const File& file : files_) {
     struct stat status {};
-    if (file.descriptor < 0 || ::fstat(file.descriptor, &status) != 0) fail(file.path.string(), ": cannot be read: ", std::strerror(errno));
+    if (file.descriptor < 0 || ::fstat(file.descriptor, &status) != 0)
+      fail(path_text(file.path), ": cannot be read: ", std::strerror(errno));
     const int64_t size = status.st_size;
     digest.add(size);
     const bool whole = size <= kWhole;
@@ -78,7 +91,7 @@ std::string Fingerprint::computed() const {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t begin = (size - length) / std::max<int64_t>(1, count - 1) * i;
       if (!digest.add_file_range(file.descriptor, file.path, begin, begin + length)) {
-        fail(file.path.string(), ": has become shorter since it was opened");
+        fail(path_text(file.path), ": has become shorter since it was opened");
       }
     }
   }

@@ -39,6 +39,9 @@ class Fingerprint {
   Fingerprint(const Fingerprint&) = delete;
   Fingerprint& operator=(const Fingerprint&) = delete;
 
+  /// Error when openvino_model.bin has become shorter since it was opened: what is mapped of its last page reads as zeros then, without a fault.
+  void check_weights_present() const;
+
   /// Computed when it is first asked for; thread-safe. Error when a file cannot be read.
   const std::string& text() const;
 
@@ -46,6 +49,7 @@ class Fingerprint {
   struct File {
     std::filesystem::path path;
     int descriptor = -1;
+    int64_t bytes = 0;  // when it was opened
   };
   std::string computed() const;
 

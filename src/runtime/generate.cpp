@@ -4,6 +4,8 @@
 #include <chrono>
 
 #include "dsv4/error.h"
+#include "runtime/errors.h"
+#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 
@@ -24,7 +26,7 @@ Generated generate(Session& session, std::span<const int64_t> prompt, const Gene
   std::vector<float> step;
   start = Clock::now();
   while (true) {
-    const int64_t token = sampler.sample(std::span(*logits).last(vocab));
+    const int64_t token = in_file(session.engine().loaded().folder, [&] { return sampler.sample(std::span(*logits).last(vocab)); });
     out.tokens.push_back(token);
     if (options.on_token) options.on_token(token);
     out.stopped_at_eos = !options.ignore_eos && session.engine().is_end(token);

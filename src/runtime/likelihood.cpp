@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "checkpoint/config.h"
+#include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
+#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 
@@ -54,7 +56,9 @@ Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, con
       const std::vector<float> logits = session.feed(fed, static_cast<int64_t>(fed.size()));
       for (size_t i = 0; i < count; ++i) {
         const double nats = negative_log_probability(std::span(logits).subspan(i * vocab, vocab), tokens[first + i + 1]);
-        if (!std::isfinite(nats)) fail("likelihood: the logits after token ", first + i, " are not finite");
+        if (!std::isfinite(nats))
+          fail(path_text(engine.loaded().folder), ": the logits after token ", first + i,
+               " are not finite; the model or its weights are broken");
         result.negative_log += nats;
         ++result.predicted;
       }

@@ -25,7 +25,8 @@ struct StateForm {
 };
 
 struct LoadedModel {
-  EngineOptions options;  ///< program is never kAuto
+  std::filesystem::path folder;  ///< for messages
+  EngineOptions options;         ///< program is never kAuto
   Config config;
   std::vector<int64_t> end_tokens;  ///< as read_end_tokens (checkpoint/end_tokens.h) has them
   bool stateful = true;
@@ -42,11 +43,15 @@ struct LoadedModel {
   ov::CompiledModel one_token;
 };
 
-/// What an OpenVINO exception says, on one line.
-std::string first_line(const std::string& text);
+constexpr const char* kModelXml = "openvino_model.xml";
+constexpr const char* kModelBin = "openvino_model.bin";
 
-/// The IR of a folder that `dsv4 convert` wrote, constants mapped, not compiled. Error when a file is missing or is no IR.
+/// The IR of a folder that `dsv4 convert` wrote, constants mapped, not compiled. Error when a file is missing, is no IR, or is not the one that the folder's
+/// dsv4_files.json lists: the .xml by its hash, which takes a moment, the .bin by its size.
 std::shared_ptr<ov::Model> read_ir(const std::filesystem::path& folder);
+
+/// UsageError for options that contradict each other, or for a device that OpenVINO does not have; before a folder is looked at.
+void check_options(const EngineOptions& options);
 
 /// For one inference at a time, in float32 whatever the CPU prefers.
 ov::AnyMap compile_properties(const EngineOptions& options);

@@ -5,6 +5,7 @@
 #include <string>
 #include <system_error>
 
+#include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -12,7 +13,7 @@ namespace dsv4 {
 namespace {
 
 [[noreturn]] void refuse(const std::filesystem::path& path) {
-  fail("cannot write ", path.string(), ": does its directory exist, is the disk full?");
+  fail("cannot write ", path_text(path), ": does its directory exist, is the disk full?");
 }
 
 }  // namespace
@@ -25,7 +26,8 @@ void check_npy_path(const std::filesystem::path& path) {
 }
 
 void write_npy(const std::filesystem::path& path, std::span<const float> values, int64_t rows, int64_t columns) {
-  if (static_cast<int64_t>(values.size()) != rows * columns) fail(path.string(), ": ", values.size(), " values for ", rows, " x ", columns);
+  if (static_cast<int64_t>(values.size()) != rows * columns)
+    fail(path_text(path), ": ", values.size(), " values for ", rows, " x ", columns);
   std::string header = concat("{'descr': '<f4', 'fortran_order': False, 'shape': (", rows, ", ", columns, "), }");
   constexpr size_t kPreamble = 10;  // magic, version, header length
   header.append((64 - (kPreamble + header.size() + 1) % 64) % 64, ' ');

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "checkpoint/blamed_file.h"
 #include "dsv4/error.h"
 #include "runtime/sequence_state.h"
 
@@ -43,6 +44,7 @@ class PortableSequenceState final : public SequenceState {
   int64_t rows_of(int64_t length, bool) const override { return model_.options.all_logits ? length : 1; }
 
   void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
+    const BlamedFile blamed(model_.folder / kModelXml);
     const size_t length = tokens_.size() + tokens.size();  // (only the prefill-only form has a history)
     ov::Tensor ids(ov::element::i64, {1, length});
     std::copy(tokens.begin(), tokens.end(), std::copy(tokens_.begin(), tokens_.end(), ids.data<int64_t>()));

@@ -35,6 +35,9 @@ std::string mark_of_model(const Engine& engine) {
   return digest.text();
 }
 
+/// Whether inferences read the file itself.
+bool is_mapped(const EngineOptions& options) { return options.program != Program::kCpu || options.weights != WeightMemory::kLoad; }
+
 std::string digest_of(const Snapshot& snapshot) {
   Digest digest;
   digest.add(snapshot.model);
@@ -53,8 +56,10 @@ std::string digest_of(const Snapshot& snapshot) {
 }  // namespace
 
 Session::Session(const Engine& engine)
-    : engine_(engine), state_(with_errors("no sequence can be begun", [&] {
-        return engine.program() == Program::kCpu ? make_cpu_state(engine.loaded()) : make_portable_state(engine.loaded());
+    : engine_(engine), state_(in_file(engine.loaded().folder, [&] {
+        return with_errors("no sequence can be begun", [&] {
+          return engine.program() == Program::kCpu ? make_cpu_state(engine.loaded()) : make_portable_state(engine.loaded());
+        });
       })) {}
 
 Session::~Session() = default;
@@ -88,7 +93,8 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
     if (!engine_.options().all_logits) logits.clear();
     lost_ = engine_.stateful();
     try {
-      with_errors("inference failed", [&] { state_->infer(part, position_, rows, logits); });
+      in_file(engine_.loaded().folder, [&] { with_errors("inference failed", [&] { state_->infer(part, position_, rows, logits); }); });
+      if (is_mapped(engine_.options())) engine_.loaded().fingerprint->check_weights_present();
     } catch (const Error& error) {
       failure_ = error.what();
       throw;

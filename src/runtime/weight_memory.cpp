@@ -23,12 +23,12 @@ int64_t aligned(int64_t bytes) { return (bytes + kCopyAlignment - 1) / kCopyAlig
 /// Pages of a map locked into RAM while it lives.
 class LockedPages {
  public:
-  LockedPages(const void* data, size_t bytes, std::shared_ptr<void> map, const std::string& where) : map_(std::move(map)) {
+  LockedPages(const void* data, size_t bytes, std::shared_ptr<void> map) : map_(std::move(map)) {
     const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), begin = reinterpret_cast<uintptr_t>(data) / page * page;
     data_ = reinterpret_cast<void*>(begin);
     bytes_ = reinterpret_cast<uintptr_t>(data) + bytes - begin;
     if (mlock(data_, bytes_) != 0) {
-      fail(where, ": the weights cannot be locked into memory (", std::strerror(errno),
+      fail("the weights cannot be locked into memory (", std::strerror(errno),
            "); raise the limit of locked memory (ulimit -l) or use --weights load");
     }
   }
@@ -45,13 +45,12 @@ class LockedPages {
 
 }  // namespace
 
-ModelWeights::ModelWeights(const ov::Model& ir, WeightMemory memory, std::string where)
-    : constants_(ir), memory_(memory), where_(std::move(where)) {
+ModelWeights::ModelWeights(const ov::Model& ir, WeightMemory memory) : constants_(ir), memory_(memory) {
   if (memory_ != WeightMemory::kLoad) return;
   int64_t total = 0;
   constants_.for_each([&](const Constant& constant) { total += aligned(static_cast<int64_t>(constant.get_byte_size())); });
   if (static_cast<uint64_t>(total) > available_memory()) {
-    fail(where_, ": --weights load copies ", total / 1000000, " MB of weights into memory and ", available_memory() / 1000000,
+    fail("--weights load copies ", total / 1000000, " MB of weights into memory and ", available_memory() / 1000000,
          " MB are available; use --weights map");
   }
   copies_ = std::make_shared<LazyMemory>(total, "a copy of the weights", LazyMemory::Pages::kHuge);
@@ -61,8 +60,8 @@ std::shared_ptr<ov::op::v0::Constant> ModelWeights::placed(const Constant& const
   const void* data = constant.get_data_ptr();
   const size_t bytes = constant.get_byte_size();
   if ((ov::shape_size(shape) * type.bitwidth() + 7) / 8 != bytes) {
-    fail(where_, ": the constant ", constant.get_friendly_name(), " of openvino_model.xml has ", bytes, " bytes, expected those of ",
-         type.get_type_name(), " ", ov::PartialShape(shape).to_string(), "; convert the checkpoint again");
+    fail("the constant ", constant.get_friendly_name(), " has ", bytes, " bytes, expected those of ", type.get_type_name(), " ",
+         ov::PartialShape(shape).to_string(), "; convert the checkpoint again");
   }
   std::shared_ptr<void> owner = std::const_pointer_cast<ov::Node>(constant.shared_from_this());
   if (memory_ == WeightMemory::kLoad) {
@@ -72,7 +71,7 @@ std::shared_ptr<ov::op::v0::Constant> ModelWeights::placed(const Constant& const
     data = copy;
     owner = copies_;
   } else if (memory_ == WeightMemory::kLock) {
-    owner = std::make_shared<LockedPages>(data, bytes, owner, where_);
+    owner = std::make_shared<LockedPages>(data, bytes, owner);
   }
   const auto result = std::make_shared<Constant>(type, shape, data, owner);
   result->set_friendly_name(constant.get_friendly_name());
@@ -86,18 +85,18 @@ ov::OutputVector ModelWeights::stored(const std::string& name) {
     if (!constant) break;
     parts.push_back(placed(*constant, constant->get_element_type(), constant->get_shape()));
   }
-  if (parts.empty()) fail(where_, ": openvino_model.xml has no constant ", name, "; convert the checkpoint again");
+  if (parts.empty()) fail("the constant ", name, " is not there; convert the checkpoint again");
   return parts;
 }
 
 ov::OutputVector ModelWeights::stored_stack(const std::string& name, int64_t count, int64_t rows, int64_t cols) {
   const auto codes = constants_.find(name);
   if (!codes || !is_byte_stack(*codes)) return stored(name);
-  const StoredFormat format = byte_stack_format(constants_, name, *codes, rows, cols);
+  const auto dim = [](int64_t n) { return static_cast<size_t>(n); };
+  const StoredFormat format = byte_stack_format(constants_, name, *codes, {dim(count), dim(rows), dim(cols)});
   const bool fp4 = format.type == StoredType::kF4E2M1;
   const ov::element::Type type = fp4 ? ov::element::f4e2m1 : format.type == StoredType::kU4 ? ov::element::u4 : ov::element::i4;
   const int64_t group = fp4 ? kFp4Group : format.group_size;  // -1: a scale a row
-  const auto dim = [](int64_t n) { return static_cast<size_t>(n); };
   ov::Shape shape = {dim(count), dim(rows)};
   if (group > 0) shape.push_back(dim(cols / group));
   shape.push_back(dim(group > 0 ? group : cols));

@@ -14,8 +14,8 @@ namespace dsv4 {
 /// The constants that it gives out own what they need: the map, the lock or the copy.
 class ModelWeights final : public PackedWeights {
  public:
-  /// `where` names the folder in messages. Error when a copy would not fit into the memory that is available.
-  ModelWeights(const ov::Model& ir, WeightMemory memory, std::string where);
+  /// Error when a copy would not fit into the memory that is available. (No message names the folder: the caller puts it in front.)
+  ModelWeights(const ov::Model& ir, WeightMemory memory);
 
   ov::OutputVector stored(const std::string& name) override;
   ov::OutputVector stored_stack(const std::string& name, int64_t count, int64_t rows, int64_t cols) override;
@@ -27,7 +27,6 @@ class ModelWeights final : public PackedWeights {
 
   Constants constants_;
   WeightMemory memory_;
-  std::string where_;
   std::shared_ptr<LazyMemory> copies_;  // kLoad
   int64_t copied_ = 0;
 };

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "checkpoint/quote.h"
+#include "checkpoint/utf8.h"
 #include "dsv4/error.h"
-#include "text/utf8.h"
 
 namespace dsv4 {
 namespace {

@@ -6,12 +6,12 @@
 #include <optional>
 
 #include "checkpoint/quote.h"
+#include "checkpoint/utf8.h"
 #include "dsv4/error.h"
 #include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
 #include "openvino/runtime/core.hpp"
 #include "text/tokenizers_library.h"
-#include "text/utf8.h"
 
 namespace dsv4 {
 namespace {

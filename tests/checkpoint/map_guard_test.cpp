@@ -1,4 +1,4 @@
-// A shard that is truncated between the check and the read.
+// A mapped file that is truncated between the check and the read.
 #include "checkpoint/map_guard.h"
 
 #include <fcntl.h>
@@ -8,12 +8,15 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <thread>
 
 #include "checkpoint/safetensors.h"
 #include "checkpoint/safetensors_writer.h"
 
 namespace dsv4::test {
 namespace {
+
+using testing::ExitedWithCode;
 
 std::string two_pages() { return safetensors_bytes({{"w", "F32", {4096}, std::string(4 * 4096, '\1')}}); }
 
@@ -26,6 +29,15 @@ int sum_after_truncation(const std::filesystem::path& path) {
   return sum;
 }
 
+/// A map of a file of two pages that has none any more; nobody knows of it but the kernel.
+const volatile char* cut_map(const std::filesystem::path& path) {
+  write_file(path, std::string(8192, 'x'));
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  const auto* map = static_cast<const volatile char*>(::mmap(nullptr, 8192, PROT_READ, MAP_PRIVATE, fd, 0));
+  std::filesystem::resize_file(path, 0);
+  return map;
+}
+
 TEST(MapGuardDeathTest, AShardThatEndsWhileItIsReadIsNamed) {
   const TempDir directory;
   const std::filesystem::path path = directory / "model-00007-of-00009.safetensors";
@@ -35,29 +47,51 @@ TEST(MapGuardDeathTest, AShardThatEndsWhileItIsReadIsNamed) {
         report_unreadable_maps();
         ::_exit(sum_after_truncation(path) == 0 ? 2 : 3);
       },
-      testing::ExitedWithCode(1), "dsv4: error: .*model-00007-of-00009.safetensors: cannot be read any more.*truncated");
+      ExitedWithCode(1), "dsv4: error: .*model-00007-of-00009.safetensors: cannot be read any more.*truncated");
 }
 
-TEST(MapGuardDeathTest, OtherFaultsStayWhatTheyAre) {
+TEST(MapGuardDeathTest, AMapOfAnybodyIsNamed) {
   const TempDir directory;
-  const std::filesystem::path path = directory / "other";
-  write_file(path, std::string(8192, 'x'));
   EXPECT_EXIT(
       {
         report_unreadable_maps();
-        const int fd = ::open(path.c_str(), O_RDONLY);
-        const auto* map = static_cast<const volatile char*>(::mmap(nullptr, 8192, PROT_READ, MAP_PRIVATE, fd, 0));
-        std::filesystem::resize_file(path, 0);
-        ::_exit(map[5000] == 'x' ? 2 : 3);
+        ::_exit(cut_map(directory / "other file")[5000] == 'x' ? 2 : 3);
       },
-      testing::KilledBySignal(SIGBUS), "");
+      ExitedWithCode(1), "^dsv4: error: /.*other file: cannot be read any more[^\n]*\n$");
 }
 
-TEST(MapGuard, SlotsAreUsedAgain) {
-  const int value = 0;
-  for (int i = 0; i < 5000; ++i) const MapGuard guard(&value, sizeof value, "a file");
-  std::vector<std::unique_ptr<MapGuard>> many;  // more than there are slots: no harm
-  for (int i = 0; i < 2000; ++i) many.push_back(std::make_unique<MapGuard>(&value, sizeof value, std::string(5000, 'p')));
+TEST(MapGuardDeathTest, ItsNameIsOneLine) {
+  const TempDir directory;
+  EXPECT_EXIT(
+      {
+        report_unreadable_maps();
+        ::_exit(cut_map(directory / "a\nb\x1b[31m\xC2\x9B\xE2\x80\xAE\xFF.bin")[0] == 'x' ? 2 : 3);
+      },
+      ExitedWithCode(1), R"(^dsv4: error: /.*a\\012b\\x1b\[31m\\u009b\\u202e\\xff\.bin: cannot be read any more)");
+}
+
+TEST(MapGuardDeathTest, ManyThreadsGiveOneLine) {
+  const TempDir directory;
+  EXPECT_EXIT(
+      {
+        report_unreadable_maps();
+        const volatile char* map = cut_map(directory / "other");
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 16; ++i) threads.emplace_back([map, i] { ::_exit(map[500 * i] == 'x' ? 2 : 3); });
+        for (std::thread& thread : threads) thread.join();
+      },
+      ExitedWithCode(1), "^dsv4: error: [^\n]*\n$");
+}
+
+TEST(MapGuardDeathTest, OtherFaultsStayWhatTheyAre) {
+  EXPECT_EXIT(
+      {
+        report_unreadable_maps();
+        std::raise(SIGBUS);  // no map is there
+        std::raise(SIGBUS);
+        ::_exit(2);
+      },
+      testing::KilledBySignal(SIGBUS), "");
 }
 
 }  // namespace

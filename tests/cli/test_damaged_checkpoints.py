@@ -84,7 +84,7 @@ def test_scale_that_is_not_a_number_is_found_while_converting(copy):
         tensors[name] = Stored("F8_E8M0", tensors[name].shape, tensors[name].data[:-1] + b"\xff")
 
     edit_tensors(copy, change)
-    refuse_convert(copy, naming=[name])
+    refuse_convert(copy, naming=["model.safetensors", name])
 
 
 def test_weight_that_float16_cannot_hold(copy):
@@ -93,7 +93,7 @@ def test_weight_that_float16_cannot_hold(copy):
         tensors["head.weight"] = Stored("BF16", stored.shape, stored.data[:-2] + np.uint16(0x4780).tobytes())  # 65536
 
     edit_tensors(copy, change)
-    refuse_convert(copy, "--weight-format", "fp16", naming=["head.weight", "65536", "fp32"])
+    refuse_convert(copy, "--weight-format", "fp16", naming=["model.safetensors", "head.weight", "65536", "fp32"])
     program.convert(copy, copy.parent / "out", "--weight-format", "fp32")
 
 
@@ -105,7 +105,7 @@ def test_weight_that_is_not_a_finite_number(copy, name, value, weight_format):
         tensors[name] = Stored(stored.dtype, stored.shape, stored.data[:-len(value)] + value)
 
     edit_tensors(copy, change)
-    refuse_convert(copy, "--weight-format", weight_format, naming=[name, "damaged"])
+    refuse_convert(copy, "--weight-format", weight_format, naming=["model.safetensors", name, "damaged"])
 
 
 @pytest.mark.parametrize("changes,naming", [

@@ -47,6 +47,7 @@ def test_a_folder_that_states_nothing_runs_with_a_notice(folder, tmp_path):
     text, count = re.subn(r"<config>.*?</config>", "", xml.read_text(), flags=re.DOTALL)
     assert count == 1
     xml.write_text(text)
+    (folder / "dsv4_files.json").unlink()  # which would refuse another .xml
     (tmp_path / "tokens").write_text("1,2,3,4")
     for arguments in commands(folder, tmp_path / "tokens"):
         lines = program.succeed(*arguments).err.splitlines()

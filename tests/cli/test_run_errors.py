@@ -14,10 +14,14 @@ TOY = goldens.CHECKPOINTS["toy"]
 
 
 @pytest.mark.parametrize("tokens,naming", [
-    ("1,x,3", ["x"]), ("1,2.5", ["2.5"]), ("1,-2", ["-2"]), ("1,512", ["512", "511"]), (" , ", ["--tokens"]),
-    ("99999999999999999999", ["99999999999999999999"]), ("0x10", ["0x10"]),
+    ("1,x,3", ["x"]), ("1,2.5", ["2.5"]), (" , ", ["--tokens"]), ("99999999999999999999", ["99999999999999999999"]), ("0x10", ["0x10"]),
 ])
-def test_token_ids(library, tokens, naming):
+def test_text_that_is_no_token_id_is_wrong_usage(library, tokens, naming):
+    program.refuse("run", library.folder("toy"), "--tokens", tokens, code=2, naming=naming)
+
+
+@pytest.mark.parametrize("tokens,naming", [("1,-2", ["-2"]), ("1,512", ["512", "511"])])
+def test_token_ids_that_the_vocabulary_does_not_have(library, tokens, naming):
     program.refuse("run", library.folder("toy"), "--tokens", tokens, naming=naming)
 
 

@@ -84,7 +84,7 @@ def test_an_unknown_choice_is_refused_with_those_that_are_known(library, flag, k
 
 
 def test_the_cpu_program_is_refused_where_it_cannot_run(library):
-    program.refuse("run", library.folder("toy"), "--tokens", "1", "--program", "cpu", "-d", "GPU", naming=["GPU", "--program portable"])
+    program.refuse("run", library.folder("toy"), "--tokens", "1", "--program", "cpu", "-d", "GPU", code=2, naming=["GPU", "--program portable"])
     program.refuse("run", library.folder("toy", "--disable-stateful"), "--tokens", "1", "--program", "cpu", naming=["prefill-only", "--program portable"])
     program.refuse("run", library.folder("toy"), "--tokens", "1", "--context", "5000", naming=["5000", "4096"])
     program.refuse("run", library.folder("toy"), "--tokens", "1,2,3", "--context", "2", naming=["3 tokens", "limited to 2"])

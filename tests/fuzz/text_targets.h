@@ -2,10 +2,10 @@
 #pragma once
 
 #include "checkpoint/byte_alphabet.h"
+#include "checkpoint/utf8.h"
 #include "fuzz/targets.h"
 #include "text/split_pattern.h"
 #include "text/tokenizer_json.h"
-#include "text/utf8.h"
 
 namespace dsv4::fuzz {
 

@@ -188,8 +188,8 @@ TEST_P(DamagedSnapshots, OfAModelOfEqualShapeAreRefused) {
   // And one of which only the list of files knows that it is another, as of weights that are too large to be read whole.
   const std::filesystem::path listed = directory.path() / "listed";
   std::filesystem::copy(folder_, listed, std::filesystem::copy_options::recursive);
-  const auto list = [](const std::string& hash) {
-    return R"({"files": {"openvino_model.bin": {"bytes": 1, "xxh3_128": ")" + hash + "\"}}}";
+  const auto list = [&](const std::string& hash) {
+    return concat(R"({"files": {"openvino_model.bin": {"bytes": )", bin.size(), R"(, "xxh3_128": ")", hash, "\"}}}");
   };
   write_file(listed / "dsv4_files.json", list(std::string(32, '1')));
   const Engine engine(folder_, last_position(program)), of_other(tuned, last_position(program)), again(folder_, last_position(program));

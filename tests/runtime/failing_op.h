@@ -71,7 +71,7 @@ inline void insert_after(const std::shared_ptr<ov::Node>& node, const std::share
 inline std::shared_ptr<ov::Model> graph_of(const Engine& engine, const std::filesystem::path& folder) {
   const std::shared_ptr<ov::Model> ir = read_ir(folder);
   if (engine.program() == Program::kPortable) return ir;
-  ModelWeights weights(*ir, WeightMemory::kMap, folder.string());
+  ModelWeights weights(*ir, WeightMemory::kMap);
   CpuOptions options;
   options.activations = ops::ActivationMode::kF32;
   return build_cpu_model(engine.config(), weights, options).model;

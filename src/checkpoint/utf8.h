@@ -17,6 +17,14 @@ std::string replace_invalid_utf8(std::string_view bytes);
 /// Bytes at the end that begin a character which further bytes could complete: 0 to 3.
 size_t unfinished_utf8(std::string_view bytes);
 
+struct Character {
+  std::optional<char32_t> code;  ///< nothing where the bytes are no character
+  size_t bytes = 0;              ///< of it, or of the maximal invalid part: at least 1
+};
+
+/// The beginning of `text`, which is not empty. Allocates nothing.
+Character first_character(std::string_view text);
+
 /// The code points of valid UTF-8.
 std::u32string code_points(std::string_view valid);
 

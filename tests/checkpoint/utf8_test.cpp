@@ -1,5 +1,5 @@
 // UTF-8 against Unicode's own examples (The Unicode Standard, section 3.9, tables 3-7 to 3-11).
-#include "text/utf8.h"
+#include "checkpoint/utf8.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // A scanner of UTF-8, one character at a time.
-#include "text/utf8.h"
+#include "checkpoint/utf8.h"
 
 namespace dsv4 {
 namespace {
@@ -61,15 +61,21 @@ size_t unfinished_utf8(std::string_view bytes) {
   return 0;
 }
 
+Character first_character(std::string_view text) {
+  const Scan part = scan(text);
+  if (part.kind != Scan::kValid) return {std::nullopt, part.length};
+  auto c = static_cast<char32_t>(static_cast<unsigned char>(text[0]));
+  if (part.length > 1) c &= 0x7Fu >> part.length;
+  for (size_t k = 1; k < part.length; ++k) c = c << 6 | (static_cast<unsigned char>(text[k]) & 0x3Fu);
+  return {c, part.length};
+}
+
 std::u32string code_points(std::string_view valid) {
   std::u32string out;
-  for (size_t i = 0; i < valid.size();) {
-    const size_t length = scan(valid.substr(i)).length;
-    auto c = static_cast<char32_t>(static_cast<unsigned char>(valid[i]));
-    if (length > 1) c &= 0x7Fu >> length;
-    for (size_t k = 1; k < length; ++k) c = c << 6 | (static_cast<unsigned char>(valid[i + k]) & 0x3Fu);
-    out += c;
-    i += length;
+  while (!valid.empty()) {
+    const Character character = first_character(valid);
+    out += character.code.value_or(U'\uFFFD');
+    valid.remove_prefix(character.bytes);
   }
   return out;
 }

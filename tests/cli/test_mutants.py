@@ -1,0 +1,47 @@
+# Damaged checkpoints and model folders, made from a number each: whatever is wrong, every command ends with exit code 0, 1 or 2, one line that names a file, in good time and
+# memory, and leaves nothing behind. A sample here; 10,000 checkpoints and 1,000 folders in test-full.
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import goldens
+import mutants
+
+MEMORY_BYTES = 3 << 30  # several times what the undamaged ones take
+CHECKPOINTS = ["toy", "hash", "mini"]
+FOLDERS = [("toy",), ("hash", "--weight-format", "int8"), ("mini", "--weight-format", "int4", "--group-size", "32", "--group-size-fallback", "adjust"),
+           ("mini", "--weight-format", "mxfp4", "--experts", "gather"), ("toy", "--weight-format", "int8", "--disable-stateful")]
+
+
+def try_all(trial, sources, directory, numbers):
+    """Two at a time; every number is a mutant of the source that its remainder says. Returns the exit codes of all."""
+    def attempt(number):
+        try:
+            return trial(sources[number % len(sources)], directory, number), None
+        except mutants.Found as found:
+            return None, f"mutant {number}: {found}"
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(attempt, numbers))
+    faults = [fault for _, fault in results if fault]
+    assert not faults, f"{len(faults)} of {len(results)}:\n" + "\n".join(faults[:20])
+    assert mutants.peak_memory() < MEMORY_BYTES
+    return [codes for codes, _ in results]
+
+
+def refused_share(codes):
+    return sum(code != 0 for code in codes) / len(codes)
+
+
+@pytest.mark.parametrize("numbers", [range(90), pytest.param(range(90, 10000), marks=pytest.mark.full)], ids=["sample", "all"])
+def test_damaged_checkpoints(tmp_path, numbers):
+    codes = try_all(mutants.try_checkpoint, [goldens.CHECKPOINTS[name] for name in CHECKPOINTS], tmp_path, numbers)
+    assert 0.2 < refused_share([converted for _, converted in codes]) < 0.95
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", [range(25), pytest.param(range(25, 1000), marks=pytest.mark.full)], ids=["sample", "all"])
+def test_damaged_folders(library, tmp_path, numbers):
+    codes = try_all(mutants.try_folder, [library.folder(*key) for key in FOLDERS], tmp_path, numbers)
+    assert 0.2 < refused_share(codes) < 0.95
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,21 @@
+// The fuzz target of the operations' attribute `parts` on its seeds and on mutations of them.
+#include <gtest/gtest.h>
+
+#include "fuzz/op_targets.h"
+#include "support/replay.h"
+
+namespace dsv4 {
+namespace {
+
+using testing_support::Bytes;
+
+TEST(FuzzReplay, WeightParts) {
+  for (const Bytes& seed : testing_support::seeds("fuzz_weight_parts")) {
+    EXPECT_TRUE(fuzz::weight_parts(seed)) << std::string(seed.begin(), seed.end());
+  }
+  testing_support::replay(
+      "fuzz_weight_parts", 1000, [](const Bytes& bytes) { return fuzz::weight_parts(bytes); }, 100);
+}
+
+}  // namespace
+}  // namespace dsv4
