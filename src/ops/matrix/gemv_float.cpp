@@ -36,24 +36,56 @@ HWY_INLINE int64_t dot(const LoadWeights& weights, const std::byte* memory, cons
   return i;
 }
 
-template <WeightType kType>
-HWY_INLINE void float_rows(const Product& p, int64_t begin, int64_t end) {
+#if DSV4_AVX2
+// Two rows that lie far apart at once, a line of each by turns: far_rows-inl.h says why.
+constexpr int kRowsAtOnce = 2;
+constexpr int64_t kPrefetchAhead = 1024;
+#else
+constexpr int kRowsAtOnce = 1;
+constexpr int64_t kPrefetchAhead = 2048;
+#endif
+
+/// R rows, `first` and `first + apart`. A row's products and the order in which they are added up do not depend on R.
+template <WeightType kType, int R>
+HWY_INLINE void multiply_float_rows(const Product& p, int64_t first, int64_t apart) {
   constexpr int64_t kBytes = kType == WeightType::kF32 ? 4 : 2;
   const PackedMatrix& m = p.matrix;
-  for (int64_t r = begin; r < end; ++r) {
-    const std::byte* w = m.codes + r * m.cols * kBytes;
-    for (int64_t t = 0; t < p.x.tokens; ++t) {
-      const float* x = p.x.values_of(t);
-      float sum;
-      const int64_t done = dot<kBytes>([&](int64_t i) HWY_ATTR { return load_weights<kType>(w + i * kBytes); }, w, x, m.cols, sum);
-      if (done < m.cols) {
-        float rest[kLanes];
-        unpack_columns(m, r, done, m.cols - done, rest);
-        sum += tail_dot(rest, x + done, m.cols - done);
+  const int64_t row_bytes = m.cols * kBytes;
+  const std::byte* w = m.codes + first * row_bytes;
+  const auto weights = [&](int r, int64_t i) HWY_ATTR { return load_weights<kType>(w + r * apart * row_bytes + i * kBytes); };
+  for (int64_t t = 0; t < p.x.tokens; ++t) {
+    const float* x = p.x.values_of(t);
+    Floats sums[R][4];
+    for (int i = 0; i < 4 * R; ++i) sums[i / 4][i % 4] = zeros();
+    int64_t i = 0;
+    for (; i + 4 * kLanes <= m.cols; i += 4 * kLanes) {
+      for (int r = 0; r < R; ++r) {
+        for (int64_t line = 0; line < 4 * kLanes * kBytes; line += 64) {
+          __builtin_prefetch(w + r * apart * row_bytes + i * kBytes + line + kPrefetchAhead, 0, 3);
+        }
+        for (int64_t k = 0; k < 4; ++k) sums[r][k] = multiply_add(weights(r, i + k * kLanes), load(x + i + k * kLanes), sums[r][k]);
       }
-      p.y[t * p.y_stride + r] = sum;
+    }
+    for (; i + kLanes <= m.cols; i += kLanes) {
+      for (int r = 0; r < R; ++r) sums[r][0] = multiply_add(weights(r, i), load(x + i), sums[r][0]);
+    }
+    for (int r = 0; r < R; ++r) {
+      float& y = p.y[t * p.y_stride + first + r * apart];
+      y = sum_of_lanes(add(add(sums[r][0], sums[r][1]), add(sums[r][2], sums[r][3])));
+      if (i < m.cols) {
+        float rest[kLanes];
+        unpack_columns(m, first + r * apart, i, m.cols - i, rest);
+        y += tail_dot(rest, x + i, m.cols - i);
+      }
     }
   }
+}
+
+template <WeightType kType>
+HWY_INLINE void float_rows(const Product& p, int64_t begin, int64_t end) {
+  const int64_t run = (end - begin) / kRowsAtOnce;
+  for (int64_t k = 0; k < run; ++k) multiply_float_rows<kType, kRowsAtOnce>(p, begin + k, run);
+  for (int64_t r = begin + run * kRowsAtOnce; r < end; ++r) multiply_float_rows<kType, 1>(p, r, 0);
 }
 
 /// Any compressed matrix, by way of unpacked rows.
