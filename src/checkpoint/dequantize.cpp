@@ -149,7 +149,9 @@ HWY_INLINE void f4e2m1_to_bf16(const std::byte* weights, uint16_t* out) {
   store(hn::InterleaveUpper(bytes, even, odd), out + 16);
 }
 
-void F4Row(const std::byte* weights, const float* scales, int64_t block, int64_t n, float* out) {
+/// A block known to the compiler: the loop over it disappears.
+template <int64_t kBlock>
+HWY_INLINE void f4_row(const std::byte* weights, const float* scales, int64_t n, float* out) {
   constexpr int64_t kRunsAtOnce = 16;  // so many that the bf16 numbers have reached the cache when they are read again, in wider vectors
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats()));  // divides every block
   const int64_t runs = n / kF4AtOnce;
@@ -158,16 +160,21 @@ void F4Row(const std::byte* weights, const float* scales, int64_t block, int64_t
     const int64_t count = std::min(kRunsAtOnce, runs - first);
     for (int64_t r = 0; r < count; ++r) f4e2m1_to_bf16(weights + (first + r) * kF4AtOnce / 2, numbers + r * kF4AtOnce);
     float* to = out + first * kF4AtOnce;
-    const float* scale_of = scales + first * kF4AtOnce / block;
-    for (int64_t begin = 0; begin < count * kF4AtOnce; begin += block) {
+    const float* scale_of = scales + first * kF4AtOnce / kBlock;
+    for (int64_t begin = 0; begin < count * kF4AtOnce; begin += kBlock) {
       const auto scale = hn::Set(Floats(), *scale_of++);
-      for (int64_t i = begin; i < begin + block; i += lanes) {
+      for (int64_t i = begin; i < begin + kBlock; i += lanes) {
         const auto bits = hn::LoadU(Halves(), numbers + i);
         hn::StoreU(hn::Mul(bf16_to_f32(bits), scale), Floats(), to + i);
       }
     }
   }
-  F4RowFrom(weights, scales, block, runs * kF4AtOnce, n, out);
+  F4RowFrom(weights, scales, kBlock, runs * kF4AtOnce, n, out);
+}
+
+void F4Row(const std::byte* weights, const float* scales, int64_t block, int64_t n, float* out) {
+  if (block == 32) return f4_row<32>(weights, scales, n, out);
+  f4_row<16>(weights, scales, n, out);
 }
 #endif
 

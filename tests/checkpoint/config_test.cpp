@@ -248,6 +248,14 @@ void yarn(json& c) {
   c["rope_scaling"] = {{"type", "yarn"}, {"factor", 16}, {"original_max_position_embeddings", 4096}, {"beta_fast", 32}, {"beta_slow", 1}};
 }
 
+/// A quantization_config of compressed-tensors with one group.
+json compressed_tensors(const json& weights, const json& changes = json::object()) {
+  json config = {{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}};
+  if (!weights.empty()) config["config_groups"]["group_0"]["weights"] = weights;
+  config.merge_patch(changes);
+  return config;
+}
+
 #define DSV4_SET(key, ...) [](json& c) { c[key] = __VA_ARGS__; }
 #define DSV4_DROP(key) [](json& c) { c.erase(key); }
 
@@ -370,6 +378,44 @@ const Refused kRefused[] = {
     {"Eos", DSV4_SET("eos_token_id", "1"), "eos_token_id: found \"1\""},
     {"EosInList", DSV4_SET("eos_token_id", {1, 512}), "eos_token_id[1]: found 512"},
     {"QuantMethod", DSV4_SET("quantization_config", {{"quant_method", "awq"}}), "quantization_config.quant_method: found \"awq\""},
+    {"Gptq", DSV4_SET("quantization_config", {{"quant_method", "gptq"}}),
+     "found \"gptq\", expected \"fp8\", \"compressed-tensors\" or \"modelopt\"; take the model as DeepSeek published it"},
+    {"NvidiaAwq", DSV4_SET("quantization_config", {{"quant_algo", "W4A16_AWQ"}}), "quantization_config.quant_algo: found \"W4A16_AWQ\""},
+    {"NvidiaMoeAwq", DSV4_SET("quantization_config", {{"moe_quant_algo", "NVFP4_AWQ"}}),
+     "quantization_config.moe_quant_algo: found \"NVFP4_AWQ\""},
+    {"PackedFormat", DSV4_SET("quantization_config", compressed_tensors({}, {{"format", "marlin-24"}})),
+     "quantization_config.format: found \"marlin-24\", expected \"pack-quantized\""},
+    {"PackedGroupFormat", DSV4_SET("quantization_config", compressed_tensors({}, {{"config_groups", {{"g", {{"format", "x"}}}}}})),
+     "quantization_config.config_groups.g.format: found \"x\""},
+    {"PackedSparse", DSV4_SET("quantization_config", compressed_tensors({}, {{"sparsity_config", {{"format", "sparse-24-bitmask"}}}})),
+     "quantization_config.sparsity_config.format: found \"sparse-24-bitmask\", expected \"dense\""},
+    {"PackedRotated",
+     DSV4_SET("quantization_config", compressed_tensors({}, {{"transform_config", {{"config_groups", {{"R1", {{"type", "hadamard"}}}}}}}})),
+     "quantization_config.transform_config: found"},
+    {"PackedBits", DSV4_SET("quantization_config", compressed_tensors({{"num_bits", 8}})),
+     "quantization_config.config_groups.group_0.weights.num_bits: found 8, expected 4 for type \"int\""},
+    {"PackedNoBits", DSV4_SET("quantization_config", compressed_tensors({{"type", "int"}})), "num_bits: found 8, expected 4"},
+    {"PackedType", DSV4_SET("quantization_config", compressed_tensors({{"type", "log"}})),
+     "weights.type: found \"log\", expected \"int\" or \"float\""},
+    {"PackedBlocks", DSV4_SET("quantization_config", compressed_tensors({{"num_bits", 4}, {"strategy", "block"}})),
+     "weights.strategy: found \"block\", expected \"group\""},
+    {"PackedGroup", DSV4_SET("quantization_config", compressed_tensors({{"num_bits", 4}, {"group_size", 0}})),
+     "weights.group_size: found 0"},
+    {"PackedFloatBits", DSV4_SET("quantization_config", compressed_tensors({{"num_bits", 6}, {"type", "float"}})),
+     "weights.num_bits: found 6, expected 4 or 8"},
+    {"PackedFloatGroup", DSV4_SET("quantization_config", compressed_tensors({{"num_bits", 4}, {"type", "float"}, {"group_size", 64}})),
+     "weights.group_size: found 64, expected 16 (NVFP4) or 32 (MXFP4)"},
+    {"PackedSymmetry", DSV4_SET("quantization_config", compressed_tensors({{"num_bits", 4}, {"symmetric", 1}})),
+     "weights.symmetric: found 1"},
+    {"PackedStructure",
+     DSV4_SET("quantization_config",
+              compressed_tensors({{"num_bits", 8}, {"type", "float"}, {"strategy", "block"}, {"block_structure", "128y"}})),
+     "weights.block_structure: found \"128y\", expected two integers"},
+    {"PackedStructureZero",
+     DSV4_SET("quantization_config", compressed_tensors({{"num_bits", 8}, {"type", "float"}, {"block_structure", {128, 0}}})),
+     "weights.block_structure[1]: found 0"},
+    {"PackedGroupName", DSV4_SET("quantization_config", compressed_tensors({}, {{"config_groups", {{"a\nb", 3}}}})),
+     "quantization_config.config_groups.a\\x0ab: found 3, expected an object"},
     {"QuantFormat", DSV4_SET("quantization_config", {{"fmt", "e5m2"}}), "quantization_config.fmt: found \"e5m2\""},
     {"QuantList", DSV4_SET("quantization_config", json::array()), "quantization_config: found [], expected an object"},
     {"BlockCount", DSV4_SET("quantization_config", {{"weight_block_size", {128}}}),

@@ -1,6 +1,7 @@
 // The fuzz targets without a fuzzer: their seeds, and thousands of mutations of them that are the same on every machine.
 #include <gtest/gtest.h>
 
+#include "fuzz/packed_targets.h"
 #include "fuzz/targets.h"
 #include "support/replay.h"
 
@@ -23,6 +24,13 @@ TEST(FuzzReplay, Indexes) {
 
 TEST(FuzzReplay, Configs) {
   replay("fuzz_config", 2000, [](const Bytes& bytes) { return fuzz::config(bytes); });
+}
+
+TEST(FuzzReplay, PackedWeights) {
+  for (const Bytes& seed : testing_support::seeds("fuzz_compressed_tensors")) {
+    EXPECT_TRUE(fuzz::compressed_tensors(seed)) << std::string(seed.begin(), seed.end());
+  }
+  replay("fuzz_compressed_tensors", 300, [](const Bytes& bytes) { return fuzz::compressed_tensors(bytes); });
 }
 
 }  // namespace

@@ -73,6 +73,21 @@ TEST(Names, OtherSpellingsAreUnderstood) {
       {"model.layers.7.self_attn.indexer.kv_norm.weight", "layers.7.attn.indexer.compressor.norm.weight"},
       {"model.layers.7.self_attn.compressor.indexer.weights_proj.weight", "layers.7.attn.indexer.weights_proj.weight"},
       {"model.layers.7.mlp.gate.bias", "layers.7.ffn.gate.bias"},
+      // as releases of transformers save: 5.15 and later, 5.8
+      {"model.layers.7.attn.norm.weight", "layers.7.attn.kv_norm.weight"},
+      {"model.layers.7.self_attn.norm.weight", "layers.7.attn.kv_norm.weight"},
+      {"model.layers.7.attn.norm.scale", "layers.7.attn.kv_norm.scale"},
+      {"model.layers.7.mlp.experts..30.w1.weight", "layers.7.ffn.experts.30.w1.weight"},
+      // weights in fewer bits
+      {"layers.7.ffn.experts.30.w1.weight_scale", "layers.7.ffn.experts.30.w1.scale"},
+      {"layers.7.ffn.experts.30.w1.weight_scale_2", "layers.7.ffn.experts.30.w1.weight_scale_2"},
+      {"model.layers.7.mlp.experts.30.down_proj.weight_packed", "layers.7.ffn.experts.30.w2.weight_packed"},
+      {"model.layers.7.mlp.experts.30.down_proj.weight_global_scale", "layers.7.ffn.experts.30.w2.weight_global_scale"},
+      {"model.layers.7.mlp.experts.30.up_proj.weight_zero_point", "layers.7.ffn.experts.30.w3.weight_zero_point"},
+      {"model.layers.7.self_attn.q_a_proj.weight_shape", "layers.7.attn.wq_a.weight_shape"},
+      {"model.layers.7.self_attn.q_a_proj.weight_g_idx", "layers.7.attn.wq_a.weight_g_idx"},
+      {"lm_head.weight_packed", "head.weight_packed"},
+      {"mtp.0.ffn.experts.3.w1.weight_scale", "mtp.0.ffn.experts.3.w1.scale"},
       // experts, one by one and stacked
       {"model.layers.7.mlp.experts.30.up_proj.weight", "layers.7.ffn.experts.30.w3.weight"},
       {"model.layers.7.mlp.experts.0.w2.weight", "layers.7.ffn.experts.0.w2.weight"},
@@ -152,7 +167,12 @@ TEST(Names, RotaryBuffersAreIgnored) {
   EXPECT_TRUE(is_ignored_buffer("model.rotary_emb.inv_freq"));
   EXPECT_TRUE(is_ignored_buffer("model.rotary_emb.main_original"));
   EXPECT_TRUE(is_ignored_buffer("model.layers.3.self_attn.rotary_emb.inv_freq"));
+  EXPECT_TRUE(is_ignored_buffer("layers.3.ffn.experts.0.w1.input_scale"));
+  EXPECT_TRUE(is_ignored_buffer("model.layers.3.mlp.experts.0.up_proj.input_global_scale"));
+  EXPECT_TRUE(is_ignored_buffer("model.layers.3.self_attn.kv_scale"));
   EXPECT_FALSE(is_ignored_buffer("model.layers.3.self_attn.kv_proj.weight"));
+  EXPECT_FALSE(is_ignored_buffer("layers.3.ffn.experts.0.w1.weight_scale"));
+  EXPECT_FALSE(is_ignored_buffer("layers.3.ffn.experts.0.w1.pre_quant_scale"));
 }
 
 }  // namespace

@@ -72,17 +72,72 @@ TEST(Rows, EveryFp8ByteTimesItsBlocksScale) {
 TEST(Rows, EveryFp4NibbleTimesItsBlocksScale) {
   for_each_instruction_set([] {
     for (const int64_t length : kLengths) {
-      const int64_t n = length / 2 * 2;
-      const std::vector<std::byte> bytes = random_bytes(static_cast<size_t>(n / 2) + 1, 4);
-      const std::vector<float> scales = some_scales(static_cast<size_t>(n / 32 + 1));
-      std::vector<float> expected;
-      for (int64_t i = 0; i < n; ++i) {
-        const uint32_t byte = std::to_integer<uint32_t>(bytes[1 + i / 2]);
-        expected.push_back(static_cast<float>(test::e2m1_value(i % 2 == 0 ? byte & 15 : byte >> 4)) * scales[i / 32]);
+      for (const int64_t block : {16, 32}) {
+        const int64_t n = length / 2 * 2;
+        const std::vector<std::byte> bytes = random_bytes(static_cast<size_t>(n / 2) + 1, 4);
+        const std::vector<float> scales = some_scales(static_cast<size_t>(n / block + 1));
+        std::vector<float> expected;
+        for (int64_t i = 0; i < n; ++i) {
+          const uint32_t byte = std::to_integer<uint32_t>(bytes[1 + i / 2]);
+          expected.push_back(static_cast<float>(test::e2m1_value(i % 2 == 0 ? byte & 15 : byte >> 4)) * scales[i / block]);
+        }
+        expect_same_bits(guarded(n, [&](float* out) { dequantize_f4_row(bytes.data() + 1, scales.data(), block, n, out); }), expected);
       }
-      expect_same_bits(guarded(n, [&](float* out) { dequantize_f4_row(bytes.data() + 1, scales.data(), n, out); }), expected);
     }
   });
+}
+
+TEST(Rows, Int4CodesLessTheirZeroPointTimesTheirScale) {
+  for_each_instruction_set([] {
+    for (const int64_t block : {1, 7, 8, 32, 128, 4096}) {
+      for (const int64_t n : kLengths) {
+        const std::vector<std::byte> bytes = random_bytes(static_cast<size_t>(n / 2) + 2, 6);
+        const std::vector<float> scales = some_scales(static_cast<size_t>(n / block + 1));
+        std::vector<float> zeros(scales.size()), expected;
+        for (size_t g = 0; g < zeros.size(); ++g) zeros[g] = static_cast<float>(g * 7 % 17);
+        for (int64_t i = 0; i < n; ++i) {
+          const uint32_t pair = std::to_integer<uint32_t>(bytes[1 + i / 2]);
+          const auto code = static_cast<float>(i % 2 == 0 ? pair & 15 : pair >> 4);
+          expected.push_back((code - zeros[i / block]) * scales[i / block]);
+        }
+        const auto row = [&](float* out) { dequantize_i4_row(bytes.data() + 1, scales.data(), zeros.data(), block, n, out); };
+        expect_same_bits(guarded(n, row), expected);
+      }
+    }
+  });
+}
+
+TEST(Rows, OneFactorOrDivisorOfAll) {
+  for_each_instruction_set([] {
+    for (const int64_t n : kLengths) {
+      for (const float factor : {0.7f, 0x1p-20f, 1733.0f}) {
+        const std::vector<float> values = some_scales(static_cast<size_t>(n));
+        std::vector<float> products, quotients;
+        for (const float value : values) {
+          products.push_back(value * factor);
+          quotients.push_back(value / factor);
+        }
+        for (const bool divides : {false, true}) {
+          const auto row = [&](float* out) {
+            std::copy(values.begin(), values.end(), out);
+            scale_row(factor, divides, n, out);
+          };
+          expect_same_bits(guarded(n, row), divides ? quotients : products);
+        }
+      }
+    }
+  });
+}
+
+TEST(Rows, EveryE4m3Byte) {
+  std::vector<std::byte> bytes(256);
+  std::vector<float> expected, actual(256);
+  for (uint32_t b = 0; b < 256; ++b) {
+    bytes[b] = std::byte(b);
+    expected.push_back(static_cast<float>(test::e4m3_value(b)));
+  }
+  e4m3_to_f32_row(bytes.data(), 256, actual.data());
+  expect_same_bits(actual, expected);
 }
 
 TEST(Rows, EveryHalfAndBfloat) {

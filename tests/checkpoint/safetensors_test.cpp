@@ -169,16 +169,49 @@ TEST(ShardIndex, OtherFieldsAreSkippedWhateverTheyHold) {
   EXPECT_THAT(index.tensors, ElementsAre(Pair("a", 0)));
 }
 
+TEST(Safetensors, TypesThatNoWeightHasAreReadByTheirSize) {
+  const TempDir dir;
+  test::write_file(dir / "m.safetensors", test::safetensors_bytes({{"a", "F64", {2}, std::string(16, 'a')},
+                                                                   {"b", "F4", {3, 2}, std::string(3, 'b')},
+                                                                   {"c", "Q4_K", {7}, std::string(5, 'c')},
+                                                                   {"d", "bf16", {}, "dd"}}));
+  const SafetensorsFile file(dir / "m.safetensors");
+  EXPECT_EQ(file.header().dtype_text("a"), "F64");
+  EXPECT_EQ(file.header().dtype_text("b"), "F4");
+  EXPECT_EQ(file.header().dtype_text("c"), "Q4_K");
+  EXPECT_EQ(file.header().dtype_text("d"), "bf16");
+  EXPECT_EQ(file.header().tensors.at("c").dtype, DType::kUnknown);
+  EXPECT_EQ(text_of(file.bytes("c")), "ccccc");
+}
+
+TEST(Safetensors, HalfABytesTooMuchIsRefused) {
+  const TempDir dir;
+  test::write_file(dir / "m.safetensors", test::safetensors_bytes({{"b", "F4", {5}, std::string(2, 'b')}}));
+  try {
+    const SafetensorsFile file(dir / "m.safetensors");
+    FAIL() << "five nibbles were accepted in two bytes";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("hold 2 bytes, but F4 [5] needs 20 bits; the file is damaged"));
+  }
+}
+
 TEST(DType, SpellingsSizesAndShapesAgree) {
-  const std::pair<const char*, size_t> types[] = {{"F8_E4M3", 1}, {"F8_E8M0", 1}, {"I8", 1}, {"BF16", 2},
-                                                  {"F16", 2},     {"F32", 4},     {"I64", 8}};
-  for (const auto& [name, size] : types) {
+  const std::pair<const char*, size_t> types[] = {
+      {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I8", 8},   {"BF16", 16},   {"F16", 16},        {"F32", 32},       {"I64", 64}, {"F4", 4},
+      {"U8", 8},      {"I32", 32},    {"BOOL", 8}, {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"F8_E5M2", 8},    {"I16", 16}, {"U16", 16},
+      {"U32", 32},    {"F64", 64},    {"U64", 64}, {"C64", 64},    {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}};
+  for (const auto& [name, bits] : types) {
     const std::optional<DType> dtype = parse_dtype(name);
     ASSERT_TRUE(dtype) << name;
     EXPECT_EQ(dtype_name(*dtype), name);
-    EXPECT_EQ(dtype_size(*dtype), size) << name;
+    EXPECT_EQ(dtype_bits(*dtype), bits) << name;
+    if (bits % 8 == 0) {
+      EXPECT_EQ(dtype_size(*dtype), bits / 8) << name;
+    } else {
+      EXPECT_THROW(dtype_size(*dtype), Error) << name;
+    }
   }
-  for (const char* name : {"", "f32", "F64", "U8", "F8_E5M2", "F32 "}) EXPECT_FALSE(parse_dtype(name)) << name;
+  for (const char* name : {"", "f32", "F65", "u8", "unknown", "F32 "}) EXPECT_FALSE(parse_dtype(name)) << name;
   EXPECT_EQ(shape_string({}), "[]");
   EXPECT_EQ(shape_string({24, 16384}), "[24,16384]");
   EXPECT_EQ(element_count({3, 0, 5}), 0);

@@ -39,7 +39,10 @@ inline bool header_as_file(std::span<const uint8_t> file) {
     uint64_t bytes = 0;
     for (const auto& [name, entry] : header.tensors) {
       require(entry.begin <= entry.end && entry.end <= file.size() - header.data_offset, "tensors lie inside the file");
-      require(static_cast<uint64_t>(element_count(entry.shape)) * dtype_size(entry.dtype) == entry.end - entry.begin, "sizes agree");
+      require(entry.dtype == DType::kUnknown ||
+                  static_cast<uint64_t>(element_count(entry.shape)) * dtype_bits(entry.dtype) == 8 * (entry.end - entry.begin),
+              "sizes agree");
+      require(!header.dtype_text(name).empty() || entry.dtype == DType::kUnknown, "every type has a name");
       bytes += entry.end - entry.begin;
     }
     require(bytes == file.size() - header.data_offset, "every byte belongs to one tensor");
