@@ -33,7 +33,7 @@ void run_perplexity(PerplexityArguments& arguments) {
   const Engine engine = open_engine(arguments.model, arguments.engine);
   if (arguments.likelihood.context == 0) arguments.likelihood.context = engine.static_length();
   if (!engine.stateful() && arguments.likelihood.context == 0) {
-    throw UsageError("--context: needed with a prefill-only model, which runs each window in one piece");
+    throw UsageError(concat(path_text(arguments.model), ": a prefill-only model, which runs each window in one piece; give --context"));
   }
   const Likelihood result = likelihood(engine, tokens, arguments.likelihood);
   if (arguments.json) {

@@ -103,7 +103,7 @@ void run_run(RunArguments& arguments) {
     prompt = text_prompt(arguments, *tokenizer);
   }
   arguments.engine.all_logits = !arguments.logits.empty();
-  check_tokens(prompt, read_config(arguments.model).vocab_size, "prompt");
+  check_tokens(prompt, read_config(arguments.model).vocab_size, concat(path_text(arguments.model), ": the prompt"));
 
   const Engine engine = open_engine(arguments.model, arguments.engine);
   Session session(engine);

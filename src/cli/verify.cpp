@@ -187,12 +187,13 @@ Engines open_engines(const VerifyArguments& arguments) {
 
 /// Before the reference's passes, which take long.
 void check_tokens_fit(const VerifyArguments& arguments, const Engine& engine, std::span<const int64_t> tokens) {
-  check_tokens(tokens, engine.vocabulary(), "tokens");
+  check_tokens(tokens, engine.vocabulary(), concat(path_text(arguments.model), ": tokens"));
   const auto count = static_cast<int64_t>(tokens.size());
   const int64_t limit = engine.context(), fixed = engine.static_length();
-  if (count > limit) fail(count, " tokens: ", path_text(arguments.model), " was made for sequences of at most ", limit);
+  if (count > limit) fail(path_text(arguments.model), ": ", count, " tokens, and it was made for sequences of at most ", limit);
   if (fixed > 0 && count != fixed) {
-    fail(count, " tokens: ", path_text(arguments.model), " was made for exactly ", fixed, " (--static-shape); give --length ", fixed);
+    fail(path_text(arguments.model), ": ", count, " tokens, and it was made for exactly ", fixed, " (--static-shape); give --length ",
+         fixed);
   }
 }
 

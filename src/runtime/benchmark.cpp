@@ -5,10 +5,12 @@
 #include <chrono>
 #include <random>
 
+#include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
 #include "ops/support/op_times.h"
 #include "runtime/disk_reads.h"
+#include "runtime/loaded_model.h"
 #include "runtime/measure.h"
 #include "runtime/read_bandwidth.h"
 
@@ -60,10 +62,11 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   if (options.prompt < 1 || options.decode < 1 || options.repeats < 1) fail("a benchmark needs a prompt, a token to decode and a repeat");
   const int64_t begin = options.context > 0 ? options.context : options.prompt;
   if (begin + options.decode > engine.context()) {
-    fail("a benchmark of ", begin, " + ", options.decode, " tokens; the engine takes sequences of ", engine.context());
+    fail(path_text(engine.loaded().folder), ": a benchmark of ", begin, " + ", options.decode, " tokens; the engine takes sequences of ",
+         engine.context());
   }
   if (options.context > 0 && engine.program() != Program::kCpu)
-    fail("--context: the portable program cannot start in the middle of a sequence");
+    fail(path_text(engine.loaded().folder), ": --context: the portable program cannot start in the middle of a sequence");
   const std::vector<int64_t> prompt = random_tokens(options.prompt, engine.vocabulary(), 1);
   const std::vector<int64_t> next = random_tokens(options.decode, engine.vocabulary(), 2);
   Benchmark result;

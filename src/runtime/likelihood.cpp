@@ -34,11 +34,12 @@ Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, con
   const size_t context = options.context == 0 ? last : static_cast<size_t>(options.context);
   const int64_t limit = engine.config().max_position_embeddings;
   if (limit > 0 && std::min(context, last) > static_cast<size_t>(limit)) {
-    fail("likelihood: windows of ", std::min(context, last), " tokens; the model was made for ", limit, "; give a smaller context");
+    fail(path_text(engine.loaded().folder), ": windows of ", std::min(context, last), " tokens; the model was made for ", limit,
+         "; give a smaller context");
   }
   const int64_t fixed = engine.static_length();
   if (fixed > 0 && context != static_cast<size_t>(fixed)) {
-    fail("likelihood: windows of ", context, " tokens; the model was made for exactly ", fixed,
+    fail(path_text(engine.loaded().folder), ": windows of ", context, " tokens; the model was made for exactly ", fixed,
          " (--static-shape); give that as the context");
   }
   Session session(engine);

@@ -80,10 +80,12 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
   const int64_t limit = engine_.context(), fixed = engine_.static_length();
   if (limit > 0 && length > limit) {
     const bool of_model = limit == engine_.config().max_position_embeddings;
-    fail("the sequence would have ", length, " tokens; the ", of_model ? "model was made for " : "context was limited to ", limit);
+    fail(path_text(engine_.loaded().folder), ": the sequence would have ", length, " tokens; the ",
+         of_model ? "model was made for " : "context was limited to ", limit);
   }
   if (fixed > 0 && length != fixed) {
-    fail("the sequence would have ", length, " tokens; the model was made for exactly ", fixed, " (--static-shape)");
+    fail(path_text(engine_.loaded().folder), ": the sequence would have ", length, " tokens; the model was made for exactly ", fixed,
+         " (--static-shape)");
   }
   const size_t piece = engine_.stateful() ? static_cast<size_t>(chunk) : tokens.size();
   std::vector<float> logits;

@@ -33,14 +33,14 @@ def refused_share(codes):
     return sum(code != 0 for code in codes) / len(codes)
 
 
-@pytest.mark.parametrize("numbers", [range(90), pytest.param(range(90, 10000), marks=pytest.mark.full)], ids=["sample", "all"])
+@pytest.mark.parametrize("numbers", [range(60), pytest.param(range(60, 10000), marks=pytest.mark.full)], ids=["sample", "all"])
 def test_damaged_checkpoints(tmp_path, numbers):
     codes = try_all(mutants.try_checkpoint, [goldens.CHECKPOINTS[name] for name in CHECKPOINTS], tmp_path, numbers)
     assert 0.2 < refused_share([converted for _, converted in codes]) < 0.95
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("numbers", [range(25), pytest.param(range(25, 1000), marks=pytest.mark.full)], ids=["sample", "all"])
+@pytest.mark.parametrize("numbers", [range(15), pytest.param(range(15, 1000), marks=pytest.mark.full)], ids=["sample", "all"])
 def test_damaged_folders(library, tmp_path, numbers):
     codes = try_all(mutants.try_folder, [library.folder(*key) for key in FOLDERS], tmp_path, numbers)
     assert 0.2 < refused_share(codes) < 0.95
