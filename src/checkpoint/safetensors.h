@@ -25,8 +25,9 @@ struct TensorEntry {
 /// Parsed and checked header of a safetensors file.
 struct SafetensorsHeader {
   std::map<std::string, TensorEntry> tensors;
-  std::map<std::string, std::string> metadata;
-  uint64_t data_offset = 0;  ///< first data byte in the file: 8 + header length
+  std::map<std::string, std::string> metadata;  ///< the texts of __metadata__, of which nothing is needed
+  bool odd_metadata = false;                    ///< __metadata__ holds something else too, which was skipped
+  uint64_t data_offset = 0;                     ///< first data byte in the file: 8 + header length
 };
 
 /// Parses the bytes at the start of a file of `file_size` bytes (`head` holds at least 8 + header length bytes, or the whole file if it

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "checkpoint/dequantize.h"
+#include "checkpoint/foreign_weights.h"
 #include "checkpoint/names.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
@@ -64,6 +65,7 @@ class Matcher {
     refuse_left_over();
     note_experts();
     note_mtp();
+    note_idle_scales();
     result_.naming = deepseek_names_ > 0 && transformers_names_ > 0 ? "mixed" : transformers_names_ > 0 ? "transformers" : "DeepSeek";
     return std::move(result_);
   }
@@ -76,7 +78,7 @@ class Matcher {
     by_name_.reserve(count);
     for (const auto& file : files_.files) {
       for (const auto& [stored_name, entry] : file->header().tensors) {
-        if (is_ignored_buffer(stored_name)) continue;
+        if (is_ignored_buffer(stored_name) || files_.left_out.contains(stored_name)) continue;
         std::optional<ResolvedName> resolved = resolve_name(stored_name);
         if (!resolved) {
           if (unknown_++ == 0) first_unknown_ = Stored{"", &stored_name, &entry, file.get()};
@@ -200,16 +202,14 @@ class Matcher {
     return matched;
   }
 
+  /// A weight in BF16, F16 or F32 is complete: uploads that were dequantised may have kept the scales.
   void match_scale(const TensorSpec& spec, const Stored& weight, MatchedTensor& matched) {
     if (!spec.name.ends_with(".weight")) return;
     const auto [scale, slice] = find_with_stacked(scale_name(spec.name));
     const bool fp8 = matched.encoding == Encoding::kFp8;
     const bool fp4 = matched.encoding == Encoding::kFp4;
     if (!fp8 && !fp4) {
-      if (scale) {
-        fail(scale->where(), ": a scale, but the weight ", quote(*weight.stored_name), " is ", dtype_name(weight.entry->dtype),
-             " and has none; files of two checkpoints are mixed");
-      }
+      if (scale && !std::exchange(scale->used, true) && idle_scales_++ == 0) first_idle_scale_ = scale;
       return;
     }
     if (!scale) {
@@ -277,6 +277,12 @@ class Matcher {
     }
   }
 
+  void note_idle_scales() {
+    if (idle_scales_ == 0) return;
+    result_.notices.push_back(concat(first_idle_scale_->where(), " is the scale of a weight that needs none; ", idle_scales_,
+                                     " such scales are left over and ignored"));
+  }
+
   void note_experts() {
     std::string names;
     for (const Encoding encoding : expert_encodings_) names += (names.empty() ? "" : ", ") + std::string(encoding_name(encoding));
@@ -292,7 +298,10 @@ class Matcher {
   void refuse_missing() const {
     if (missing_ == 0) return;
     const std::string others = missing_ > 1 ? concat(" and ", missing_ - 1, " more are") : " is";
-    fail(directory_, ": tensor ", first_missing_, others, " missing; the checkpoint is incomplete or config.json belongs to another model");
+    const std::string unknown =
+        unknown_ > 0 ? concat("; ", unknown_, " tensors have unknown names, first ", quote(*first_unknown_.stored_name)) : std::string();
+    fail(directory_, ": tensor ", first_missing_, others, " missing", unknown,
+         "; the checkpoint is incomplete or config.json belongs to another model");
   }
 
   void refuse_left_over() const {
@@ -328,6 +337,8 @@ class Matcher {
   size_t unknown_ = 0;
   size_t missing_ = 0;
   size_t mtp_tensors_ = 0;
+  size_t idle_scales_ = 0;
+  const Stored* first_idle_scale_ = nullptr;
   size_t deepseek_names_ = 0;
   size_t transformers_names_ = 0;
   bool dspark_ = false;
@@ -336,6 +347,7 @@ class Matcher {
 }  // namespace
 
 MatchResult match_tensors(const Config& config, const FileSet& files, const std::filesystem::path& directory) {
+  refuse_foreign_tensors(files);
   return Matcher(config, files, directory).run();
 }
 

@@ -23,7 +23,7 @@ struct MatchResult {
   std::string naming;  ///< "DeepSeek", "transformers" or "mixed"
 };
 
-/// Throws Error naming file and tensor: missing, one weight under two names, wrong dtype or shape, scale missing, superfluous, of a wrong
+/// Throws Error naming file and tensor: missing, one weight under two names, wrong dtype or shape, scale missing, of a wrong
 /// shape or not finite (F32 scales), hash table entries outside [0, n_routed_experts), tensors that the config does not describe.
 MatchResult match_tensors(const Config& config, const FileSet& files, const std::filesystem::path& directory);
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
@@ -86,6 +87,7 @@ void print_table(const Engine& engine, const BenchmarkOptions& options, const Be
 }
 
 void run_bench(BenchArguments& arguments) {
+  check_form(arguments.model, Expected::kModelFolder);
   const Engine engine = open_engine(arguments.model, arguments.engine);
   const Benchmark result = run_benchmark(engine, arguments.benchmark);
   arguments.json ? print_json(engine, arguments.benchmark, result) : print_table(engine, arguments.benchmark, result);

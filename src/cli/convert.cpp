@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "checkpoint/form.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "convert/convert.h"
@@ -120,6 +121,7 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
     if (options.stateful) throw UsageError("--static-shape: only the prefill-only form can be static; add --disable-stateful");
   }
   options.tokenizer = !arguments.disable_tokenizer;
+  check_form(options.checkpoint, Expected::kCheckpoint);
   options.notice = [](const std::string& line) { std::cerr << "dsv4: " << line << '\n'; };
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));

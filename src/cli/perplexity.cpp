@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "checkpoint/config.h"
+#include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
@@ -24,6 +25,7 @@ struct PerplexityArguments {
 };
 
 void run_perplexity(PerplexityArguments& arguments) {
+  check_form(arguments.model, Expected::kModelFolder);
   const std::vector<int64_t> tokens = read_tokens_file(arguments.tokens_file);
   check_tokens(tokens, read_config(arguments.model).vocab_size, arguments.tokens_file.string());
   arguments.engine.all_logits = true;

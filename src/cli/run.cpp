@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "checkpoint/config.h"
+#include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
@@ -84,6 +85,7 @@ std::string full_notice(const Generated& out, const Session& session) {
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
   if (!arguments.logits.empty()) check_npy_path(arguments.logits);
+  check_form(arguments.model, Expected::kModelFolder);
   std::optional<Tokenizer> tokenizer;
   if (arguments.prompt) tokenizer.emplace(arguments.model);
   const std::vector<int64_t> prompt = prompt_tokens(arguments, tokenizer);

@@ -1,4 +1,4 @@
-// Making, reading and checking dsv4_files.json.
+// Making dsv4_files.json and checking a folder against it.
 #include "convert/file_list.h"
 
 #include <fcntl.h>
@@ -10,10 +10,11 @@
 #include <cstring>
 #include <set>
 
-#include "checkpoint/json_fields.h"
+#include "checkpoint/descriptor.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "convert/text_file.h"
+#include "dsv4/error.h"
 
 namespace dsv4 {
 
@@ -22,28 +23,18 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr JsonFile kListFile = {kFileListName, "the dsv4_files.json of a model folder", 4u << 20};
-
-struct OpenFile {
-  int fd;
-  ~OpenFile() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
 /// What is wrong with a file, or nothing.
 std::optional<std::string> fault_of(const fs::path& path, const ListedFile& file, const std::function<void(uint64_t)>& passed) {
-  const OpenFile open{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  const Descriptor open(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (open.fd < 0) return errno == ENOENT ? std::string("is missing") : concat("cannot be opened: ", std::strerror(errno));
   struct stat status {};
   if (::fstat(open.fd, &status) != 0) return concat("cannot be read: ", std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return std::string("is not a regular file");
   const auto bytes = static_cast<uint64_t>(status.st_size);
-  if (bytes != file.bytes) return concat("has ", bytes, " bytes instead of ", file.bytes);
+  if (std::optional<std::string> fault = fault_of_size(file, bytes)) return fault;
   ContentHasher hasher;
   if (!hash_file_range(open.fd, path, 0, bytes, hasher, passed)) return std::string("became shorter while it was read");
-  if (hasher.hash() != file.hash) return concat("has other contents: XXH3-128 ", hasher.hash().hex(), " instead of ", file.hash.hex());
-  return std::nullopt;
+  return fault_of_hash(file, hasher.hash());
 }
 
 }  // namespace
@@ -54,27 +45,6 @@ std::string file_list_text(std::vector<ListedFile> files) {
   json["files"] = Json::object();
   for (const ListedFile& file : files) json["files"][file.name] = {{"bytes", file.bytes}, {"xxh3_128", file.hash.hex()}};
   return json_file_text(json);
-}
-
-std::optional<std::vector<ListedFile>> read_file_list(const fs::path& folder) {
-  const fs::path path = folder / kFileListName;
-  std::error_code error;
-  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return std::nullopt;
-  const std::string where = path_text(path);
-  const nlohmann::json json = parse_json_object(read_json_text(path, kListFile), where, kListFile);
-  const Fields top(json, where);
-  const nlohmann::json& entries = top.need("files");
-  top.as_object("files", entries);
-  std::vector<ListedFile> files;
-  for (const auto& [name, entry] : entries.items()) {
-    const Fields fields = Fields(entries, where, "files.").as_object(name, entry);
-    if (name.empty() || name.find('/') != std::string::npos || name == "." || name == "..") fields.refuse("", "not the name of a file");
-    const std::string hex = fields.as_text("xxh3_128", fields.need("xxh3_128"));
-    const std::optional<ContentHash> hash = ContentHash::parse(hex);
-    if (!hash) fields.refuse("xxh3_128", "found ", quote(hex), ", expected 32 hexadecimal digits");
-    files.push_back({name, static_cast<uint64_t>(fields.integer("bytes", 0, std::numeric_limits<int64_t>::max())), *hash});
-  }
-  return files;
 }
 
 void list_again(const fs::path& folder, const std::string& name, std::string_view bytes) {

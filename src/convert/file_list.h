@@ -1,31 +1,19 @@
-// dsv4_files.json: the files of a model folder with their sizes and hashes.
+// dsv4_files.json as it is written, and a folder held against it.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/content_hash.h"
+#include "checkpoint/listed_files.h"
 
 namespace dsv4 {
 
-constexpr const char* kFileListName = "dsv4_files.json";
-
-struct ListedFile {
-  std::string name;
-  uint64_t bytes = 0;
-  ContentHash hash;
-};
-
 /// {"files": {NAME: {"bytes": N, "xxh3_128": HEX}, ...}}, by name: the same files give the same text.
 std::string file_list_text(std::vector<ListedFile> files);
-
-/// Nothing when the folder has no list; Error for one that is damaged.
-std::optional<std::vector<ListedFile>> read_file_list(const std::filesystem::path& folder);
 
 /// Puts what `name` holds now into the folder's list, where there is one that names it.
 void list_again(const std::filesystem::path& folder, const std::string& name, std::string_view bytes);
