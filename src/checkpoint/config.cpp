@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "checkpoint/foreign_weights.h"
 #include "checkpoint/json_fields.h"
 #include "checkpoint/quantization_config.h"
 #include "checkpoint/quote.h"
@@ -343,6 +344,7 @@ Config parse_config(std::string_view json_text, const std::string& where) {
   const json document = parse_json_object(json_text, where, kConfigFile);
   const Fields fields(document, where);
   Config config;
+  refuse_foreign_config(fields);
   check_model_type(fields);
   check_fixed_choices(fields);
   read_sizes(fields, config);
@@ -356,12 +358,12 @@ Config parse_config(std::string_view json_text, const std::string& where) {
   return config;
 }
 
-std::string read_config_text(const std::filesystem::path& file) { return read_json_text(file, kConfigFile); }
+std::string read_config_text(const std::filesystem::path& file) { return read_named_file(file, kConfigFile); }
 
 std::string read_directory_config_text(const std::filesystem::path& directory) {
   std::error_code ec;
   if (!std::filesystem::is_directory(directory, ec)) fail(path_text(directory), ": no such directory, expected a checkpoint directory");
-  return read_config_text(directory / "config.json");
+  return read_small_file(directory / "config.json", kConfigFile);
 }
 
 Config read_config(const std::filesystem::path& directory) {

@@ -82,10 +82,10 @@ struct Config {
 /// impossible sizes; accepts both forms of spec 1.1 and 1.2.
 Config parse_config(std::string_view json_text, const std::string& where);
 
-/// The text of a config.json; Error when there is no such file, or one of more than 16 MiB.
+/// The text of a config.json that the user names; Error when there is no such file, or one of more than 16 MiB.
 std::string read_config_text(const std::filesystem::path& file);
 
-/// That of DIR/config.json; Error also when there is no such directory.
+/// That of DIR/config.json; Error also when there is no such directory, and for a link out of it.
 std::string read_directory_config_text(const std::filesystem::path& directory);
 
 /// Reads DIR/config.json.

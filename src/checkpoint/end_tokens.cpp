@@ -28,9 +28,8 @@ std::vector<int64_t> parse_end_tokens(std::string_view text, const std::string& 
 
 std::vector<int64_t> read_end_tokens(const std::filesystem::path& directory, const Config& config) {
   const std::filesystem::path file = directory / "generation_config.json";
-  std::error_code ec;
-  if (!std::filesystem::exists(file, ec)) return config.eos_token_ids;
-  return parse_end_tokens(read_json_text(file, kGenerationConfigFile), path_text(file), config);
+  const std::optional<std::string> text = read_small_file_if_there(file, kGenerationConfigFile);
+  return text ? parse_end_tokens(*text, path_text(file), config) : config.eos_token_ids;
 }
 
 }  // namespace dsv4

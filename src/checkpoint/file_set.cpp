@@ -2,13 +2,14 @@
 #include "checkpoint/file_set.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <set>
+#include <string_view>
 #include <system_error>
 
 #include "checkpoint/quote.h"
 #include "checkpoint/shard_index.h"
+#include "checkpoint/small_file.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -18,20 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
-constexpr uintmax_t kMaxIndexBytes = 256u << 20;  // V4-Pro's has 12 MB
-
-std::string read_index_text(const fs::path& path) {
-  const std::string where = path_text(path);
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) fail(where, ": is not a regular file, expected the checkpoint's index");
-  const uintmax_t size = fs::file_size(path, error);
-  if (error) fail(where, ": cannot read its size: ", error.message());
-  if (size > kMaxIndexBytes) fail(where, ": the index has ", size, " bytes, more than the limit of ", kMaxIndexBytes, "; it is damaged");
-  std::ifstream in(path, std::ios::binary);
-  std::string text(size, '\0');
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) fail(where, ": cannot read the file");
-  return text;
-}
+constexpr SmallFileKind kIndexFile = {"index", "the checkpoint's index", 256u << 20};  // V4-Pro's has 12 MB
 
 /// model*.safetensors in the directory, ascending.
 std::set<std::string> model_files(const fs::path& directory) {
@@ -58,12 +46,19 @@ void check_shards_exist(const fs::path& directory, const ShardIndex& index) {
   }
 }
 
+/// People take the draft out of a checkpoint by taking its lines out of the index.
+bool may_be_left_out(std::string_view tensor) { return tensor.starts_with("mtp.") || tensor.starts_with("model.mtp."); }
+
 /// Every tensor of every shard must be where the index says, and only there.
-void check_index(const FileSet& set, const ShardIndex& index, const std::string& index_path) {
+void check_index(FileSet& set, const ShardIndex& index, const std::string& index_path) {
   for (uint32_t shard = 0; shard < set.files.size(); ++shard) {
     const SafetensorsFile& file = *set.files[shard];
     for (const auto& [name, entry] : file.header().tensors) {
       const auto listed = index.tensors.find(name);
+      if (listed == index.tensors.end() && may_be_left_out(name)) {
+        set.left_out.insert(name);
+        continue;
+      }
       if (listed == index.tensors.end()) {
         fail(path_text(file.path()), ": tensor ", quote(name), " is in this shard but not in ", kIndexName,
              "; files of two checkpoints are mixed");
@@ -88,12 +83,16 @@ void check_index(const FileSet& set, const ShardIndex& index, const std::string&
 
 FileSet open_sharded(const fs::path& directory, const fs::path& index_path) {
   const std::string where = path_text(index_path);
-  const ShardIndex index = parse_index(read_index_text(index_path), where);
+  const ShardIndex index = parse_index(read_small_file(index_path, kIndexFile), where);
   check_shards_exist(directory, index);
   FileSet set;
   for (const std::string& shard : index.shards) set.files.push_back(std::make_unique<SafetensorsFile>(directory / shard));
   check_index(set, index, kIndexName);
 
+  if (!set.left_out.empty()) {
+    set.notices.push_back(concat(set.left_out.size(), " mtp.* tensors of the shards are not in ", kIndexName, " and are skipped, first ",
+                                 quote(*set.left_out.begin())));
+  }
   std::set<std::string> unlisted = model_files(directory);
   for (const std::string& shard : index.shards) unlisted.erase(shard);
   if (!unlisted.empty()) {
@@ -103,18 +102,14 @@ FileSet open_sharded(const fs::path& directory, const fs::path& index_path) {
   return set;
 }
 
-}  // namespace
-
-FileSet open_file_set(const fs::path& directory) {
-  std::error_code error;
-  const fs::path index_path = directory / kIndexName;
-  if (fs::exists(fs::symlink_status(index_path, error))) return open_sharded(directory, index_path);
-
+/// model.safetensors alone.
+FileSet open_single(const fs::path& directory) {
   const fs::path single = directory / kSingleName;
   const std::set<std::string> present = model_files(directory);
   if (!present.contains(kSingleName)) {
     if (!present.empty()) {
-      fail(path_text(index_path), ": the index is missing, but there are shards (", quote(*present.begin()), "); download the index too");
+      fail(path_text(directory / kIndexName), ": the index is missing, but there are shards (", quote(*present.begin()),
+           "); download the index too");
     }
     fail(path_text(directory), ": there is neither ", kSingleName, " nor ", kIndexName, "; expected a checkpoint directory");
   }
@@ -123,6 +118,24 @@ FileSet open_file_set(const fs::path& directory) {
   if (present.size() > 1) {
     set.notices.push_back(concat(present.size() - 1, " safetensors file(s) ignored next to ", kSingleName, ": there is no ", kIndexName));
   }
+  return set;
+}
+
+void note_odd_metadata(FileSet& set) {
+  const auto odd = [](const auto& file) { return file->header().odd_metadata; };
+  const auto first = std::find_if(set.files.begin(), set.files.end(), odd);
+  if (first == set.files.end()) return;
+  set.notices.push_back(concat(path_text((*first)->path()), ": __metadata__ holds more than texts, which is ignored (in ",
+                               std::count_if(set.files.begin(), set.files.end(), odd), " of ", set.files.size(), " files)"));
+}
+
+}  // namespace
+
+FileSet open_file_set(const fs::path& directory) {
+  std::error_code error;
+  const fs::path index_path = directory / kIndexName;
+  FileSet set = fs::exists(fs::symlink_status(index_path, error)) ? open_sharded(directory, index_path) : open_single(directory);
+  note_odd_metadata(set);
   return set;
 }
 

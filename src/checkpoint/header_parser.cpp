@@ -14,9 +14,9 @@ namespace {
 
 constexpr const char* kMetadataName = "__metadata__";
 
-/// Where in the header's only possible nesting an event arrives: { name: { dtype, shape: [], data_offsets: [] }, __metadata__: { key:
-/// text } }.
-enum class Level { kOutside, kTop, kMetadata, kEntry, kShape, kOffsets };
+/// Where in the header's only possible nesting an event arrives: { name: { dtype, shape: [], data_offsets: [] }, __metadata__: { key: text } }, or inside of
+/// metadata that is not like that (kSkipped).
+enum class Level { kOutside, kTop, kMetadata, kSkipped, kEntry, kShape, kOffsets };
 
 class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -29,6 +29,7 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   bool binary(nlohmann::json::binary_t&) override { return wrong_type("binary data"); }
 
   bool number_integer(int64_t value) override {
+    if (in_metadata()) return skip_value();
     if (value >= 0) return number_unsigned(static_cast<uint64_t>(value));
     if (level_ == Level::kShape) fail(where(), "\"shape\" has the negative dim ", value, "; the file is damaged");
     if (level_ == Level::kOffsets) fail(where(), "\"data_offsets\" has the negative number ", value, "; the file is damaged");
@@ -62,7 +63,7 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
 
   bool string(std::string& value) override {
     if (level_ == Level::kMetadata) {
-      header_.metadata[metadata_key_] = value;
+      header_.odd_metadata |= !header_.metadata.emplace(metadata_key_, value).second;
       return true;
     }
     if (level_ == Level::kEntry && field_ == "dtype") {
@@ -74,6 +75,7 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool start_object(size_t) override {
+    if (level_ == Level::kMetadata || level_ == Level::kSkipped) return skip_inside();
     switch (level_) {
       case Level::kOutside:
         level_ = Level::kTop;
@@ -96,8 +98,7 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
       }
     } else if (level_ == Level::kMetadata) {
       metadata_key_ = key;
-      if (header_.metadata.contains(key)) fail(where(), "the key ", quote(key), " is there twice; the file is damaged");
-    } else {
+    } else if (level_ != Level::kSkipped) {
       field_ = key;
       bool* seen = key == "dtype" ? &has_dtype_ : key == "shape" ? &has_shape_ : key == "data_offsets" ? &has_offsets_ : nullptr;
       if (!seen) fail(where(), "unknown field ", quote(key), ", expected dtype, shape and data_offsets");
@@ -107,6 +108,7 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool end_object() override {
+    if (level_ == Level::kSkipped) return skip_end();
     if (level_ == Level::kEntry) {
       finish_entry();
       level_ = Level::kTop;
@@ -119,6 +121,7 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool start_array(size_t) override {
+    if (in_metadata()) return skip_inside();
     if (level_ != Level::kEntry || field_ == "dtype") return wrong_type("an array");
     offsets_seen_ = 0;
     level_ = field_ == "shape" ? Level::kShape : Level::kOffsets;
@@ -126,6 +129,7 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool end_array() override {
+    if (level_ == Level::kSkipped) return skip_end();
     if (level_ == Level::kOffsets && offsets_seen_ != 2) {
       fail(where(), "\"data_offsets\" must be two numbers, found ", offsets_seen_, "; the file is damaged");
     }
@@ -141,14 +145,37 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
  private:
   std::string where() const { return name_ == kMetadataName ? file_ + ": __metadata__: " : file_ + ": tensor " + quote(name_) + ": "; }
 
+  /// Whether a value that comes now is metadata or a part of it: nothing in it is needed, so nothing in it is an error.
+  bool in_metadata() const {
+    return level_ == Level::kMetadata || level_ == Level::kSkipped || (level_ == Level::kTop && name_ == kMetadataName);
+  }
+
+  bool skip_value() {
+    header_.odd_metadata = true;
+    return true;
+  }
+
+  bool skip_inside() {
+    if (skipped_depth_++ == 0) around_skipped_ = level_;
+    level_ = Level::kSkipped;
+    return skip_value();
+  }
+
+  bool skip_end() {
+    if (--skipped_depth_ == 0) level_ = around_skipped_;
+    return true;
+  }
+
   bool wrong_type(const char* found) {
+    if (in_metadata()) return skip_value();
     switch (level_) {
       case Level::kOutside:
         fail(file_, ": the safetensors header must be a JSON object, found ", found);
       case Level::kTop:
         fail(where(), "must be a JSON object, found ", found, "; the file is damaged");
       case Level::kMetadata:
-        fail(where(), "the value of ", quote(metadata_key_), " must be a string, found ", found);
+      case Level::kSkipped:
+        return skip_value();
       case Level::kEntry:
         fail(where(), quote(field_), " must be ", field_ == "dtype" ? "a string" : "an array of whole numbers", ", found ", found);
       case Level::kShape:
@@ -189,6 +216,8 @@ class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
   std::string field_;
   TensorEntry entry_{};
   int offsets_seen_ = 0;
+  size_t skipped_depth_ = 0;
+  Level around_skipped_ = Level::kTop;
   bool metadata_seen_ = false;
   bool has_dtype_ = false;
   bool has_shape_ = false;

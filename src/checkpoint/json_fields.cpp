@@ -1,8 +1,7 @@
-// Reading and parsing of JSON files with limits.
+// Parsing of JSON files with limits.
 #include "checkpoint/json_fields.h"
 
-#include <fstream>
-
+#include "checkpoint/foreign_content.h"
 #include "checkpoint/quote.h"
 
 namespace dsv4 {
@@ -41,6 +40,7 @@ std::string short_text(const Json& value) {
 template <class Json>
 Json parse_object(std::string_view text, const std::string& where, const JsonFile& kind) {
   if (text.size() > kind.max_bytes) fail(where, ": ", text.size(), " bytes, expected a ", kind.noun, " of at most ", kind.max_bytes);
+  if (const std::string other = foreign_content(text.substr(0, 512)); !other.empty()) fail(where, ": ", other);
   check_nesting(text, where, kind);
   Json document;
   try {
@@ -64,24 +64,6 @@ json parse_json_object(std::string_view text, const std::string& where, const Js
 
 nlohmann::ordered_json parse_ordered_json_object(std::string_view text, const std::string& where, const JsonFile& kind) {
   return parse_object<nlohmann::ordered_json>(text, where, kind);
-}
-
-std::string read_json_text(const std::filesystem::path& file, const JsonFile& kind) {
-  std::error_code ec;
-  const std::filesystem::file_type type = std::filesystem::status(file, ec).type();
-  if (type == std::filesystem::file_type::not_found) {
-    const bool link = std::filesystem::is_symlink(std::filesystem::symlink_status(file, ec));
-    fail(path_text(file), link ? ": a link to a file that is missing, expected " : ": no such file, expected ", kind.expected);
-  }
-  if (type == std::filesystem::file_type::directory) fail(path_text(file), ": is a directory, expected ", kind.expected);
-  if (type != std::filesystem::file_type::regular) fail(path_text(file), ": is not a regular file, expected ", kind.expected);
-  const uintmax_t size = std::filesystem::file_size(file, ec);
-  if (ec) fail(path_text(file), ": cannot be read: ", ec.message());
-  if (size > kind.max_bytes) fail(path_text(file), ": ", size, " bytes, expected a ", kind.noun, " of at most ", kind.max_bytes);
-  std::string text(static_cast<size_t>(size), '\0');
-  std::ifstream in(file, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(text.size()))) fail(path_text(file), ": cannot be read, check its permissions");
-  return text;
 }
 
 }  // namespace dsv4

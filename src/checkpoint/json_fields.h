@@ -2,25 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "checkpoint/small_file.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
 
-/// What a kind of JSON file is called in messages, and how large it may be.
-struct JsonFile {
-  const char* noun;      ///< "config"
-  const char* expected;  ///< "the config.json of a DeepSeek-V4 checkpoint"
-  size_t max_bytes;
-};
-
-/// The text of a file; Error when there is no such file or a larger one than `kind` allows.
-std::string read_json_text(const std::filesystem::path& file, const JsonFile& kind);
+using JsonFile = SmallFileKind;
 
 /// Parses and demands an object. Error for anything else, for deep nesting and for more bytes than `kind` allows.
 nlohmann::json parse_json_object(std::string_view text, const std::string& where, const JsonFile& kind);

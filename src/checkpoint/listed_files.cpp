@@ -18,10 +18,10 @@ constexpr JsonFile kListFile = {kFileListName, "the dsv4_files.json of a model f
 
 std::optional<std::vector<ListedFile>> read_file_list(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / kFileListName;
-  std::error_code error;
-  if (std::filesystem::symlink_status(path, error).type() == std::filesystem::file_type::not_found) return std::nullopt;
+  const std::optional<std::string> text = read_small_file_if_there(path, kListFile);
+  if (!text) return std::nullopt;
   const std::string where = path_text(path);
-  const nlohmann::json json = parse_json_object(read_json_text(path, kListFile), where, kListFile);
+  const nlohmann::json json = parse_json_object(*text, where, kListFile);
   const Fields top(json, where);
   const nlohmann::json& entries = top.need("files");
   top.as_object("files", entries);

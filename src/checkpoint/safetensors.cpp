@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "checkpoint/descriptor.h"
+#include "checkpoint/foreign_content.h"
 #include "checkpoint/header_parser.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
@@ -25,18 +26,19 @@ static_assert(std::endian::native == std::endian::little, "safetensors data are 
 
 constexpr uint64_t kLengthField = 8;
 constexpr uint64_t kMaxHeader = 100'000'000;  // the limit of the reference implementation
-constexpr std::string_view kLfsPointer = "version https://git-lfs";
 
 /// The header's length, checked against the file.
 uint64_t header_length(std::span<const std::byte> head, uint64_t file_size, const std::string& file) {
   if (file_size == 0) fail(file, ": the file is empty, expected safetensors; download it again");
-  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
-  if (text.starts_with(kLfsPointer)) fail(file, ": this is a Git LFS pointer, not the tensors; fetch the data with 'git lfs pull'");
+  uint64_t length = 0;
+  if (head.size() >= kLengthField) std::memcpy(&length, head.data(), kLengthField);
+  if (head.size() <= kLengthField || length > head.size() - kLengthField || head[kLengthField] != std::byte{'{'}) {
+    const std::string other = foreign_to_safetensors({reinterpret_cast<const char*>(head.data()), head.size()});
+    if (!other.empty()) fail(file, ": ", other);
+  }
   if (file_size < kLengthField || head.size() < kLengthField) {
     fail(file, ": the file has ", file_size, " bytes, too few for a safetensors header; download it again");
   }
-  uint64_t length = 0;
-  std::memcpy(&length, head.data(), kLengthField);
   if (length == 0) fail(file, ": the header length is 0, expected at least 2 bytes of JSON; the file is damaged");
   if (length > kMaxHeader) {
     fail(file, ": the header length is ", length, " bytes, more than the limit of ", kMaxHeader,

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "checkpoint/foreign_content.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
@@ -122,6 +123,7 @@ class IndexHandler final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 ShardIndex parse_index(std::string_view text, const std::string& where) {
+  if (const std::string other = foreign_content(text.substr(0, 512)); !other.empty()) fail(where, ": ", other);
   IndexHandler handler(where);
   parse_json_events(text, handler);
   return handler.take();

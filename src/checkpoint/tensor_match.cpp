@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "checkpoint/dequantize.h"
+#include "checkpoint/foreign_weights.h"
 #include "checkpoint/names.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
@@ -54,6 +55,7 @@ class Matcher {
     refuse_left_over();
     note_experts();
     note_mtp();
+    note_idle_scales();
     result_.naming = deepseek_names_ > 0 && transformers_names_ > 0 ? "mixed" : transformers_names_ > 0 ? "transformers" : "DeepSeek";
     return std::move(result_);
   }
@@ -66,7 +68,7 @@ class Matcher {
     by_name_.reserve(count);
     for (const auto& file : files_.files) {
       for (const auto& [stored_name, entry] : file->header().tensors) {
-        if (is_ignored_buffer(stored_name)) continue;
+        if (is_ignored_buffer(stored_name) || files_.left_out.contains(stored_name)) continue;
         std::optional<ResolvedName> resolved = resolve_name(stored_name);
         if (!resolved) {
           if (unknown_++ == 0) first_unknown_ = Stored{"", &stored_name, &entry, file.get()};
@@ -176,8 +178,8 @@ class Matcher {
     matched.weight = view(*stored, form.weight, slice, 1);
     if (form.scale) {
       match_scale(form, *scale, scale_slice, matched);
-    } else if (scale) {
-      refuse_scale(*scale, *stored);
+    } else if (scale && !std::exchange(scale->used, true) && idle_scales_++ == 0) {
+      first_idle_scale_ = scale;  // a weight in BF16, F16 or F32 is complete: uploads that were dequantised may have kept the scales
     }
     if (form.encoding == Encoding::kNvfp4) match_global_scale(*global_scale, divides, matched);
     if (form.zero_point) matched.zero_point = std::make_unique<TensorView>(view(*zero_point, *form.zero_point, {}, 1));
@@ -185,11 +187,6 @@ class Matcher {
     if (matched.encoding == Encoding::kI64) check_hash_table(*stored, matched.weight);
     if (parse_expert_name(spec.name) && !spec.mtp) expert_encodings_.insert(matched.encoding);
     return matched;
-  }
-
-  [[noreturn]] void refuse_scale(const Stored& scale, const Stored& weight) const {
-    fail(scale.where(), ": a scale, but the weight ", quote(*weight.stored_name), " is ", weight.dtype_text(),
-         " and has none; files of two checkpoints are mixed");
   }
 
   void match_scale(const WeightForm& form, Stored& scale, const Slice& slice, MatchedTensor& matched) {
@@ -293,6 +290,12 @@ class Matcher {
     }
   }
 
+  void note_idle_scales() {
+    if (idle_scales_ == 0) return;
+    result_.notices.push_back(concat(first_idle_scale_->where(), " is the scale of a weight that needs none; ", idle_scales_,
+                                     " such scales are left over and ignored"));
+  }
+
   void note_experts() {
     std::string names;
     for (const Encoding encoding : expert_encodings_) names += (names.empty() ? "" : ", ") + std::string(encoding_name(encoding));
@@ -308,7 +311,10 @@ class Matcher {
   void refuse_missing() const {
     if (missing_ == 0) return;
     const std::string others = missing_ > 1 ? concat(" and ", missing_ - 1, " more are") : " is";
-    fail(directory_, ": tensor ", first_missing_, others, " missing; the checkpoint is incomplete or config.json belongs to another model");
+    const std::string unknown =
+        unknown_ > 0 ? concat("; ", unknown_, " tensors have unknown names, first ", quote(*first_unknown_.stored_name)) : std::string();
+    fail(directory_, ": tensor ", first_missing_, others, " missing", unknown,
+         "; the checkpoint is incomplete or config.json belongs to another model");
   }
 
   void refuse_left_over() const {
@@ -344,6 +350,8 @@ class Matcher {
   size_t unknown_ = 0;
   size_t missing_ = 0;
   size_t mtp_tensors_ = 0;
+  size_t idle_scales_ = 0;
+  const Stored* first_idle_scale_ = nullptr;
   size_t deepseek_names_ = 0;
   size_t transformers_names_ = 0;
   bool dspark_ = false;
@@ -352,6 +360,7 @@ class Matcher {
 }  // namespace
 
 MatchResult match_tensors(const Config& config, const FileSet& files, const std::filesystem::path& directory) {
+  refuse_foreign_tensors(files);
   return Matcher(config, files, directory).run();
 }
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
@@ -91,6 +92,7 @@ void run_bench(BenchArguments& arguments) {
     throw UsageError("--context: the portable program cannot start in the middle of a sequence; use --program cpu");
   }
   check_options(arguments.engine);
+  check_form(arguments.model, Expected::kModelFolder);
   const Engine engine = open_engine(arguments.model, arguments.engine);
   const Benchmark result = run_benchmark(engine, arguments.benchmark);
   arguments.json ? print_json(engine, arguments.benchmark, result) : print_table(engine, arguments.benchmark, result);

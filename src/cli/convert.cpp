@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "checkpoint/form.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/messages.h"
@@ -122,6 +123,7 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   }
   options.tokenizer = !arguments.disable_tokenizer;
   options.notice = [](const std::string& line) { print_notice(line); };
+  check_form(options.checkpoint, Expected::kCheckpoint);
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
     return;

@@ -7,6 +7,8 @@
 #include <iostream>
 #include <memory>
 
+#include "checkpoint/finite_weights.h"
+#include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
@@ -21,6 +23,7 @@ namespace {
 struct InspectArguments {
   std::filesystem::path checkpoint;
   bool json = false;
+  bool deep = false;
 };
 
 /// 159609485896 -> "159.61 GB".
@@ -41,7 +44,7 @@ std::string parameter_text(int64_t count) {
   return with_unit(static_cast<double>(count), {"", "thousand", "million", "billion", "trillion"});
 }
 
-void print_text(const InspectReport& r) {
+void print_text(const InspectReport& r, bool deep) {
   const Config& c = r.config;
   const auto line = [](const char* label, const std::string& text) { std::cout << std::left << std::setw(12) << label << text << '\n'; };
   line("checkpoint", r.directory);
@@ -60,11 +63,11 @@ void print_text(const InspectReport& r) {
   line("tensors", concat(r.tensors, ", ", byte_text(r.bytes)));
   for (const auto& [dtype, bytes] : r.bytes_by_dtype)
     line("", concat(dtype, ": ", r.tensors_by_dtype.at(dtype), " tensors, ", byte_text(bytes)));
-  line("files", concat(r.files.size(), ", all checked"));
+  line("files", concat(r.files.size(), ", all checked", deep ? ", every weight read: all are finite numbers" : ""));
   for (const InspectedFile& file : r.files) line("", concat(path_text(file.name), ": ", file.tensors, " tensors, ", byte_text(file.bytes)));
 }
 
-void print_json(const InspectReport& r) {
+void print_json(const InspectReport& r, bool deep) {
   const Config& c = r.config;
   nlohmann::ordered_json json;
   json["directory"] = r.directory;
@@ -102,15 +105,10 @@ void print_json(const InspectReport& r) {
   json["files"] = nlohmann::ordered_json::array();
   for (const InspectedFile& file : r.files)
     json["files"].push_back({{"name", file.name}, {"bytes", file.bytes}, {"tensors", file.tensors}});
+  json["weights_read"] = deep;
   json["notices"] = r.notices;
   // File names need not be UTF-8.
   std::cout << json_file_text(json);
-}
-
-/// A model folder as `convert` writes it, and not a checkpoint with an IR beside it.
-bool is_model_folder(const std::filesystem::path& directory) {
-  const auto there = [&](const char* name) { return std::filesystem::exists(directory / name); };
-  return (there(kFileListName) || there("openvino_model.xml")) && !there("model.safetensors") && !there("model.safetensors.index.json");
 }
 
 void print_folder(const FolderReport& r, bool json) {
@@ -141,6 +139,7 @@ void print_folder(const FolderReport& r, bool json) {
 }
 
 void run_inspect(const InspectArguments& arguments) {
+  check_form(arguments.checkpoint, Expected::kEither);
   if (is_model_folder(arguments.checkpoint)) {
     Progress progress("inspect");
     const FolderReport report = inspect_folder(arguments.checkpoint, [&](uint64_t done, uint64_t total) { progress.update(done, total); });
@@ -149,12 +148,18 @@ void run_inspect(const InspectArguments& arguments) {
     print_folder(report, arguments.json);
     return;
   }
-  const InspectReport report = inspect_checkpoint(Checkpoint::open(arguments.checkpoint));
+  const Checkpoint checkpoint = Checkpoint::open(arguments.checkpoint);
+  const InspectReport report = inspect_checkpoint(checkpoint);
   for (const std::string& notice : report.notices) print_notice(notice);
+  if (arguments.deep) {
+    Progress progress("inspect");
+    check_weights_finite(checkpoint, [&](uint64_t done, uint64_t total) { progress.update(done, total); });
+    progress.finish();
+  }
   if (arguments.json) {
-    print_json(report);
+    print_json(report, arguments.deep);
   } else {
-    print_text(report);
+    print_text(report, arguments.deep);
   }
 }
 
@@ -164,6 +169,8 @@ void add_inspect_command(CommandLine& line) {
   Command command = line.command("inspect", "Say what a checkpoint or a model folder is, and check every file of it");
   const auto arguments = std::make_shared<InspectArguments>();
   command.option("checkpoint", arguments->checkpoint, "Checkpoint directory, or a folder that convert made").required();
+  command.flag("--deep", arguments->deep,
+               "Read every weight of a checkpoint too and find what is NaN or infinite (a model folder is always read whole)");
   command.flag("--json", arguments->json, "Print a JSON object");
   command.runs([arguments] { run_inspect(*arguments); });
 }

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "checkpoint/config.h"
+#include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
@@ -27,6 +28,7 @@ struct PerplexityArguments {
 
 void run_perplexity(PerplexityArguments& arguments) {
   check_options(arguments.engine);
+  check_form(arguments.model, Expected::kModelFolder);
   const std::vector<int64_t> tokens = read_tokens_file(arguments.tokens_file);
   check_tokens(tokens, read_config(arguments.model).vocab_size, path_text(arguments.tokens_file));
   arguments.engine.all_logits = true;

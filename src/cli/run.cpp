@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "checkpoint/config.h"
+#include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
@@ -97,6 +98,7 @@ void run_run(RunArguments& arguments) {
   check_options(arguments.engine);
   std::vector<int64_t> prompt = given_tokens(arguments);
   if (!arguments.logits.empty()) check_npy_path(arguments.logits);
+  check_form(arguments.model, Expected::kModelFolder);
   std::optional<Tokenizer> tokenizer;
   if (arguments.prompt) {
     tokenizer.emplace(arguments.model);

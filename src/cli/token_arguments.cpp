@@ -2,9 +2,9 @@
 #include "cli/token_arguments.h"
 
 #include <charconv>
-#include <fstream>
-#include <iterator>
 
+#include "checkpoint/quote.h"
+#include "checkpoint/small_file.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -36,14 +36,10 @@ std::vector<int64_t> tokens_of_option(const std::string& text, const std::string
 }
 
 std::vector<int64_t> read_tokens_file(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) fail(path.string(), ": is a directory; expected a file of token ids");
-  std::ifstream in(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (!in.good() && !in.eof()) fail(path.string(), ": cannot be read");
-  if (!in.is_open()) fail(path.string(), ": cannot be opened");
+  std::string text = read_named_file(path, {"file of token ids", "a file of token ids", 256u << 20});
   const size_t first = text.find_first_not_of(" \t\r\n"), last = text.find_last_not_of(" \t\r\n");
   if (first != std::string::npos && text[first] == '[' && text[last] == ']') text = text.substr(first + 1, last - first - 1);
-  return parse_tokens(text, path.string());
+  return parse_tokens(text, path_text(path));
 }
 
 }  // namespace dsv4

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "checkpoint/form.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
@@ -204,10 +205,20 @@ int64_t rows_at_once(const Engine& engine, int64_t tokens) {
   return std::clamp<int64_t>(kLogits / engine.vocabulary(), 32, 512) / 32 * 32;
 }
 
+void check_forms(const VerifyArguments& arguments) {
+  if (is_model_folder(arguments.checkpoint) && is_checkpoint(arguments.model) && !is_model_folder(arguments.model)) {
+    fail(path_text(arguments.checkpoint), ": is a model folder and ", path_text(arguments.model),
+         " a checkpoint: the arguments are swapped, expected dsv4 verify CHECKPOINT MODEL");
+  }
+  check_form(arguments.checkpoint, Expected::kCheckpoint);
+  check_form(arguments.model, Expected::kModelFolder);
+}
+
 VerifyReport verify(const VerifyArguments& arguments) {
   const std::vector<int64_t> given = !arguments.tokens.empty()        ? tokens_of_option(arguments.tokens, "--tokens")
                                      : !arguments.tokens_file.empty() ? read_tokens_file(arguments.tokens_file)
                                                                       : std::vector<int64_t>();
+  check_forms(arguments);
   const Checkpoint checkpoint = Checkpoint::open(arguments.checkpoint);
   const Engines engines = open_engines(arguments);
   const Engine& engine = engines.any();

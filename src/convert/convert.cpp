@@ -221,6 +221,9 @@ std::vector<FolderFile> small_folder_files(const ConvertOptions& options, Conver
   std::vector<FolderFile> files = folder_files(options, c.small_files, c.config);
   if (const std::optional<TokenizerModels> tokenizer = tokenizer_models(options, c.small_files, c.config)) {
     for (auto& [name, bytes] : tokenizer->files()) files.push_back({name, bytes});
+    for (const std::string& line : tokenizer->notices) {
+      if (options.notice) options.notice(line);
+    }
   }
   files.push_back({kXml, std::move(c.ir.xml)});
   std::vector<FolderFileSize> sizes = {{kBin, c.bin_bytes()}};

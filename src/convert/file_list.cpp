@@ -1,4 +1,4 @@
-// Making, reading and checking dsv4_files.json.
+// Making dsv4_files.json and checking a folder against it.
 #include "convert/file_list.h"
 
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 
+#include "checkpoint/descriptor.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "convert/text_file.h"
@@ -22,26 +23,18 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-struct OpenFile {
-  int fd;
-  ~OpenFile() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
 /// What is wrong with a file, or nothing.
 std::optional<std::string> fault_of(const fs::path& path, const ListedFile& file, const std::function<void(uint64_t)>& passed) {
-  const OpenFile open{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  const Descriptor open(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (open.fd < 0) return errno == ENOENT ? std::string("is missing") : concat("cannot be opened: ", std::strerror(errno));
   struct stat status {};
   if (::fstat(open.fd, &status) != 0) return concat("cannot be read: ", std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return std::string("is not a regular file");
   const auto bytes = static_cast<uint64_t>(status.st_size);
-  if (bytes != file.bytes) return concat("has ", bytes, " bytes instead of ", file.bytes);
+  if (std::optional<std::string> fault = fault_of_size(file, bytes)) return fault;
   ContentHasher hasher;
   if (!hash_file_range(open.fd, path, 0, bytes, hasher, passed)) return std::string("became shorter while it was read");
-  if (hasher.hash() != file.hash) return concat("has other contents: XXH3-128 ", hasher.hash().hex(), " instead of ", file.hash.hex());
-  return std::nullopt;
+  return fault_of_hash(file, hasher.hash());
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// dsv4_files.json: the files of a model folder with their sizes and hashes.
+// dsv4_files.json as it is written, and a folder held against it.
 #pragma once
 
 #include <cstdint>

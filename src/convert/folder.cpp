@@ -5,6 +5,7 @@
 #include "checkpoint/json_fields.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
+#include "convert/carried_fields.h"
 #include "convert/embedded_files.h"
 
 namespace dsv4 {
@@ -14,17 +15,31 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 // Files of a checkpoint that the model folder carries on as they are.
-constexpr const char* kCarriedFiles[] = {"tokenizer.json", "special_tokens_map.json", "chat_template.jinja", "LICENSE", "LICENSE.md",
-                                         "LICENSE.txt"};
+constexpr const char* kCarriedFiles[] = {"tokenizer.json", "chat_template.jinja", "LICENSE", "LICENSE.md", "LICENSE.txt"};
 
 Json parse_file(const SmallFiles& files, const char* name) {
   constexpr JsonFile kKind = {"JSON file", "one of a checkpoint's JSON files", 16u << 20};
   return parse_ordered_json_object(*files.find(name), path_text(files.directory() / name), kKind);
 }
 
+// A JSON file of the checkpoint with the fields that are carried on.
+struct CarriedJson {
+  CarriedJson(const ConvertOptions& options, const SmallFiles& files, const char* name) : json(parse_file(files, name)) {
+    const std::vector<std::string> others = keep_known_fields(name, json);
+    // As the checkpoint has it, where nothing is left out.
+    text = others.empty() ? *files.find(name) : json_file_text(json);
+    if (others.empty() || !options.notice) return;
+    options.notice(concat(path_text(files.directory() / name), ": ", others.size(),
+                          " field(s) that are not known are not carried on, first ", quote(others.front())));
+  }
+
+  Json json;
+  std::string text;
+};
+
 // optimum-intel's transformers does not know deepseek_v4 and finds the class by auto_map.
 std::string config_json(const ConvertOptions& options, const SmallFiles& files) {
-  Json json = parse_file(files, "config.json");
+  Json json = CarriedJson(options, files, "config.json").json;
   if (options.layers >= 0) json = parse_json(first_layers(json_text(json), options.layers));
   json["auto_map"] = {{"AutoConfig", "configuration_deepseek_v4.DeepseekV4Config"}};
   return json_file_text(json);
@@ -94,17 +109,19 @@ std::vector<FolderFile> folder_files(const ConvertOptions& options, const SmallF
   std::vector<FolderFile> made = {{"config.json", config_json(options, files)},
                                   {"configuration_deepseek_v4.py", std::string(configuration_script())},
                                   {"openvino_config.json", openvino_config_json(options.compression)}};
-  if (const std::string* generation = files.find("generation_config.json")) {
-    parse_file(files, "generation_config.json");  // damaged, it would stop every client
-    made.push_back({"generation_config.json", *generation});
+  if (files.find("generation_config.json")) {  // damaged, it would stop every client
+    made.push_back({"generation_config.json", CarriedJson(options, files, "generation_config.json").text});
   } else {
     made.push_back({"generation_config.json", generation_config_json(config)});
   }
   bool chat_template_inside = false;
   if (files.find("tokenizer_config.json")) {
-    const Json tokenizer = parse_file(files, "tokenizer_config.json");
+    const Json tokenizer = CarriedJson(options, files, "tokenizer_config.json").json;
     chat_template_inside = tokenizer.contains("chat_template") && !tokenizer["chat_template"].is_null();
     made.push_back({"tokenizer_config.json", tokenizer_config_json(tokenizer)});
+  }
+  if (files.find("special_tokens_map.json")) {
+    made.push_back({"special_tokens_map.json", CarriedJson(options, files, "special_tokens_map.json").text});
   }
   for (const char* name : kCarriedFiles) {
     const std::string* bytes = files.find(name);

@@ -8,6 +8,7 @@
 
 #include "checkpoint/inspect.h"
 #include "checkpoint/quote.h"
+#include "checkpoint/small_file.h"
 #include "convert/file_list.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
@@ -150,7 +151,7 @@ std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoi
 void set_card_verification(const fs::path& folder, const std::string& text) {
   const fs::path path = folder / "README.md";
   if (!fs::exists(path)) fail(path_text(path), ": no such file; only folders that dsv4 convert made have a model card");
-  std::string card = read_text(path);
+  std::string card = read_small_file(path, {"model card", "the README.md of a model folder", 4u << 20});
   const size_t begin = card.find(kVerifyBegin), end = begin == std::string::npos ? begin : card.find(kVerifyEnd, begin);
   if (end == std::string::npos) {
     fail(path_text(path),

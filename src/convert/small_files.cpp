@@ -1,7 +1,10 @@
 // Reading a checkpoint's small files.
 #include "convert/small_files.h"
 
-#include "checkpoint/json_fields.h"
+#include <optional>
+#include <utility>
+
+#include "checkpoint/small_file.h"
 
 namespace dsv4 {
 
@@ -11,7 +14,7 @@ namespace {
 
 struct SmallFile {
   const char* name;
-  JsonFile kind;
+  SmallFileKind kind;
 };
 
 constexpr SmallFile kSmallFiles[] = {
@@ -30,10 +33,7 @@ constexpr SmallFile kSmallFiles[] = {
 SmallFiles::SmallFiles(const Checkpoint& checkpoint) : directory_(checkpoint.directory()) {
   files_["config.json"] = checkpoint.config_text();
   for (const SmallFile& file : kSmallFiles) {
-    std::error_code error;
-    const fs::path path = directory_ / file.name;
-    // The link itself counts: one that leads to nothing is a download that is not complete.
-    if (fs::symlink_status(path, error).type() != fs::file_type::not_found) files_[file.name] = read_json_text(path, file.kind);
+    if (std::optional<std::string> text = read_small_file_if_there(directory_ / file.name, file.kind)) files_[file.name] = std::move(*text);
   }
 }
 

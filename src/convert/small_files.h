@@ -12,8 +12,8 @@ namespace dsv4 {
 
 class SmallFiles {
  public:
-  /// Reads those that are there; config.json is the text that the checkpoint was opened with. Error that names a file that is no regular file, is larger than such
-  /// a file can be, or cannot be read.
+  /// Reads those that are there; config.json is the text that the checkpoint was opened with. Error that names a file that read_small_file
+  /// (checkpoint/small_file.h) does not take.
   explicit SmallFiles(const Checkpoint& checkpoint);
 
   /// nullptr when the checkpoint does not have it.

@@ -1,4 +1,4 @@
-// Reading and writing whole files.
+// Writing whole files.
 #include "convert/text_file.h"
 
 #include <fcntl.h>
@@ -6,8 +6,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "checkpoint/quote.h"
 #include "convert/errors.h"
@@ -15,13 +13,6 @@
 namespace dsv4 {
 
 namespace fs = std::filesystem;
-
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (!in.is_open() || in.bad()) fail("cannot read ", path_text(path), "; check its permissions");
-  return text;
-}
 
 void write_text(const fs::path& path, std::string_view text) {
   const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);

@@ -1,4 +1,4 @@
-// Whole text files of a checkpoint and of a model folder.
+// Whole text files of a model folder, as they are written.
 #pragma once
 
 #include <filesystem>
@@ -6,9 +6,6 @@
 #include <string_view>
 
 namespace dsv4 {
-
-/// Error when the file cannot be read.
-std::string read_text(const std::filesystem::path& path);
 
 /// Replaces the file. WriteError when it cannot be written whole.
 void write_text(const std::filesystem::path& path, std::string_view text);

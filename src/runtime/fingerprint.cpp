@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
-#include "checkpoint/json_fields.h"
+#include "checkpoint/listed_files.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 
@@ -20,17 +21,11 @@ namespace {
 constexpr int64_t kBlock = 4096, kBlocks = 4096;  // of a large file
 constexpr int64_t kWhole = int64_t{64} << 20;     // bytes of a file that is read whole
 
-constexpr JsonFile kListFile = {"list", "the dsv4_files.json of a model folder", 4u << 20};
-
 /// What the folder's own list says of its weights, of which every byte has gone into the hash; nothing where there is no list.
 std::string listed_weights(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / "dsv4_files.json";
-  if (!std::filesystem::exists(file)) return {};
-  const nlohmann::json list = parse_json_object(read_json_text(file, kListFile), file.string(), kListFile);
-  const Fields fields(list, file.string());
-  const Fields files = fields.as_object("files", fields.need("files"));
-  const nlohmann::json* weights = files.find("openvino_model.bin");
-  return weights == nullptr ? std::string() : shown(*weights);
+  const std::optional<std::vector<ListedFile>> files = read_file_list(folder);
+  const ListedFile* weights = files ? find_listed(*files, "openvino_model.bin") : nullptr;
+  return weights == nullptr ? std::string() : concat(weights->bytes, ' ', weights->hash.hex());
 }
 
 }  // namespace

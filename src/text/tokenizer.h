@@ -12,11 +12,16 @@
 
 #include "openvino/runtime/infer_request.hpp"
 
+namespace ov {
+class Model;
+}
+
 namespace dsv4 {
 
 class Tokenizer {
  public:
-  /// Loads openvino_tokenizer.xml and openvino_detokenizer.xml of a model folder. Error when they are missing or not those of a byte-level tokenizer.
+  /// Loads openvino_tokenizer.xml and openvino_detokenizer.xml of a model folder. Error when they are missing, not as the folder's dsv4_files.json lists them
+  /// (damaged models corrupt memory in the library that runs them), or not those of a byte-level tokenizer.
   explicit Tokenizer(const std::filesystem::path& folder);
 
   /// Ids of UTF-8 text, in which the strings of added tokens stand for these tokens. Nothing is added: see bos(). Error for invalid UTF-8. Threads may
@@ -34,8 +39,9 @@ class Tokenizer {
   int64_t size() const { return static_cast<int64_t>(begins_.size()); }  ///< one above the largest id
 
  private:
-  void read_vocabulary(const std::filesystem::path& xml, const std::filesystem::path& library);
+  void read_vocabulary(const ov::Model& model, const std::string& where);
 
+  std::string where_;  // the tokenizer model, in messages
   mutable std::mutex mutex_;
   mutable ov::InferRequest request_;
   std::vector<int32_t> begins_, ends_;  // of each id in chars_

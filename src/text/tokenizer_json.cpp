@@ -91,6 +91,37 @@ std::vector<std::string> read_pre_tokenizer(const Fields& top, const std::string
   return patterns;
 }
 
+/// Trainers leave these; transformers sets them anew at every call.
+void note_batch_fields(const Fields& top, const std::string& where, TokenizerJson& out) {
+  for (const char* field : {"truncation", "padding"}) {
+    const json* value = top.find(field);
+    if (value == nullptr) continue;
+    top.as_object(field, *value);
+    out.notices.push_back(concat(where, ": ", field, " is ignored: it concerns batches of training"));
+  }
+}
+
+/// ByteLevel only moves offsets. A template puts special tokens around a text, which is the caller's part here: `dsv4 run` begins with one BOS.
+void read_post_processor(const Fields& outer, const std::string& key, const json& value, const std::string& where, TokenizerJson& out) {
+  const Fields fields = outer.as_object(key, value);
+  const std::string type = text_of(fields, "type");
+  if (type == "ByteLevel") return;
+  if (type == "TemplateProcessing") {
+    out.notices.push_back(concat(
+        where,
+        ": post_processor: the special tokens of its template are not put around a text; a prompt begins with one BOS all the same"));
+    return;
+  }
+  if (type != "Sequence") fields.refuse("type", "found ", quote(type), ", expected \"ByteLevel\" or \"TemplateProcessing\"", kRemedy);
+  const json& steps = fields.as_list("processors", fields.need("processors"));
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const std::string step = "processors[" + std::to_string(i) + "]";
+    const std::string inner = text_of(fields.as_object(step, steps[i]), "type");
+    if (inner == "Sequence") fields.refuse(step, "found a Sequence in a Sequence", kRemedy);
+    read_post_processor(fields, step, steps[i], where, out);
+  }
+}
+
 /// The vocabulary, and which entries are plain bytes or results of merges.
 class BpeReader {
  public:
@@ -300,15 +331,13 @@ TokenizerJson parse_tokenizer_json(std::string_view text, const std::string& whe
   const Fields top(document, where);
   only_known(top, document,
              {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"});
-  must_be_null(top, "truncation");
-  must_be_null(top, "padding");
   check_normalizer(top);
-  // ByteLevel as a post-processor only moves offsets.
-  if (const json* post_processor = top.find("post_processor")) typed(top, "post_processor", *post_processor, "ByteLevel");
   typed(top, "decoder", top.need("decoder"), "ByteLevel");
   const json& model = typed(top, "model", top.need("model"), "BPE");
 
   TokenizerJson out;
+  note_batch_fields(top, where, out);
+  if (const json* post_processor = top.find("post_processor")) read_post_processor(top, "post_processor", *post_processor, where, out);
   out.split_patterns = read_pre_tokenizer(top, where);
   const BpeReader bpe(top, model, out);
   read_added_tokens(top, bpe, out);

@@ -21,6 +21,7 @@ struct TokenizerJson {
   std::vector<std::pair<std::string, std::string>> merges;  ///< bytes, best first; both sides and their concatenation are in the vocabulary
   std::vector<AddedToken> added_tokens;                     ///< ordered by id
   std::vector<std::string> split_patterns;                  ///< PCRE2, each applied to the pieces of the one before
+  std::vector<std::string> notices;                         ///< fields that do not concern generation and are ignored
 
   int64_t size() const;                                          ///< one above the largest id
   const AddedToken* find_added(std::string_view content) const;  ///< nullptr when there is none
@@ -29,7 +30,8 @@ struct TokenizerJson {
 };
 
 /// Parses and checks the text. `where` names the file in messages. Error that names the field for anything that would change ids and is not
-/// expressed by TokenizerJson: normalizers, other models and pre-tokenizers, tokens stripped of white space, padding, truncation, templates.
+/// expressed by TokenizerJson: normalizers, other models and pre-tokenizers, tokens stripped of white space. Truncation and padding, which belong to batches of
+/// training, and templates of special tokens around a text, which callers put there, are notices.
 TokenizerJson parse_tokenizer_json(std::string_view text, const std::string& where);
 
 /// Ids that tokenizer_config.json names by token; -1 where it does not, or where the vocabulary lacks the token.

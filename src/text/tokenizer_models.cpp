@@ -195,7 +195,7 @@ void state_facts(ov::Model& model, const SpecialIds& ids, const std::string& cha
 }
 
 /// A pattern that PCRE2 does not compile splits nothing, without a word. So: every added token must be found in its own text.
-void check_added_tokens(const TokenizerJson& tokenizer, const std::shared_ptr<ov::Model>& model) {
+void check_added_tokens(const TokenizerJson& tokenizer, const std::shared_ptr<ov::Model>& model, const std::string& where) {
   if (tokenizer.added_tokens.empty()) return;
   ov::InferRequest request = ov::Core().compile_model(model, "CPU").create_infer_request();
   ov::Tensor texts(ov::element::string, {tokenizer.added_tokens.size()});
@@ -207,10 +207,29 @@ void check_added_tokens(const TokenizerJson& tokenizer, const std::shared_ptr<ov
     const AddedToken& token = tokenizer.added_tokens[i];
     const size_t width = ids.get_shape()[1];
     if (width != 1 || ids.data<int64_t>()[i * width] != token.id) {
-      fail("added token ", quote(token.content), ": OpenVINO Tokenizers does not give its id ", token.id,
+      fail(where, ": added token ", quote(token.content), ": OpenVINO Tokenizers does not give its id ", token.id,
            "; convert with --disable-convert-tokenizer and add tokenizer models by other means");
     }
   }
+}
+
+/// Tokens that were added without resizing the embeddings, such as one for padding in training, are refused where they occur; a vocabulary that is larger is of
+/// another model.
+void note_ids_beyond(const TokenizerJson& tokenizer, int64_t vocab_size, const std::string& where, std::vector<std::string>& notices) {
+  std::vector<const AddedToken*> beyond;
+  for (const AddedToken& token : tokenizer.added_tokens) {
+    if (token.id >= vocab_size) beyond.push_back(&token);
+  }
+  const int64_t ids = tokenizer.size() - vocab_size;
+  if (ids <= 0) return;
+  if (static_cast<int64_t>(beyond.size()) < ids) {
+    fail(where, ": has ids up to ", tokenizer.size() - 1, ", expected less than ", vocab_size,
+         ", the vocab_size of config.json; is it of another model?");
+  }
+  notices.push_back(concat(where, ": the added token ", quote(beyond.front()->content),
+                           ids > 1 ? concat(" and ", ids - 1, " more have ids") : std::string(" has the id"), " ", beyond.front()->id,
+                           ids > 1 ? " and above" : "", ", which a model of ", vocab_size,
+                           " tokens does not have; a text with it is refused"));
 }
 
 }  // namespace
@@ -226,14 +245,16 @@ std::map<std::string, std::string> TokenizerModels::files() const {
   return files;
 }
 
-TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const SpecialIds& ids, const std::string& chat_template) {
+TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const SpecialIds& ids, const std::string& chat_template,
+                                      const std::string& where) {
   try {
-    const TokenizerModels models = {tokenizer_graph(tokenizer, ids), detokenizer_graph(tokenizer)};
-    check_added_tokens(tokenizer, models.tokenizer);
+    const TokenizerModels models = {tokenizer_graph(tokenizer, ids), detokenizer_graph(tokenizer), {}};
+    check_added_tokens(tokenizer, models.tokenizer, where);
     for (const auto& model : {models.tokenizer, models.detokenizer}) state_facts(*model, ids, chat_template);
     return models;
-  } catch (const ov::Exception& e) {
-    fail("the tokenizer models cannot be made: ", excerpt(e.what()));
+  } catch (const ov::Exception&) {
+    fail(where,
+         ": OpenVINO cannot make tokenizer models of it; convert with --disable-convert-tokenizer and add tokenizer models by other means");
   }
 }
 
@@ -241,19 +262,20 @@ std::optional<TokenizerModels> make_tokenizer_models(const TokenizerTexts& texts
   if (!texts.tokenizer) return std::nullopt;
   const std::string where = path_text(directory / "tokenizer.json");
   const TokenizerJson tokenizer = parse_tokenizer_json(*texts.tokenizer, where);
-  if (tokenizer.size() > vocab_size) {
-    fail(where, ": has ids up to ", tokenizer.size() - 1, ", expected less than ", vocab_size,
-         ", the vocab_size of config.json; is it of another model?");
-  }
+  std::vector<std::string> notices = tokenizer.notices;
+  note_ids_beyond(tokenizer, vocab_size, where, notices);
   SpecialIds ids;
   std::string jinja;
   if (texts.tokenizer_config) {
     const std::string file = path_text(directory / "tokenizer_config.json");
     ids = special_ids(*texts.tokenizer_config, file, tokenizer);
+    if (ids.pad >= vocab_size) ids.pad = ids.eos < vocab_size ? ids.eos : -1;  // padding is fed to the model
     jinja = chat_template(*texts.tokenizer_config, file);
   }
   if (texts.chat_template) jinja = *texts.chat_template;
-  return make_tokenizer_models(tokenizer, ids, jinja);
+  TokenizerModels models = make_tokenizer_models(tokenizer, ids, jinja, where);
+  models.notices = std::move(notices);
+  return models;
 }
 
 }  // namespace dsv4

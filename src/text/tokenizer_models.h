@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "openvino/core/model.hpp"
 #include "text/tokenizer_json.h"
@@ -16,13 +17,15 @@ namespace dsv4 {
 struct TokenizerModels {
   std::shared_ptr<ov::Model> tokenizer;    ///< string [B] -> input_ids i64 [B,S], attention_mask i64 [B,S], padded on the left
   std::shared_ptr<ov::Model> detokenizer;  ///< i64 [B,S] -> string_output string [B]
+  std::vector<std::string> notices;        ///< lines for the user: what of the tokenizer.json is ignored, ids that the model lacks
 
   /// Both pairs of files: name and bytes.
   std::map<std::string, std::string> files() const;
 };
 
-/// `pad` and `bos`, `eos` below 0: not stated in the model's rt_info (padding is with 0 then). `chat_template` may be empty.
-TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const SpecialIds& ids, const std::string& chat_template);
+/// `pad` and `bos`, `eos` below 0: not stated in the model's rt_info (padding is with 0 then). `chat_template` may be empty; `where` names the file in messages.
+TokenizerModels make_tokenizer_models(const TokenizerJson& tokenizer, const SpecialIds& ids, const std::string& chat_template,
+                                      const std::string& where = "tokenizer.json");
 
 /// The texts of a checkpoint's files; nullptr for those that it does not have.
 struct TokenizerTexts {
@@ -31,8 +34,8 @@ struct TokenizerTexts {
   const std::string* chat_template = nullptr;     ///< chat_template.jinja
 };
 
-/// Nothing without a tokenizer.json. Error for a tokenizer that is not supported or has ids from `vocab_size` on, and when the library of openvino-tokenizers is
-/// missing; `directory` is that of the files in messages.
+/// Nothing without a tokenizer.json. Error for a tokenizer that is not supported or has other ids than those of added tokens from `vocab_size` on, and when the
+/// library of openvino-tokenizers is missing; `directory` is that of the files in messages.
 std::optional<TokenizerModels> make_tokenizer_models(const TokenizerTexts& texts, const std::filesystem::path& directory,
                                                      int64_t vocab_size);
 

@@ -19,6 +19,7 @@ namespace {
 using nlohmann::json;
 using test::RawTensor;
 using test::TempDir;
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -446,12 +447,80 @@ TEST(Checkpoint, IndexDecidesWhereASingleFileLiesNextToIt) {
   EXPECT_THAT(checkpoint.notices(), ElementsAre(HasSubstr("\"model.safetensors\"")));
 }
 
-TEST(Checkpoint, LinksToShardsAreFollowed) {
+TEST(Checkpoint, LinksToShardsAreFollowedAnywhere) {
   const std::string config = test::tiny_config();
-  const TempDir blobs, dir;
-  test::write_sharded_checkpoint(blobs.path(), config, test::random_tensors(config));
-  for (const auto& file : fs::directory_iterator(blobs.path())) fs::create_symlink(file.path(), dir.path() / file.path().filename());
+  const TempDir disk, dir;
+  test::write_sharded_checkpoint(dir.path(), config, test::random_tensors(config));
+  for (const char* shard : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}) {
+    fs::rename(dir / shard, disk / shard);
+    fs::create_symlink(disk / shard, dir / shard);
+  }
   EXPECT_NO_THROW(Checkpoint::open(dir.path()));
+}
+
+TEST(Checkpoint, ASnapshotOfAHubCacheIsLinksToItsBlobs) {
+  const std::string config = test::tiny_config();
+  const TempDir cache, links;
+  const fs::path repository = cache / "models--deepseek-ai--DeepSeek-V4-Flash", snapshot = repository / "snapshots/abc";
+  test::write_sharded_checkpoint(repository / "blobs", config, test::random_tensors(config));
+  fs::create_directories(snapshot);
+  for (const auto& file : fs::directory_iterator(repository / "blobs")) {
+    fs::create_symlink("../../blobs" / file.path().filename(), snapshot / file.path().filename());
+  }
+  EXPECT_NO_THROW(Checkpoint::open(snapshot));
+  fs::create_symlink(snapshot, links / "checkpoint");
+  EXPECT_NO_THROW(Checkpoint::open(links / "checkpoint")) << "a link to the directory";
+}
+
+TEST(Checkpoint, DraftTensorsThatTheIndexLeavesOutAreSkipped) {
+  const std::string config = test::tiny_config({{"num_nextn_predict_layers", 1}, {"compress_ratios", {0, 4, 0}}});
+  const std::vector<RawTensor> tensors = test::random_tensors(config);
+  const TempDir dir;
+  test::write_sharded_checkpoint(dir.path(), config, tensors);
+  const fs::path index = dir / "model.safetensors.index.json";
+  nlohmann::json tree = nlohmann::json::parse(test::read_file(index));
+  std::erase_if(tree["weight_map"].get_ref<nlohmann::json::object_t&>(), [](const auto& entry) { return entry.first.starts_with("mtp."); });
+  test::write_file(index, tree.dump());
+  const Checkpoint checkpoint = Checkpoint::open(dir.path());
+  EXPECT_THAT(checkpoint.notices(),
+              Contains(AllOf(HasSubstr("mtp.* tensors of the shards are not in model.safetensors.index.json"), HasSubstr("skipped"))));
+  std::vector<RawTensor> main = tensors;
+  std::erase_if(main, [](const RawTensor& tensor) { return tensor.name.starts_with("mtp."); });
+  expect_equal(read_all(checkpoint), decoded_all(main));
+}
+
+TEST(Checkpoint, ScalesThatWereLeftBehindByDequantisingAreIgnored) {
+  const std::string config = test::tiny_config();
+  std::vector<RawTensor> tensors = test::random_tensors(config);
+  test::RandomBytes random(3);
+  for (const char* name : {"layers.0.attn.wq_a.weight", "layers.1.attn.wo_b.weight"}) {
+    RawTensor& tensor = test::tensor_named(tensors, name);
+    tensor.data = random.data("BF16", static_cast<uint64_t>(test::count_of(tensor.shape)), 1);
+    tensor.dtype = "BF16";
+  }
+  std::vector<RawTensor> clean = tensors;
+  for (const char* name : {"layers.0.attn.wq_a.scale", "layers.1.attn.wo_b.scale"}) test::erase_named(clean, name);
+  const TempDir dir;
+  test::write_checkpoint(dir.path(), config, tensors);
+  const Checkpoint checkpoint = Checkpoint::open(dir.path());
+  EXPECT_THAT(checkpoint.notices(), Contains(AllOf(HasSubstr("model.safetensors"), HasSubstr("2 such scales are left over and ignored"))));
+  expect_equal(read_all(checkpoint), decoded_all(clean));
+}
+
+TEST(Checkpoint, MetadataThatIsNoTextIsIgnored) {
+  const std::string config = test::tiny_config();
+  const std::vector<RawTensor> tensors = test::random_tensors(config);
+  for (const char* metadata : {R"({"total":1})", R"({"a":{"b":["c",{"d":null}]},"e":"f"})", R"({"a":[[]],"g":true,"h":1.5,"i":-2})",
+                               R"({"a":"1","a":"2"})", "[]", R"([{"a":[1]},2])", R"("pt")", "null", "7", "-7", "false", "0.5"}) {
+    SCOPED_TRACE(metadata);
+    const TempDir dir;
+    test::write_checkpoint(dir.path(), config, tensors);
+    test::write_file(dir / "model.safetensors", test::safetensors_bytes(tensors, metadata));
+    const Checkpoint checkpoint = Checkpoint::open(dir.path());
+    EXPECT_THAT(checkpoint.notices(),
+                ElementsAre(AllOf(HasSubstr("model.safetensors"), HasSubstr("__metadata__"), HasSubstr("ignored (in 1 of 1 files)"))));
+    expect_equal(read_all(checkpoint), decoded_all(tensors));
+  }
 }
 
 TEST(Checkpoint, MovedCheckpointStillReads) {

@@ -162,14 +162,8 @@ const Malformed kFiles[] = {
      "lists this name twice"},
     {"NameWithLineBreakIsEscaped", header(R"({"a\nb":1})"), kModel, "a\\x0ab", "found a number"},
     {"NameOfMegabytesIsCut", header("{\"" + std::string(5'000'000, 'n') + "\":1}"), kModel, "", "nnn...\": must be"},
-    {"MetadataIsArray", header(R"({"__metadata__":[]})"), kModel, "", "__metadata__: must be a JSON object, found an array"},
-    {"MetadataIsString", header(R"({"__metadata__":"pt"})"), kModel, "", "__metadata__: must be a JSON object, found a string"},
-    {"MetadataHoldsNumber", header(R"({"__metadata__":{"total":1}})"), kModel, "",
-     "the value of \"total\" must be a string, found a number"},
-    {"MetadataHoldsObject", header(R"({"__metadata__":{"a":{"b":"c"}}})"), kModel, "",
-     "the value of \"a\" must be a string, found an object"},
+    {"MetadataIsCut", header(R"({"__metadata__":{"a":[{"b":)"), kModel, "", "not JSON at byte"},
     {"MetadataTwice", header(R"({"__metadata__":{},"__metadata__":{}})"), kModel, "", "__metadata__: the header lists this name twice"},
-    {"MetadataKeyTwice", header(R"({"__metadata__":{"a":"1","a":"2"}})"), kModel, "", "__metadata__: the key \"a\" is there twice"},
     {"NestedAMillionDeep", header(std::string(1'000'000, '[')), kModel, "", "must be a JSON object, found an array"},
     {"NestedAMillionDeepInAShape", header(R"({"t":{"shape":)" + std::string(1'000'000, '[')), kModel, "t",
      "must hold whole numbers only, found an array"},
@@ -225,12 +219,12 @@ const Malformed kShards[] = {
        fs::remove(dir / kIndex);
        fs::create_directory(dir / kIndex);
      }),
-     kIndex, "", "is not a regular file, expected the checkpoint's index"},
+     kIndex, "", "is a directory, expected the checkpoint's index"},
     {"IndexIsADeadLink", sharded([](const fs::path& dir) {
        fs::remove(dir / kIndex);
        fs::create_symlink("nowhere", dir / kIndex);
      }),
-     kIndex, "", "is not a regular file, expected the checkpoint's index"},
+     kIndex, "", "a link to a file that is missing, expected the checkpoint's index"},
     {"IndexMissing", sharded([](const fs::path& dir) { fs::remove(dir / kIndex); }), kIndex, "",
      "the index is missing, but there are shards"},
     {"WeightMapMissing", index(R"({"metadata":{}})"), kIndex, "", "there is no \"weight_map\""},
@@ -348,10 +342,10 @@ const Malformed kTensors[] = {
      },
      kModel, "layers.0.ffn.experts.4.w1.weight", "not a tensor of the model that config.json describes (1 such"},
     {"UnknownTensors", tensors([](auto& all) {
-       all.push_back({"vision.patch.weight", "BF16", {1}, "12"});
-       all.push_back({"vision.patch.bias", "BF16", {1}, "12"});
+       all.push_back({"extra.patch.weight", "BF16", {1}, "12"});
+       all.push_back({"extra.patch.bias", "BF16", {1}, "12"});
      }),
-     kModel, "vision.patch.bias", "not a tensor of the model that config.json describes (2 such tensors)"},
+     kModel, "extra.patch.bias", "not a tensor of the model that config.json describes (2 such tensors)"},
     {"KnownNameInTheWrongLayer", added({"layers.0.attn.compressor.ape", "F32", {1}, "1234"}), kModel, "layers.0.attn.compressor.ape",
      "not a tensor of the model"},
     {"SameWeightInBothSchemes", added({"model.embed_tokens.weight", "BF16", {1}, "12"}), kModel, "model.embed_tokens.weight",
@@ -391,10 +385,7 @@ const Malformed kTensors[] = {
     {"Fp8ScaleMissing", erased("layers.0.attn.wo_b.scale"), kModel, "layers.0.attn.wo_b.weight",
      "its scale \"layers.0.attn.wo_b.scale\" is missing; FP8"},
     {"Fp4ScaleMissing", erased("layers.0.ffn.experts.2.w2.scale"), kModel, "layers.0.ffn.experts.2.w2.weight", "is missing; FP4"},
-    {"ScaleOfABf16Weight", added({"norm.scale", "F8_E8M0", {1}, "1"}), kModel, "norm.scale",
-     "a scale, but the weight \"norm.weight\" is BF16"},
-    {"ScaleLeftOverAfterDequantising", retyped("layers.0.attn.wq_a.weight", "BF16", {32, 64}, 4096), kModel, "layers.0.attn.wq_a.scale",
-     "a scale, but the weight \"layers.0.attn.wq_a.weight\" is BF16"},
+    {"ScaleOfABf16Weight", added({"norm.scale", "F8_E8M0", {1}, "1"}), kModel, "norm.scale", "not a tensor of the model"},
     {"Fp8ScaleOfTheWrongShape", retyped("layers.0.attn.wq_a.scale", "F8_E8M0", {1, 2}, 2), kModel, "layers.0.attn.wq_a.scale",
      "its shape is [1,2], expected [1,1]"},
     {"Fp4ScaleOfTheWrongShape", retyped("layers.0.ffn.experts.0.w1.scale", "F8_E8M0", {32, 4}, 128), kModel,

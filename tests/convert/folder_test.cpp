@@ -31,8 +31,9 @@ class Folder : public testing::Test {
   fs::path checkpoint() const { return directory_.path() / "checkpoint"; }
   fs::path folder() const { return directory_.path() / "model"; }
 
-  void write(CompressionOptions compression = {}, int64_t layers = -1) {
+  void write(CompressionOptions compression = {}, int64_t layers = -1, std::function<void(const std::string&)> notice = {}) {
     ConvertOptions options;
+    options.notice = std::move(notice);
     options.checkpoint = checkpoint();
     options.compression = compression;
     options.layers = layers;
@@ -98,11 +99,39 @@ TEST_F(Folder, ATemplateInsideTheTokenizerConfigIsKeptThere) {
   EXPECT_EQ(written("tokenizer_config.json").at("chat_template"), "{{ messages }}");
 }
 
+TEST_F(Folder, OnlyKnownFieldsAreCarriedOn) {
+  const std::pair<const char*, const char*> files[] = {
+      {"config.json",
+       R"({"auto_map": {"AutoModel": "o/n--modeling.Model"}, "custom_pipelines": {"p": {"impl": "p.P"}}, "_name_or_path": "/home/author"})"},
+      {"generation_config.json", R"({"temperature": 0.5, "eos_token_id": 1, "custom_generate": "o/n", "trust_remote_code": true})"},
+      {"tokenizer_config.json",
+       R"({"auto_map": {"AutoTokenizer": ["o/n--tokenization.T", null]}, "eos_token": "</s>", "name_or_path": "/home/author"})"},
+      {"special_tokens_map.json", R"({"auto_map": {}, "eos_token": "</s>"})"},
+  };
+  for (const auto& [name, text] : files) {
+    Json json = name == std::string("config.json") ? Json::parse(read_file(kToy / name)) : Json::object();
+    json.update(Json::parse(text));
+    write_file(checkpoint() / name, json.dump());
+  }
+  std::vector<std::string> notices;
+  write({}, -1, [&](const std::string& line) { notices.push_back(line); });
+  EXPECT_EQ(written("config.json").at("auto_map"), Json::parse(R"({"AutoConfig": "configuration_deepseek_v4.DeepseekV4Config"})"));
+  Json config = written("config.json");
+  config.erase("auto_map");
+  EXPECT_EQ(config.dump(), Json::parse(read_file(kToy / "config.json")).dump()) << "all others, in their order";
+  EXPECT_EQ(written("generation_config.json"), Json::parse(R"({"temperature": 0.5, "eos_token_id": 1})"));
+  EXPECT_EQ(written("tokenizer_config.json"), Json::parse(R"({"eos_token": "</s>"})"));
+  EXPECT_EQ(written("special_tokens_map.json"), Json::parse(R"({"eos_token": "</s>"})"));
+  EXPECT_THAT(notices, ElementsAre(HasSubstr("config.json: 3 field(s) that are not known are not carried on, first \"auto_map\""),
+                                   HasSubstr("generation_config.json: 2"), HasSubstr("tokenizer_config.json: 2"),
+                                   HasSubstr("special_tokens_map.json: 1")));
+}
+
 TEST_F(Folder, TokenizerFilesAndLicenceAreCarriedOnUnchanged) {
   const std::vector<std::string> names = {"LICENSE", "special_tokens_map.json", "tokenizer.json"};
-  for (const std::string& name : names) write_file(checkpoint() / name, "{\"of\":   \"" + name + "\"}");
+  for (const std::string& name : names) write_file(checkpoint() / name, "{\"bos_token\":   \"" + name + "\"}");
   write();
-  for (const std::string& name : names) EXPECT_EQ(read_file(folder() / name), "{\"of\":   \"" + name + "\"}");
+  for (const std::string& name : names) EXPECT_EQ(read_file(folder() / name), "{\"bos_token\":   \"" + name + "\"}");
 }
 
 TEST_F(Folder, OpenVinoConfigSaysHowTheWeightsWereMade) {
@@ -168,8 +197,10 @@ TEST_F(Folder, WhatIsNoFileIsNamed) {
     EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("a link to a file that is missing")));
     write_file(outside, "");
     fs::resize_file(outside, 10ull << 30);  // takes no room
+    EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("is a link out of its directory, to " + outside.string())));
+    fs::remove(file);
+    fs::rename(outside, file);
     EXPECT_THAT(error_of([&] { write(); }), AllOf(HasSubstr(name), HasSubstr("at most")));
-    fs::remove(outside);
     fs::remove(file);
   }
 }

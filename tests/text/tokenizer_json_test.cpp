@@ -84,10 +84,11 @@ TEST(TokenizerJson, FieldsThatWouldChangeIdsAreRefusedByName) {
   EXPECT_THAT(with("/normalizer", {{"type", "Sequence"}, {"normalizers", json::array({json{{"type", "NFC"}}})}}),
               HasSubstr("normalizer.normalizers"));
   EXPECT_EQ(with("/normalizer", {{"type", "Sequence"}, {"normalizers", json::array()}}), "accepted");
-  EXPECT_THAT(with("/truncation", {{"max_length", 5}}), HasSubstr("truncation"));
-  EXPECT_THAT(with("/padding", {{"pad_id", 5}}), HasSubstr("padding"));
-  EXPECT_THAT(with("/post_processor", {{"type", "TemplateProcessing"}}),
-              AllOf(HasSubstr("post_processor.type"), HasSubstr("TemplateProcessing")));
+  EXPECT_THAT(with("/post_processor", {{"type", "BertProcessing"}}), AllOf(HasSubstr("post_processor.type"), HasSubstr("BertProcessing")));
+  EXPECT_THAT(with("/post_processor", {{"type", "Sequence"}, {"processors", {{{"type", "ByteLevel"}}, {{"type", "Strange"}}}}}),
+              AllOf(HasSubstr("post_processor.processors[1].type"), HasSubstr("Strange")));
+  EXPECT_THAT(with("/post_processor", {{"type", "Sequence"}, {"processors", {{{"type", "Sequence"}, {"processors", json::array()}}}}}),
+              HasSubstr("found a Sequence in a Sequence"));
   EXPECT_THAT(with("/decoder", {{"type", "Metaspace"}}), HasSubstr("decoder.type"));
   EXPECT_THAT(with("/decoder", nullptr), HasSubstr("decoder"));
   EXPECT_THAT(with("/pre_tokenizer", nullptr), HasSubstr("pre_tokenizer"));
@@ -113,6 +114,33 @@ TEST(TokenizerJson, FieldsThatWouldChangeIdsAreRefusedByName) {
   EXPECT_THAT(with("/new_field", 1), AllOf(HasSubstr("new_field"), HasSubstr("unknown field")));
   EXPECT_THAT(with("/model/new_field", 1), HasSubstr("model.new_field"));
   EXPECT_THAT(with("/added_tokens/0/new_field", 1), HasSubstr("added_tokens[0].new_field"));
+}
+
+TEST(TokenizerJson, WhatConcernsBatchesOfTrainingIsIgnoredWithANotice) {
+  const json single = {{{"SpecialToken", {{"id", "<|bos|>"}, {"type_id", 0}}}}, {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}};
+  const json pattern = {{"type", "TemplateProcessing"},
+                        {"single", single},
+                        {"pair", single},
+                        {"special_tokens", {{"<|bos|>", {{"id", "<|bos|>"}, {"ids", {0}}, {"tokens", {"<|bos|>"}}}}}}};
+  const std::pair<const char*, json> fields[] = {
+      {"truncation", {{"direction", "Right"}, {"max_length", 4}, {"strategy", "LongestFirst"}, {"stride", 0}}},
+      {"padding", {{"strategy", "BatchLongest"}, {"direction", "Right"}, {"pad_id", 5}, {"pad_token", "<pad>"}}},
+      {"post_processor", pattern},
+      {"post_processor", {{"type", "Sequence"}, {"processors", {{{"type", "ByteLevel"}, {"trim_offsets", false}}, pattern}}}},
+  };
+  const TokenizerJson plain = parse_tokenizer_json(test::small_tokenizer().dump(), "T");
+  EXPECT_TRUE(plain.notices.empty());
+  for (const auto& [field, value] : fields) {
+    json document = test::small_tokenizer();
+    document[field] = value;
+    const TokenizerJson found = parse_tokenizer_json(document.dump(), "T");
+    EXPECT_THAT(found.notices, ElementsAre(AllOf(StartsWith("T: "), HasSubstr(field))));
+    EXPECT_EQ(found.vocabulary, plain.vocabulary);
+    EXPECT_EQ(found.merges, plain.merges);
+    EXPECT_EQ(found.split_patterns, plain.split_patterns);
+    EXPECT_EQ(found.added_tokens.size(), plain.added_tokens.size());
+  }
+  EXPECT_THAT(with("/truncation", 5), AllOf(HasSubstr("truncation"), HasSubstr("expected an object")));
 }
 
 TEST(TokenizerJson, InconsistentVocabulariesAreRefused) {

@@ -4,9 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include <random>
 #include <thread>
 
+#include "checkpoint/content_hash.h"
 #include "support/files.h"
 #include "text/tokenizer_files.h"
 #include "text/tokenizer_models.h"
@@ -132,6 +135,74 @@ TEST_F(SmallTokenizer, SaysWhatIsWrongWithAFolder) {
   EXPECT_THAT(error_of([&] { Tokenizer{folder()}; }), AllOf(HasSubstr("openvino_detokenizer.bin"), HasSubstr("not found")));
 }
 
+/// What the folder's list says of its files now.
+void list_files(const fs::path& folder) {
+  nlohmann::json files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string(), bytes = read_file(entry.path());
+    if (name != "dsv4_files.json") files[name] = {{"bytes", bytes.size()}, {"xxh3_128", content_hash(bytes).hex()}};
+  }
+  write_file(folder / "dsv4_files.json", nlohmann::json{{"files", files}}.dump());
+}
+
+TEST_F(SmallTokenizer, DamagedModelsAreNeverGivenToTheLibrary) {
+  list_files(folder());
+  EXPECT_THAT(Tokenizer(folder()).encode("the"), ElementsAre(kThe));
+  std::mt19937 random(7);
+  for (const char* name : {"openvino_tokenizer.xml", "openvino_tokenizer.bin", "openvino_detokenizer.xml", "openvino_detokenizer.bin"}) {
+    SCOPED_TRACE(name);
+    const std::string bytes = read_file(folder() / name);
+    const auto refused = [&](const std::string& damaged, const char* what) {
+      write_file(folder() / name, damaged);
+      EXPECT_THAT(error_of([&] { Tokenizer{folder()}; }),
+                  AllOf(HasSubstr(name), HasSubstr(what), HasSubstr("(dsv4_files.json); copy the folder again")));
+    };
+    refused(bytes.substr(0, 1), "has 1 bytes instead of");
+    refused("", "has 0 bytes instead of");
+    refused(bytes + "x", "bytes instead of");
+    refused(std::string(bytes.size(), '\xff'), "has other contents");
+    for (int i = 0; i < 20; ++i) {
+      std::string damaged = bytes;
+      damaged[random() % damaged.size()] ^= static_cast<char>(1 + random() % 255);
+      refused(damaged, "has other contents");
+    }
+    write_file(folder() / name, bytes);
+  }
+  EXPECT_THAT(Tokenizer(folder()).encode("the"), ElementsAre(kThe));
+}
+
+TEST_F(SmallTokenizer, StringsOfUnlistedModelsStayWithinTheirBounds) {
+  // The constants are not compressed: begins and ends lie in the file as they are. The largest offsets are those of the ends of the vocabulary and merges.
+  for (const char* name : {"openvino_tokenizer.bin", "openvino_detokenizer.bin"}) {
+    SCOPED_TRACE(name);
+    const std::string bytes = read_file(folder() / name);
+    const std::string offset = {char(200), 0, 0, 0};  // of a string in the middle of the vocabulary
+    const size_t at = bytes.find(offset);
+    ASSERT_NE(at, bytes.npos);
+    for (const std::string& damaged : {std::string("\xff\xff\xff\x7f"), std::string("\xff\xff\xff\xff"), std::string("\0\0\x01\0", 4)}) {
+      write_file(folder() / name, std::string(bytes).replace(at, 4, damaged));
+      EXPECT_THAT(error_of([&] { Tokenizer{folder()}; }),
+                  AllOf(HasSubstr("tokenizer.xml"), HasSubstr("damaged"), HasSubstr("copy the folder again")));
+    }
+    write_file(folder() / name, bytes);
+  }
+  for (const char* name : {"openvino_tokenizer.xml", "openvino_detokenizer.xml"}) {
+    const std::string xml = read_file(folder() / name);
+    for (const std::string& other : {std::string(), std::string("<"), std::string("\x08\x09onnx"), "<html>" + xml}) {
+      write_file(folder() / name, other);
+      EXPECT_THAT(error_of([&] { Tokenizer{folder()}; }),
+                  AllOf(HasSubstr(name), HasSubstr("is no model of OpenVINO's; copy the folder again")));
+    }
+    write_file(folder() / name, xml);
+  }
+}
+
+TEST_F(SmallTokenizer, ModelsThatAreNoFilesAreNotWaitedFor) {
+  fs::remove(folder() / "openvino_tokenizer.bin");
+  ASSERT_EQ(::mkfifo((folder() / "openvino_tokenizer.bin").c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { Tokenizer{folder()}; }), AllOf(HasSubstr("openvino_tokenizer.bin"), HasSubstr("is not a regular file")));
+}
+
 TEST(TokenizersLibrary, IsTheOneThatTheEnvironmentNames) {
   EXPECT_TRUE(fs::is_regular_file(tokenizers_library()));
   ::setenv("DSV4_TOKENIZERS_LIBRARY", "/nowhere/lib.so", 1);
@@ -144,8 +215,28 @@ TEST(TokenizerModels, OfACheckpointAreNoneWithoutTokenizerJsonAndRefusedWithTooM
   EXPECT_FALSE(make_tokenizer_models(TokenizerTexts{}, "C", 512).has_value());
   const std::string text = test::small_tokenizer().dump();
   const TokenizerTexts texts = {.tokenizer = &text};
-  EXPECT_TRUE(make_tokenizer_models(texts, "C", 261).has_value());
-  EXPECT_THAT(error_of([&] { make_tokenizer_models(texts, "C", 260); }), AllOf(HasSubstr("C/tokenizer.json"), HasSubstr("less than 260")));
+  ASSERT_TRUE(make_tokenizer_models(texts, "C", 261).has_value());
+  EXPECT_THAT(make_tokenizer_models(texts, "C", 261)->notices, IsEmpty());
+  // 260 is an added token; 259 is a word of the vocabulary.
+  EXPECT_THAT(make_tokenizer_models(texts, "C", 260)->notices,
+              ElementsAre(AllOf(HasSubstr("C/tokenizer.json"),
+                                HasSubstr("\"<think>\" has the id 260, which a model of 260 tokens does not have"))));
+  EXPECT_THAT(error_of([&] { make_tokenizer_models(texts, "C", 259); }), AllOf(HasSubstr("C/tokenizer.json"), HasSubstr("less than 259")));
+}
+
+TEST(TokenizerModels, PadWithAnIdThatTheModelHas) {
+  nlohmann::json document = test::small_tokenizer();
+  document["added_tokens"].push_back({{"id", 261},
+                                      {"content", "<pad>"},
+                                      {"single_word", false},
+                                      {"lstrip", false},
+                                      {"rstrip", false},
+                                      {"normalized", false},
+                                      {"special", true}});
+  const std::string text = document.dump(), config = R"({"bos_token": "<|bos|>", "eos_token": "<|eos|>", "pad_token": "<pad>"})";
+  const TokenizerTexts texts = {.tokenizer = &text, .tokenizer_config = &config};
+  EXPECT_EQ(make_tokenizer_models(texts, "C", 262)->tokenizer->get_rt_info<std::string>("pad_token_id"), "261");
+  EXPECT_EQ(make_tokenizer_models(texts, "C", 261)->tokenizer->get_rt_info<std::string>("pad_token_id"), "1");
 }
 
 }  // namespace
