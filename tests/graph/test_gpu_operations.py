@@ -13,7 +13,7 @@ PREFILL = ("--disable-stateful",)
 GATHER = ("--experts", "gather")
 STATIC = (*PREFILL, "--static-shape", "1,16")
 FORMS = {"stateful": (), "prefill-only": PREFILL, "static": STATIC, "gather": GATHER, "gather-prefill-only": (*GATHER, *PREFILL), "gather-static": (*GATHER, *STATIC)}
-CLASS_VERSIONS = {("scatterndupdate", "4"): "3"}  # OpenVINO's class v3::ScatterNDUpdate calls itself opset4
+CLASS_VERSIONS = {("cumsum", "3"): "0", ("scatterndupdate", "4"): "3"}  # OpenVINO's class v3::ScatterNDUpdate calls itself opset4, and so on
 FORMATS = {
     "fp32": (),
     "fp16": ("--weight-format", "fp16"),
