@@ -30,6 +30,12 @@ struct LayerConfig {
   bool hash_routed = false;    ///< experts from gate.tid2eid instead of scores + bias
 };
 
+/// Draft stages in place of NextN blocks, as V4-Flash-0731 has them.
+struct Dspark {
+  int64_t markov_rank = 0;
+  int64_t target_layers = 0;  ///< whose streams the first stage reads
+};
+
 /// Symbols of spec/deepseek-v4.md in the comments.
 struct Config {
   int64_t vocab_size = 0;           // V
@@ -66,7 +72,8 @@ struct Config {
   int64_t fp8_block_cols = 128;
   std::string expert_dtype;             ///< "fp4", "fp8", ... as stated; empty when absent (then the tensors decide)
   std::vector<LayerConfig> layers;      ///< num_hidden_layers entries
-  std::vector<LayerConfig> mtp_layers;  ///< num_nextn_predict_layers entries (ratio 0 in every release)
+  std::vector<LayerConfig> mtp_layers;  ///< num_nextn_predict_layers entries, or DSpark's stages (ratio 0 in every release)
+  std::optional<Dspark> dspark;         ///< mtp_layers are stages of it
 
   int64_t hc_mix() const { return (2 + hc_mult) * hc_mult; }  ///< outputs of hc_*_fn: 24
 };
