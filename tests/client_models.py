@@ -10,6 +10,7 @@ FORMATS = {  # flags of dsv4 convert
     "mxfp4": ("--weight-format", "mxfp4"),
 }
 PREFILL = ("--disable-stateful",)
+TEXTS = ("In the beginning God created", "And", "And the LORD spake unto Moses, saying, Speak unto the children of Israel")
 # Ids are compared, so float32 also where the CPU prefers bfloat16.
 PROPERTIES = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2}
 

@@ -65,6 +65,16 @@ class LikeOptimum:
             rows = np.concatenate([rows, best[:, None]], axis=1)
         return rows[:, -count:].tolist()
 
+    def greedy_padded(self, ids, mask, count):
+        """The same after prompts of unequal length, as a tokenizer pads them: ids and mask [B,S]."""
+        rows, mask = np.asarray(ids, np.int64), np.asarray(mask, np.int64)
+        for step in range(count):
+            new = rows[:, -1:] if self.stateful and step > 0 else rows
+            best = self.forward(new, mask, first=step == 0)[:, -1].argmax(axis=1)
+            rows = np.concatenate([rows, best[:, None]], axis=1)
+            mask = np.concatenate([mask, np.ones_like(best)[:, None]], axis=1)
+        return rows[:, -count:].tolist()
+
     def beam_search(self, prompt, beams, steps):
         """The first request has the prompt once, the second splits its state into beams, each later one reorders them."""
 

@@ -1,5 +1,6 @@
 # Running the program under test, dsv4, and reading what it prints.
 import json
+import math
 import os
 import subprocess
 from dataclasses import dataclass
@@ -77,3 +78,11 @@ def logits(folder, tokens, file, *flags):
     """float32 [S,V] of `dsv4 run --logits`."""
     generate(folder, tokens, 0, "--logits", file, *flags)
     return np.load(file)
+
+
+def bits_per_byte(folder, ids, text, directory):
+    """Of `dsv4 perplexity` for the ids, all but the first of which make up the text."""
+    file = directory / "ids"
+    file.write_text(token_list(ids))
+    nats = json.loads(succeed("perplexity", folder, "--tokens-file", file, "--json").out)["negative_log_likelihood"]
+    return nats / math.log(2) / len(text.encode())

@@ -4,7 +4,7 @@
 
 Default: C++ tests (build/release), Python tests, the tests of OpenVINO GenAI and transformers on our folders, and the test programs of SANITIZED under
 AddressSanitizer and UBSan (build/asan).
---full:  also the tests of optimum-intel, those named Full_* and marked `full`, all C++ tests once more without optimisation and with the assertions of the
+--full:  also the tests of optimum-intel and lm_eval, those named Full_* and marked `full`, all C++ tests once more without optimisation and with the assertions of the
          standard library (build/debug), all under the sanitizers, those with threads under ThreadSanitizer (build/tsan), and every fuzz target (build/fuzz).
 --only:  some of: cpp python clients asan debug tsan fuzz.
 Two programs run at a time; what each printed is in build/test-results/NAME.log, and is shown when it ends.
@@ -160,12 +160,12 @@ def python_tests(full):
 
 
 def client_tests(full):
-    """OpenVINO GenAI and transformers; optimum-intel only with `full`, for its environment has torch, a gigabyte."""
-    result = Result("Clients: OpenVINO GenAI, transformers" + (", optimum-intel" if full else ""))
-    optimum = "tests/clients/test_optimum.py"
-    programs = [lambda: run_pytest(result, "venv-clients", "clients", ["tests/clients", f"--ignore={optimum}"], full)]
+    """OpenVINO GenAI and transformers; optimum-intel and lm_eval only with `full`, for their environment has torch, a gigabyte."""
+    result = Result("Clients: OpenVINO GenAI, transformers" + (", optimum-intel, lm_eval" if full else ""))
+    large = ["tests/clients/test_optimum.py", "tests/clients/test_lm_eval.py"]
+    programs = [lambda: run_pytest(result, "venv-clients", "clients", ["tests/clients", *(f"--ignore={file}" for file in large)], full)]
     if full:
-        programs.append(lambda: run_pytest(result, "venv-optimum", "clients-optimum", [optimum], full))
+        programs.append(lambda: run_pytest(result, "venv-optimum", "clients-optimum", large, full))
     return result, programs
 
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Makes the Python environments of the tests from requirements that are pinned by hash; one that is up to date costs some milliseconds.
 #
-#   tools/test-venv.sh [--full] [NAME...]     without a name: all that `make test` needs; --full: those and optimum
+#   tools/test-venv.sh [--full] [NAME...]     without a name: all that `make test` needs; --full: those and what only `make test-full` needs
 #     tests      build/venv            what runs the tests
 #     nncf       build/venv-nncf       NNCF, which some tests call as a program
 #     clients    build/venv-clients    OpenVINO GenAI and transformers, what runs tests/clients
 #     text       build/venv-text       HF tokenizers and others, what runs tests/text
 #     ov2025.4, ov2026.1   build/venv-ov2025.4, build/venv-ov2026.1   earlier OpenVINO releases, which some tests load models in
-#     optimum    build/venv-optimum    optimum-intel and torch, what runs tests/clients/test_optimum.py
+#     optimum    build/venv-optimum    optimum-intel, torch and lm_eval, what runs tests/clients/test_optimum.py and test_lm_eval.py
+#     transformers4.57, transformers5.23   build/venv-transformers4.57, ...   other releases than that of `clients`, which a test loads tokenizers with
 #     peer       build/peer/venv       what benchmarks/peer.py converts checkpoints for llama.cpp with
 #     uv         build/python/uv       what installs the others
 #
@@ -18,6 +19,7 @@ cd "$(dirname "$0")/.."
 
 root=build/python
 needed=(tests nncf clients text ov2025.4 ov2026.1)
+full=(optimum transformers4.57 transformers5.23)
 # What decides the content of an environment beside its files. The number counts the changes of how this script installs.
 made_with="1 $(python3 -c 'import platform, sys; print(sys.version, platform.machine(), sys.base_prefix)')"
 
@@ -106,7 +108,7 @@ configure_uv() {
 names=()
 for argument in "$@"; do
   case "$argument" in
-    --full) names+=("${needed[@]}" optimum) ;;
+    --full) names+=("${needed[@]}" "${full[@]}") ;;
     *) names+=("$argument") ;;
   esac
 done
@@ -117,12 +119,12 @@ for name in "${names[@]}"; do
   case "$name" in
     tests) environment tests build/venv $files/tests.txt ;;
     nncf | clients | text) environment "$name" "build/venv-$name" $files/tests.txt "$files/$name.txt" ;;
-    ov2025.4 | ov2026.1) environment "$name" "build/venv-$name" "$files/$name.txt" ;;
-    optimum) environment optimum build/venv-optimum $files/tests.txt $files/clients.txt $files/optimum.txt tools/cuda-stand-ins.py ;;
+    ov2025.4 | ov2026.1 | transformers4.57 | transformers5.23) environment "$name" "build/venv-$name" "$files/$name.txt" ;;
+    optimum) environment optimum build/venv-optimum $files/tests.txt $files/clients.txt $files/optimum.txt $files/lm-eval.txt tools/cuda-stand-ins.py ;;
     peer) environment peer build/peer/venv benchmarks/requirements-peer.txt tools/cuda-stand-ins.py ;;
     uv) environment uv $root/uv $files/uv.txt ;;
     *)
-      echo "test-venv: unknown environment '$name' (known: ${needed[*]} optimum peer uv)" >&2
+      echo "test-venv: unknown environment '$name' (known: ${needed[*]} ${full[*]} peer uv)" >&2
       exit 2
       ;;
   esac

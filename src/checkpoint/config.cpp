@@ -31,6 +31,7 @@ constexpr int64_t kMaxLayersTimesExperts = 1 << 18;
 constexpr int64_t kMaxWindow = 1 << 13;
 constexpr int64_t kMaxPositions = (1 << 24) - (1 << 20);
 constexpr int64_t kMaxRatio = 1 << 13;
+constexpr size_t kMaxStages = 16;  // of DSpark; releases: 3
 constexpr JsonFile kConfigFile = {"config", "the config.json of a DeepSeek-V4 checkpoint", 16u << 20};
 
 void check_model_type(const Fields& fields) {
@@ -209,12 +210,28 @@ void read_rope(const Fields& fields, Config& config) {
   config.compress_rope_theta = read_theta(fields, "compress_rope_theta", compress, std::nullopt);
 }
 
-/// DeepSeek's form: a ratio a layer, then one for each MTP block (0731 lists three more; a missing one is 0).
+/// DSpark's stages are counted by the ratios beyond the layers': num_nextn_predict_layers is 1 in 0731, which has three.
+void read_dspark(const Fields& fields, const json& ratios, Config& config) {
+  const auto layers = static_cast<size_t>(config.num_hidden_layers);
+  const json* targets = fields.find("dspark_target_layer_ids");
+  if (fields.find("dspark_markov_rank") == nullptr || targets == nullptr || !ratios.is_array() || ratios.size() <= layers) return;
+  if (ratios.size() - layers > kMaxStages) {
+    fields.refuse("compress_ratios", "found ", ratios.size(), " entries, expected at most ", layers + kMaxStages, ": num_hidden_layers ",
+                  layers, " and the draft stages");
+  }
+  const auto count = static_cast<int64_t>(fields.as_list("dspark_target_layer_ids", *targets).size());
+  if (count < 1 || count > config.num_hidden_layers) {
+    fields.refuse("dspark_target_layer_ids", "found ", count, " layers, expected 1 to num_hidden_layers ", config.num_hidden_layers);
+  }
+  config.dspark = Dspark{.markov_rank = fields.integer("dspark_markov_rank", 1, kMaxDim), .target_layers = count};
+}
+
+/// DeepSeek's form: a ratio a layer, then one for each MTP block or draft stage (a missing one is 0).
 std::vector<LayerConfig> layers_of_ratios(const Fields& fields, const Config& config, const json& list) {
   const std::string key = "compress_ratios";
   fields.as_list(key, list);
   const auto layers = static_cast<size_t>(config.num_hidden_layers);
-  const auto all = static_cast<size_t>(config.num_hidden_layers + config.num_nextn_predict_layers);
+  const auto all = config.dspark ? list.size() : static_cast<size_t>(config.num_hidden_layers + config.num_nextn_predict_layers);
   if (list.size() < layers) {
     fields.refuse(key, "found ", list.size(), " entries, expected at least num_hidden_layers ", layers);
   }
@@ -302,6 +319,7 @@ void read_layers(const Fields& fields, Config& config) {
   if (ratios == nullptr && types == nullptr) {
     fields.refuse("compress_ratios", "missing, and layer_types too; expected one of them: no default matches a released model");
   }
+  if (types == nullptr) read_dspark(fields, *ratios, config);
   std::vector<LayerConfig> all = types != nullptr ? layers_of_types(fields, config, *types) : layers_of_ratios(fields, config, *ratios);
   if (types != nullptr && ratios != nullptr) {
     const std::vector<LayerConfig> other = layers_of_ratios(fields, config, *ratios);

@@ -36,6 +36,12 @@ struct Int4Group {
   bool symmetric = true;    ///< no zero points
 };
 
+/// Draft stages in place of NextN blocks, as V4-Flash-0731 has them.
+struct Dspark {
+  int64_t markov_rank = 0;
+  int64_t target_layers = 0;  ///< whose streams the first stage reads
+};
+
 /// Symbols of spec/deepseek-v4.md in the comments.
 struct Config {
   int64_t vocab_size = 0;           // V
@@ -70,10 +76,11 @@ struct Config {
   std::vector<int64_t> eos_token_ids = {1};
   int64_t fp8_block_rows = 128;  // weight_block_size of the FP8 scales
   int64_t fp8_block_cols = 128;
-  std::vector<Int4Group> int4_groups;  ///< as quantization_config lists them; empty: the tensors decide
-  std::string expert_dtype;         ///< "fp4", "nvfp4", "int4", "fp8", "bf16", "f16" or "f32"; empty when absent (then the tensors decide)
-  std::vector<LayerConfig> layers;  ///< num_hidden_layers entries
-  std::vector<LayerConfig> mtp_layers;  ///< num_nextn_predict_layers entries (ratio 0 in every release)
+  std::vector<Int4Group> int4_groups;   ///< as quantization_config lists them; empty: the tensors decide
+  std::string expert_dtype;             ///< "fp4", "nvfp4", "int4", "fp8", "bf16", "f16" or "f32"; empty when absent (then the tensors decide)
+  std::vector<LayerConfig> layers;      ///< num_hidden_layers entries
+  std::vector<LayerConfig> mtp_layers;  ///< num_nextn_predict_layers entries, or DSpark's stages (ratio 0 in every release)
+  std::optional<Dspark> dspark;         ///< mtp_layers are stages of it
 
   int64_t hc_mix() const { return (2 + hc_mult) * hc_mult; }  ///< outputs of hc_*_fn: 24
 };

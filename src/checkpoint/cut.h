@@ -9,7 +9,7 @@
 
 namespace dsv4 {
 
-/// The same model with its first `layers` layers and without MTP blocks. Error unless 1 <= layers <= num_hidden_layers.
+/// The same model with its first `layers` layers and without MTP blocks or draft stages. Error unless 1 <= layers <= num_hidden_layers.
 Config first_layers(Config config, int64_t layers);
 
 /// The same of a config.json text that parse_config accepts; everything else in it stays.

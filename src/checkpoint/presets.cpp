@@ -1,5 +1,6 @@
-// Configs of the synthetic checkpoints: the two releases and a toy of 1.34 M parameters.
+// Configs of the synthetic checkpoints: the releases and a toy of 1.34 M parameters.
 #include "checkpoint/json_text.h"
+#include "checkpoint/quote.h"
 #include "checkpoint/synthesize.h"
 #include "dsv4/error.h"
 
@@ -83,6 +84,13 @@ constexpr const char* kProDiffers = R"json({
   "routed_scaling_factor": 2.5
 })json";
 
+constexpr const char* kFlash0731Differs = R"json({
+  "dspark_block_size": 5,
+  "dspark_markov_rank": 256,
+  "dspark_noise_token_id": 128799,
+  "dspark_target_layer_ids": [40, 41, 42]
+})json";
+
 /// Small enough for every test, and yet each kind of layer; null takes a field away.
 constexpr const char* kToyDiffers = R"json({
   "hc_sinkhorn_iters": 4,
@@ -107,28 +115,33 @@ constexpr const char* kToyDiffers = R"json({
   "vocab_size": 512
 })json";
 
-/// `first` twice, then 4 and 128 in turn, a 4 last, and 0 for the MTP block.
-std::vector<int> release_ratios(int first, int layers) {
+/// `first` twice, then 4 and 128 in turn, a 4 last, and 0 for each block of the draft.
+std::vector<int> release_ratios(int first, int layers, size_t draft_blocks) {
   std::vector<int> ratios = {first, first};
   while (static_cast<int>(ratios.size()) < layers) ratios.push_back(ratios.size() % 2 == 0 ? 4 : 128);
-  ratios.push_back(0);
+  ratios.insert(ratios.end(), draft_blocks, 0);
   return ratios;
 }
 
 }  // namespace
 
+std::vector<std::string> preset_names() { return {"toy", "v4-flash", "v4-flash-0731", "v4-pro"}; }
+
 std::string preset_config(const std::string& preset) {
   ordered_json config = parse_json(kFlash);
   if (preset == "v4-flash") {
-    config["compress_ratios"] = release_ratios(0, 43);
+    config["compress_ratios"] = release_ratios(0, 43, 1);
+  } else if (preset == "v4-flash-0731") {
+    config.merge_patch(parse_json(kFlash0731Differs));
+    config["compress_ratios"] = release_ratios(0, 43, 3);
   } else if (preset == "v4-pro") {
     config.merge_patch(parse_json(kProDiffers));
-    config["compress_ratios"] = release_ratios(128, 61);
+    config["compress_ratios"] = release_ratios(128, 61, 1);
   } else if (preset == "toy") {
     config.merge_patch(parse_json(kToyDiffers));
     config["compress_ratios"] = {0, 0, 4, 128};
   } else {
-    fail("\"", preset, "\" is no preset, expected toy, v4-flash or v4-pro");
+    fail("\"", preset, "\" is no preset, expected one of ", joined(preset_names()));
   }
   return json_file_text(config);
 }

@@ -7,9 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <iterator>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,8 +16,10 @@
 #include "checkpoint/cut.h"
 #include "checkpoint/helper_threads.h"
 #include "checkpoint/json_text.h"
+#include "checkpoint/names.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/random_weights.h"
+#include "checkpoint/shard_plan.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -32,25 +32,14 @@ constexpr uint64_t kChunkBytes = 16u << 20;  // made in memory before they are w
 constexpr uint64_t kThreadBytes = 1u << 20;  // below this a thread costs more than it brings
 constexpr uint64_t kSmallFiles = 1u << 20;   // room for the JSON files in the disk check, beside what is counted
 
-/// One stored tensor in its shard; both tensors of a quantised weight point at the same spec.
-struct Piece {
-  StoredSpec stored;
-  const TensorSpec* spec;
-  uint64_t bytes;
-};
-
-struct Shard {
-  std::vector<Piece> pieces;
-  uint64_t bytes = 0;
-};
-
 /// The config as it will be written: cut to the layers asked for, and explicit about the formats.
 ordered_json config_to_write(const SynthesizeOptions& options) {
   const std::string& source = options.preset_or_config;
-  const bool preset = source == "toy" || source == "v4-flash" || source == "v4-pro";
+  const std::vector<std::string> presets = preset_names();
+  const bool preset = std::find(presets.begin(), presets.end(), source) != presets.end();
   std::error_code ec;
   if (!preset && !fs::is_regular_file(source, ec)) {
-    fail(path_text(source), ": neither a preset (toy, v4-flash, v4-pro) nor a file, expected the path of a config.json");
+    fail(path_text(source), ": neither a preset (", joined(presets), ") nor a file, expected the path of a config.json");
   }
   const std::string where = path_text(source);
   const std::string text = preset ? preset_config(source) : read_config_text(source);
@@ -79,63 +68,6 @@ std::string generation_config(const Config& config) {
   return json_file_text(document);
 }
 
-/// Tensors in model order, a weight and its scale in one shard; within a shard wide elements first, so that every tensor is aligned.
-std::vector<Shard> plan_shards(const Config& config, const std::vector<TensorSpec>& table, uint64_t shard_bytes) {
-  std::vector<Shard> shards(1);
-  for (const TensorSpec& spec : table) {
-    std::vector<Piece> pieces;
-    uint64_t bytes = 0;
-    for (StoredSpec& stored : stored_tensors(config, spec)) {
-      const uint64_t size = static_cast<uint64_t>(element_count(stored.shape)) * dtype_size(stored.dtype);
-      bytes += size;
-      pieces.push_back({std::move(stored), &spec, size});
-    }
-    if (!shards.back().pieces.empty() && shards.back().bytes + bytes > shard_bytes) shards.emplace_back();
-    shards.back().bytes += bytes;
-    std::move(pieces.begin(), pieces.end(), std::back_inserter(shards.back().pieces));
-  }
-  for (Shard& shard : shards) {
-    std::stable_sort(shard.pieces.begin(), shard.pieces.end(),
-                     [](const Piece& a, const Piece& b) { return dtype_size(a.stored.dtype) > dtype_size(b.stored.dtype); });
-  }
-  return shards;
-}
-
-std::string shard_name(size_t index, size_t count) {
-  if (count == 1) return "model.safetensors";
-  char name[64];
-  std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", index + 1, count);
-  return name;
-}
-
-/// Length, JSON and padding to a multiple of 8. As text: an ordered_json of this many keys is searched from its start for each of them.
-std::string shard_header(const Shard& shard) {
-  std::string text = R"({"__metadata__":{"format":"pt"})";
-  uint64_t begin = 0;
-  for (const Piece& piece : shard.pieces) {
-    text += concat(",\"", piece.stored.name, "\":{\"dtype\":\"", dtype_name(piece.stored.dtype),
-                   "\",\"shape\":", shape_string(piece.stored.shape), ",\"data_offsets\":[", begin, ",", begin + piece.bytes, "]}");
-    begin += piece.bytes;
-  }
-  text += "}";
-  text.append((8 - text.size() % 8) % 8, ' ');
-  std::string header;
-  for (int i = 0; i < 8; ++i) header += static_cast<char>(text.size() >> (8 * i) & 0xFF);
-  return header + text;
-}
-
-std::string index_json(const std::vector<Shard>& shards) {
-  std::string map;
-  uint64_t total = 0;
-  for (size_t i = 0; i < shards.size(); ++i) {
-    total += shards[i].bytes;
-    for (const Piece& piece : shards[i].pieces) {
-      map += concat(map.empty() ? "" : ",\n", "    \"", piece.stored.name, "\": \"", shard_name(i, shards.size()), "\"");
-    }
-  }
-  return concat("{\n  \"metadata\": {\n    \"total_size\": ", total, "\n  },\n  \"weight_map\": {\n", map, "\n  }\n}\n");
-}
-
 /// A file being written; errors name the file and the reason.
 class OutputFile {
  public:
@@ -157,6 +89,12 @@ class OutputFile {
       next += written;
       size -= static_cast<size_t>(written);
     }
+  }
+
+  /// Leaves a hole, which reads as zeros and takes no room.
+  void skip(uint64_t size) {
+    const off_t end = ::lseek(fd_, static_cast<off_t>(size), SEEK_CUR);
+    if (end < 0 || ::ftruncate(fd_, end) != 0) fail(path_text(path_), ": cannot be written: ", std::strerror(errno));
   }
 
   void close() {
@@ -220,15 +158,33 @@ class PartialDirectory {
   fs::path path_;
 };
 
+/// What --sparse leaves out: all that makes a checkpoint large. Norms, float32 tensors, hash tables and the scales of dense weights are written, so that a model that is
+/// made of it meets no number that it could not meet in a real one but zero.
+bool is_hole(const ShardPiece& piece) {
+  switch (piece.spec->published) {
+    case Published::kFp4:
+      return true;
+    case Published::kFp8:
+      return !piece.is_scale() || parse_expert_name(piece.spec->name);
+    case Published::kBf16:
+      return piece.spec->shape.size() > 1;
+    case Published::kF32:
+    case Published::kI64:
+      return false;
+  }
+  fail(piece.stored.name, ": unknown published type");
+}
+
 /// Writes stored tensors, a bounded number of rows at a time, and counts them.
 class TensorWriter {
  public:
   TensorWriter(const Config& config, const SynthesizeOptions& options, uint64_t total)
       : config_(config), options_(options), total_(total), cores_(std::max(1u, std::thread::hardware_concurrency())) {}
 
-  void write(const Piece& piece, OutputFile& file) {
+  void write(const ShardPiece& piece, OutputFile& file) {
+    if (options_.sparse && is_hole(piece)) return file.skip(piece.bytes);
     const RandomTensor tensor(config_, *piece.spec, options_.seed);
-    const bool scale = piece.stored.name != piece.spec->name;
+    const bool scale = piece.is_scale();
     const int64_t rows = scale ? tensor.scale_rows() : tensor.rows();
     const size_t row_bytes = scale ? tensor.scale_row_bytes() : tensor.row_bytes();
     const auto chunk_rows = static_cast<int64_t>(std::max<uint64_t>(1, kChunkBytes / row_bytes));
@@ -274,10 +230,10 @@ void synthesize(const SynthesizeOptions& options) {
   const std::vector<TensorSpec> table = tensor_table(config);
   const std::vector<Shard> shards = plan_shards(config, table, options.shard_bytes);
   const std::string index = index_json(shards);
-  uint64_t total = 0, headers = 0;
+  uint64_t total = 0, headers = 0;  // that are written
   for (const Shard& shard : shards) {
-    total += shard.bytes;
-    headers += shard_header(shard).size();
+    headers += shard.header.size();
+    for (const ShardPiece& piece : shard.pieces) total += options.sparse && is_hole(piece) ? 0 : piece.bytes;
   }
 
   const std::optional<TokenizerFiles> tokenizer = byte_tokenizer(config);
@@ -296,9 +252,8 @@ void synthesize(const SynthesizeOptions& options) {
   TensorWriter writer(config, options, total);
   for (size_t i = 0; i < shards.size(); ++i) {
     OutputFile file(directory.path() / shard_name(i, shards.size()));
-    const std::string header = shard_header(shards[i]);
-    file.write(header.data(), header.size());
-    for (const Piece& piece : shards[i].pieces) writer.write(piece, file);
+    file.write(shards[i].header.data(), shards[i].header.size());
+    for (const ShardPiece& piece : shards[i].pieces) writer.write(piece, file);
     file.close();
   }
   write_file(directory.path() / "model.safetensors.index.json", index);

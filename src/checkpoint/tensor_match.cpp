@@ -276,7 +276,7 @@ class Matcher {
   bool look_at_mtp() {
     for (const Stored& stored : stored_) mtp_tensors_ += stored.name.starts_with(kMtpPrefix);
     dspark_ = find("mtp.0.main_proj.weight") != nullptr;
-    return mtp_tensors_ > 0 && !dspark_ && !config_.mtp_layers.empty();
+    return mtp_tensors_ > 0 && !dspark_ && !config_.dspark && !config_.mtp_layers.empty();
   }
 
   void note_mtp() {

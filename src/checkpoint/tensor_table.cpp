@@ -43,6 +43,27 @@ class Table {
     mtp_ = false;
   }
 
+  /// DSpark's stages: the first one reads the streams after the target layers, the last one has the heads.
+  void draft_stages(const std::vector<LayerConfig>& stages, const Dspark& dspark) {
+    mtp_ = true;
+    for (size_t i = 0; i < stages.size(); ++i) {
+      const std::string prefix = concat("mtp.", i, ".");
+      block(prefix, stages[i]);
+      if (i == 0) {
+        add(prefix + "main_proj.weight", Published::kFp8, {c_.hidden_size, dspark.target_layers * c_.hidden_size});
+        add(prefix + "main_norm.weight", Published::kBf16, {c_.hidden_size});
+      }
+      if (i + 1 < stages.size()) continue;
+      add(prefix + "norm.weight", Published::kBf16, {c_.hidden_size});
+      hyper_head(prefix);
+      for (const char* matrix : {"markov_w1", "markov_w2"}) {
+        add(concat(prefix, "markov_head.", matrix, ".weight"), Published::kBf16, {c_.vocab_size, dspark.markov_rank});
+      }
+      add(prefix + "confidence_head.proj.weight", Published::kBf16, {1, c_.hidden_size + dspark.markov_rank});
+    }
+    mtp_ = false;
+  }
+
  private:
   void add(std::string name, Published published, Shape shape) { specs_.push_back({std::move(name), published, std::move(shape), mtp_}); }
 
@@ -118,6 +139,10 @@ std::vector<TensorSpec> tensor_table(const Config& config) {
   table.globals_first();
   for (size_t i = 0; i < config.layers.size(); ++i) table.block(concat("layers.", i, "."), config.layers[i]);
   table.globals_last();
+  if (config.dspark) {
+    table.draft_stages(config.mtp_layers, *config.dspark);
+    return specs;
+  }
   for (size_t i = 0; i < config.mtp_layers.size(); ++i) table.mtp(concat("mtp.", i, "."), config.mtp_layers[i]);
   return specs;
 }

@@ -27,7 +27,7 @@ struct StoredSpec {
   Shape shape;
 };
 
-/// Every logical tensor that the config implies, in model order: embed, layers 0.., head (norm, hc_head, head), then mtp.*.
+/// Every logical tensor that the config implies, in model order: embed, layers 0.., head (norm, hc_head, head), then mtp.* (NextN blocks or DSpark's stages).
 /// Experts come expert by expert: experts.0.w1, .w2, .w3, experts.1.w1, ...
 std::vector<TensorSpec> tensor_table(const Config& config);
 

@@ -2,10 +2,12 @@
 #include <memory>
 #include <string>
 
+#include "checkpoint/quote.h"
 #include "checkpoint/synthesize.h"
 #include "cli/commands.h"
 #include "cli/messages.h"
 #include "cli/progress.h"
+#include "dsv4/error.h"
 
 namespace dsv4 {
 namespace {
@@ -23,10 +25,13 @@ void run_synth(SynthesizeOptions& options) {
 void add_synth_command(CommandLine& line) {
   Command command = line.command("synth", "Write a synthetic checkpoint: random weights in DeepSeek's published format");
   const auto options = std::make_shared<SynthesizeOptions>();
-  command.option("preset", options->preset_or_config, "toy, v4-flash, v4-pro or the path of a config.json").required();
+  command.option("preset", options->preset_or_config, concat(joined(preset_names()), " or the path of a config.json")).required();
   command.option("output", options->output, "Checkpoint directory to create").required();
-  command.option("--layers", options->layers, "Only the first N layers, without the MTP block").within(1, 1024);
+  command.option("--layers", options->layers, "Only the first N layers, without the draft").within(1, 1024);
   command.option("--seed", options->seed, "The same seed gives the same bytes on every machine").shows_default().unsigned_64();
+  command.flag(
+      "--sparse", options->sparse,
+      "Leave weights and the scales of experts as holes: zeros of the real size that take no room, to rehearse memory, files and times");
   command.runs([options] { run_synth(*options); });
 }
 

@@ -44,7 +44,7 @@ namespace {
 constexpr const char* kBin = "openvino_model.bin";
 constexpr const char* kXml = "openvino_model.xml";
 constexpr int kWriter =
-    1;  // goes up when the same inputs become other files or other pieces, so that nothing goes on from what an older dsv4 left
+    2;  // goes up when the same inputs become other files or other pieces, so that nothing goes on from what an older dsv4 left
 
 struct Conversion {
   Checkpoint checkpoint;
@@ -228,7 +228,7 @@ std::vector<FolderFile> small_folder_files(const ConvertOptions& options, Conver
   files.push_back({kXml, std::move(c.ir.xml)});
   std::vector<FolderFileSize> sizes = {{kBin, c.bin_bytes()}};
   for (const FolderFile& file : files) sizes.push_back({file.name, file.bytes.size()});
-  files.insert(files.begin(), {"README.md", model_card(options, c.checkpoint, c.config, report, std::move(sizes))});
+  files.insert(files.begin(), {"README.md", model_card(options, c.checkpoint, c.config, report, c.small_files, std::move(sizes))});
   return files;
 }
 

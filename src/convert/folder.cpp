@@ -1,6 +1,8 @@
 // The small files of a model folder.
 #include "convert/folder.h"
 
+#include <cmath>
+
 #include "checkpoint/cut.h"
 #include "checkpoint/json_fields.h"
 #include "checkpoint/json_text.h"
@@ -37,10 +39,43 @@ struct CarriedJson {
   std::string text;
 };
 
-// optimum-intel's transformers does not know deepseek_v4 and finds the class by auto_map.
-std::string config_json(const ConvertOptions& options, const SmallFiles& files) {
+// A number as config files have it: 16, not 16.0.
+Json plain_number(double value) {
+  const auto whole = static_cast<int64_t>(value);
+  return static_cast<double>(whole) == value ? Json(whole) : Json(value);
+}
+
+// int(head_dim * factor), by which transformers counts rotated dimensions, gives qk_rope_head_dim.
+double rotary_factor(const Config& config) {
+  const auto head = static_cast<double>(config.head_dim);
+  const double factor = static_cast<double>(config.qk_rope_head_dim) / head;
+  return static_cast<int64_t>(head * factor) == config.qk_rope_head_dim ? factor : std::nextafter(factor, 1.0);
+}
+
+// What transformers 5.17 and later write. Releases that do not know the architecture leave it alone; `rope_scaling` they standardise, and fail in
+// AutoTokenizer for want of a field that only the architecture's class has (5.5).
+Json rope_parameters(const Config& config) {
+  Json main = {{"rope_type", "default"}, {"rope_theta", plain_number(config.rope_theta)}, {"partial_rotary_factor", rotary_factor(config)}};
+  Json compress = main;
+  compress["rope_theta"] = plain_number(config.compress_rope_theta);
+  if (config.yarn) {
+    compress["rope_type"] = "yarn";
+    compress["factor"] = plain_number(config.yarn->factor);
+    compress["original_max_position_embeddings"] = plain_number(config.yarn->original_max_position);
+    compress["beta_fast"] = plain_number(config.yarn->beta_fast);
+    compress["beta_slow"] = plain_number(config.yarn->beta_slow);
+    compress["attention_factor"] = 1.0;
+  }
+  return {{"main", std::move(main)}, {"compress", std::move(compress)}};
+}
+
+// optimum-intel's transformers does not know deepseek_v4 and finds the class by auto_map. How the checkpoint's weights were quantised is not said of these: clients
+// that read it would dequantise or refuse them.
+std::string config_json(const ConvertOptions& options, const SmallFiles& files, const Config& config) {
   Json json = CarriedJson(options, files, "config.json").json;
   if (options.layers >= 0) json = parse_json(first_layers(json_text(json), options.layers));
+  for (const char* field : {"quantization_config", "compression_config", "rope_scaling"}) json.erase(field);
+  json["rope_parameters"] = rope_parameters(config);
   json["auto_map"] = {{"AutoConfig", "configuration_deepseek_v4.DeepseekV4Config"}};
   return json_file_text(json);
 }
@@ -60,12 +95,17 @@ std::string generation_config_json(const Config& config) {
 }
 
 // DeepSeek publishes special tokens as {"__type": "AddedToken", "content": ...}; GenAI's reader takes text only. Their other attributes are in
-// tokenizer.json.
+// tokenizer.json. A batch is padded on the left, where positions below 0 show it; on the right nothing tells pads from tokens.
 std::string tokenizer_config_json(Json json) {
   for (auto& [key, value] : json.items()) {
     if (key.ends_with("_token") && value.is_object() && value.contains("content") && value["content"].is_string())
       value = Json(value["content"]);
   }
+  const auto is_text = [&](const char* key) { return json.contains(key) && json[key].is_string(); };
+  json["padding_side"] = "left";
+  if (!is_text("pad_token") && is_text("eos_token")) json["pad_token"] = json["eos_token"];
+  // transformers 5 saves the name of a class that 4 does not know; both know this one. Without a name they would look for the model's class.
+  if (!is_text("tokenizer_class") || json["tokenizer_class"] == "TokenizersBackend") json["tokenizer_class"] = "PreTrainedTokenizerFast";
   return json_file_text(json);
 }
 
@@ -106,7 +146,7 @@ std::string transformers_version(const std::string& config_text) {
 }
 
 std::vector<FolderFile> folder_files(const ConvertOptions& options, const SmallFiles& files, const Config& config) {
-  std::vector<FolderFile> made = {{"config.json", config_json(options, files)},
+  std::vector<FolderFile> made = {{"config.json", config_json(options, files, config)},
                                   {"configuration_deepseek_v4.py", std::string(configuration_script())},
                                   {"openvino_config.json", openvino_config_json(options.compression)}};
   if (files.find("generation_config.json")) {  // damaged, it would stop every client

@@ -10,6 +10,7 @@
 #include "checkpoint/quote.h"
 #include "checkpoint/small_file.h"
 #include "convert/file_list.h"
+#include "convert/hub_metadata.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
 
@@ -41,10 +42,6 @@ std::string count_text(int64_t count) {
 }
 
 std::string name_text(const fs::path& path) { return path_text((path.has_filename() ? path : path.parent_path()).filename()); }
-
-std::string front_matter() {
-  return "---\nlibrary_name: openvino\npipeline_tag: text-generation\ntags:\n- openvino\n- deepseek_v4\n- dsv4\n---\n\n";
-}
 
 std::string model_section(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config) {
   const InspectReport source = inspect_checkpoint(checkpoint);
@@ -90,6 +87,21 @@ std::string files_section(const std::vector<FolderFileSize>& files) {
   return text + concat("| `", kFileListName, "` | size and XXH3-128 of each; `dsv4 inspect MODEL` compares |\n\n");
 }
 
+constexpr std::string_view kGenAi =
+    "- Beam search: pass `do_sample=False` with `num_beams`; generation_config.json says `do_sample: true`, as published, and GenAI "
+    "refuses both together.\n"
+    "- Not with the paged-attention backend (`ATTENTION_BACKEND=\"PA\"`, `scheduler_config`, `ContinuousBatchingPipeline`, "
+    "`prompt_lookup`, `draft_model`): the model has no\n"
+    "  ScaledDotProductAttention, and GenAI ends with `No ScaledDotProductAttention operation observed in the graph, cannot perform the "
+    "SDPAToPagedAttention transformation.`\n"
+    "- OpenVINO Model Server: its default pipeline on the CPU is that backend; write `pipeline_type: LM` into graph.pbtxt "
+    "(`--pipeline_type LM`). Not run here.\n\n";
+
+constexpr std::string_view kBatches =
+    "Several prompts at once: `tokenizer([...], padding=True, return_tensors=\"pt\")`. The tokenizer pads on the left (`padding_side` in "
+    "tokenizer_config.json), and it must: "
+    "rows padded on\nthe right get wrong continuations. For beam search pass `do_sample=False` with `num_beams`.\n\n";
+
 std::string running_section(const ConvertOptions& options, const std::vector<FolderFileSize>& files) {
   const auto there = [&](std::string_view name) {
     return std::any_of(files.begin(), files.end(), [&](const FolderFileSize& file) { return file.name == name; });
@@ -106,15 +118,17 @@ std::string running_section(const ConvertOptions& options, const std::vector<Fol
         "OpenVINO GenAI (tested with 2026.4.1):\n\n```python\nimport openvino_genai\n\n"
         "pipeline = openvino_genai.LLMPipeline(\"MODEL\", \"CPU\")\n"
         "print(pipeline.generate(\"In the beginning\", max_new_tokens=32, do_sample=False))\n```\n\n";
+    text += kGenAi;
   }
   const std::string load = concat("model = OVModelForCausalLM.from_pretrained(\"MODEL\", trust_remote_code=True",
                                   options.stateful ? "" : ", use_cache=False", ")\n");
   text += "optimum-intel (tested with 2.2.0):\n\n```python\nfrom optimum.intel import OVModelForCausalLM\n";
   if (tokenizer) {
     text += concat("from transformers import AutoTokenizer\n\n", load,
-                   "tokenizer = AutoTokenizer.from_pretrained(\"MODEL\", trust_remote_code=True)\n"
+                   "tokenizer = AutoTokenizer.from_pretrained(\"MODEL\")\n"
                    "inputs = tokenizer(\"In the beginning\", return_tensors=\"pt\")\n"
-                   "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=32)[0]))\n```\n\n");
+                   "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=32)[0]))\n```\n\n",
+                   options.stateful ? kBatches : "");
   } else {
     text += concat("import torch\n\n", load, "print(model.generate(torch.tensor([[0, 1, 2]]), max_new_tokens=32))\n```\n\n");
   }
@@ -137,12 +151,13 @@ constexpr std::string_view kPrecision =
 }  // namespace
 
 std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
-                       std::vector<FolderFileSize> files) {
+                       const SmallFiles& small_files, std::vector<FolderFileSize> files) {
   std::sort(files.begin(), files.end(), [](const FolderFileSize& a, const FolderFileSize& b) { return a.name < b.name; });
   const std::string name = name_text(fs::absolute(checkpoint.directory()).lexically_normal());
-  return concat(front_matter(), "# ", name, " for OpenVINO, ", weight_format_name(options.compression.format), "\n\n",
-                model_section(options, checkpoint, config), weights_section(options, report), files_section(files),
-                running_section(options, files), kPrecision, "## Verification\n\n", kVerifyBegin,
+  return concat(hub_metadata(options, checkpoint, small_files), "# ", name, " for OpenVINO, ",
+                weight_format_name(options.compression.format), "\n\n", model_section(options, checkpoint, config),
+                weights_section(options, report), files_section(files), running_section(options, files), kPrecision, "## Verification\n\n",
+                kVerifyBegin,
                 "Not measured. `dsv4 verify CHECKPOINT MODEL --card` compares the logits with a plain forward pass of the checkpoint "
                 "and writes the numbers here.\n",
                 kVerifyEnd);

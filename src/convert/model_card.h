@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "convert/convert.h"
+#include "convert/small_files.h"
 
 namespace dsv4 {
 
@@ -15,9 +16,9 @@ struct FolderFileSize {
   uint64_t bytes = 0;
 };
 
-/// The text of README.md. `files`: the folder's other files but dsv4_files.json, in any order.
+/// The text of README.md. `small_files`: the checkpoint's; `files`: the folder's other files but dsv4_files.json, in any order.
 std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
-                       std::vector<FolderFileSize> files);
+                       const SmallFiles& small_files, std::vector<FolderFileSize> files);
 
 /// Puts `text` (Markdown) into the card's section "Verification" in place of what is there, and the new hash into dsv4_files.json. Error when the
 /// folder has no README.md or the section's two marks are gone from it.

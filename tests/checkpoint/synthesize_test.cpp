@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -201,6 +202,11 @@ TEST_F(Synthesize, PresetsAreTheOfficialConfigs) {
   EXPECT_EQ(json::parse(preset_config("v4-flash")), flash);
   EXPECT_EQ(json::parse(preset_config("v4-pro")), json::parse(bytes_of(kData / "configs/deepseek-v4-pro.config.json")));
   EXPECT_EQ(json::parse(preset_config("toy")), json::parse(bytes_of(kData / "goldens/toy/config.json")));
+  // What the later release adds: three draft stages.
+  flash.merge_patch(json::parse(R"({"dspark_block_size": 5, "dspark_noise_token_id": 128799, "dspark_target_layer_ids": [40, 41, 42],
+                                    "dspark_markov_rank": 256})"));
+  for (int stage = 1; stage < 3; ++stage) flash["compress_ratios"].push_back(0);
+  EXPECT_EQ(json::parse(preset_config("v4-flash-0731")), flash);
   EXPECT_THROW(preset_config("v5"), Error);
 }
 
@@ -405,6 +411,62 @@ TEST_F(Synthesize, MtpBlockIsWrittenWhenTheConfigHasOne) {
   EXPECT_EQ(config_of(root_ / "a"), json::parse(bytes_of(config)));
 }
 
+TEST_F(Synthesize, DraftStagesAreThoseOfTheGolden) {
+  const fs::path golden = kData / "goldens/dspark";
+  synthesize({.preset_or_config = (golden / "config.json").string(), .output = root_ / "a"});
+  const Tensors made = load(root_ / "a");
+  const json listed = json::parse(bytes_of(golden / "tensors.json"));
+  EXPECT_EQ(made.size(), listed.size());
+  for (const auto& [name, entry] : listed.items()) {
+    ASSERT_EQ(made.count(name), 1u) << name;
+    EXPECT_EQ(json({made.at(name).dtype, made.at(name).shape}), entry) << name;
+  }
+  EXPECT_THAT(Checkpoint::open(root_ / "a").notices(), testing::ElementsAre("DSpark draft stages (mtp.*) skipped: 241 tensors"));
+  synthesize({.preset_or_config = (golden / "config.json").string(), .output = root_ / "cut", .layers = 3});
+  EXPECT_EQ(load(root_ / "cut").count("mtp.0.main_proj.weight"), 0u);
+  EXPECT_THAT(Checkpoint::open(root_ / "cut").notices(), testing::IsEmpty());
+}
+
+TEST_F(Synthesize, SparseLeavesWeightsAsHolesAndWritesTheRestAsEver) {
+  for (const char* source : {"goldens/hash/config.json", "../../models/mini/config.json"}) {
+    SCOPED_TRACE(source);
+    const fs::path output = root_ / fs::path(source).parent_path().filename();
+    const std::string config = (kData / source).string();
+    synthesize({.preset_or_config = config, .output = output / "full", .shard_bytes = 700000});
+    synthesize({.preset_or_config = config, .output = output / "sparse", .sparse = true, .shard_bytes = 700000});
+    const Tensors full = load(output / "full"), sparse = load(output / "sparse");
+    ASSERT_EQ(full.size(), sparse.size());
+    for (const auto& [name, tensor] : full) {
+      const bool expert = name.find(".experts.") != std::string::npos, scale = name.ends_with(".scale") && tensor.dtype == "F8_E8M0";
+      const bool weight = tensor.dtype == "F8_E4M3" || tensor.dtype == "I8" || (tensor.dtype == "BF16" && tensor.shape.size() == 2);
+      if (weight || (expert && scale)) {
+        EXPECT_EQ(sparse.at(name).bytes, std::string(tensor.bytes.size(), '\0')) << name;
+      } else {
+        EXPECT_EQ(sparse.at(name), tensor) << name;
+      }
+    }
+    EXPECT_THAT(names_in(output / "sparse"), testing::ElementsAreArray(names_in(output / "full")));
+    Checkpoint::open(output / "sparse");
+  }
+}
+
+TEST_F(Synthesize, SparseTakesNoRoomForWeights) {
+  json config = json::parse(preset_config("toy"));
+  config["hidden_size"] = 1 << 14;
+  config["moe_intermediate_size"] = 1 << 14;
+  config["n_routed_experts"] = 32;  // 110 GB of experts
+  synthesize({.preset_or_config = write_config(config).string(), .output = root_ / "a", .sparse = true});
+  uint64_t bytes = 0, room = 0;
+  for (const std::string& name : names_in(root_ / "a")) {
+    struct stat file {};
+    ASSERT_EQ(::stat((root_ / "a" / name).c_str(), &file), 0);
+    bytes += static_cast<uint64_t>(file.st_size);
+    room += static_cast<uint64_t>(file.st_blocks) * 512;
+  }
+  EXPECT_GT(bytes, 50'000'000'000u);
+  EXPECT_LT(room, 100'000'000u);
+}
+
 TEST_F(Synthesize, CutKeepsTheFirstLayersAndTheirValues) {
   const fs::path config = kData / "../../models/mini/config.json";
   synthesize({.preset_or_config = config.string(), .output = root_ / "all"});
@@ -489,7 +551,7 @@ TEST_F(Synthesize, TooSmallADiskIsNoticedBeforeWriting) {
 
 TEST_F(Synthesize, WrongArgumentsAreRefused) {
   EXPECT_THAT(error_of({.preset_or_config = "v5", .output = root_ / "a"}),
-              HasSubstr("v5: neither a preset (toy, v4-flash, v4-pro) nor a file"));
+              HasSubstr("v5: neither a preset (toy, v4-flash, v4-flash-0731, v4-pro) nor a file"));
   EXPECT_THAT(error_of({.preset_or_config = "toy", .output = root_ / "a", .layers = 5}),
               HasSubstr("--layers 5: the model has 4 layers; expected 1 to 4"));
   EXPECT_THAT(error_of({.preset_or_config = "toy", .output = root_ / "a", .layers = 0}), HasSubstr("expected 1 to 4"));

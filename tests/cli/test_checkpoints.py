@@ -118,7 +118,7 @@ def test_model_folder_carries_the_checkpoints_other_files(tmp_path):
     for name in carried:
         assert (folder / name).read_bytes() == (source / name).read_bytes()
     tokenizer = json.loads((source / "tokenizer_config.json").read_text())
-    tokenizer.update({name: tokenizer[name]["content"] for name in ("bos_token", "eos_token", "pad_token")})
+    tokenizer.update({name: tokenizer[name]["content"] for name in ("bos_token", "eos_token", "pad_token")}, padding_side="left")
     assert json.loads((folder / "tokenizer_config.json").read_text()) == tokenizer
 
 

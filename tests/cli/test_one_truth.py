@@ -23,7 +23,7 @@ def commands(folder, tokens):
 
 
 @pytest.mark.parametrize("name,changes", [("num_hidden_layers", {"num_hidden_layers": 5}), ("sliding_window", {"sliding_window": 16}),
-                                          ("index_topk", {"index_topk": 3}), ("rope_theta", {"rope_theta": 20000}),
+                                          ("index_topk", {"index_topk": 3}), ("compress_rope_theta", {"compress_rope_theta": 20000, "rope_parameters": None}),
                                           ("swiglu_limit", {"swiglu_limit": 0.5}), ("routed_scaling_factor", {"routed_scaling_factor": 3}),
                                           ("num_experts_per_tok", {"num_experts_per_tok": 1})])
 def test_an_edited_field_is_refused_by_every_command(folder, tmp_path, name, changes):

@@ -1,10 +1,14 @@
 # Our folders used as optimum.intel.OVModelForCausalLM uses them, without torch: `make test`'s stand-in for test_optimum.py, whose packages take more than
 # 1 GB. Greedy ids are those of `dsv4 run`.
+import math
+
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 import like_optimum
-from client_models import FORMATS, PREFILL
+import program
+from client_models import FORMATS, PREFILL, TEXTS, log_softmax
 
 PAIR = ([0, 5, 77, 300, 12, 9, 41], [0, 43, 80, 261, 794, 267, 80])
 
@@ -28,6 +32,25 @@ def test_toy_without_a_tokenizer_runs(clients, library):
 
 def test_two_prompts_of_equal_length_give_what_each_gives_alone(clients):
     assert clients.like_optimum("mini", "fp32").greedy(PAIR, 12) == [clients.greedy("mini", "fp32", prompt, 12) for prompt in PAIR]
+
+
+def test_rows_of_a_padded_batch_give_what_each_gives_alone(clients):
+    tokenizer = AutoTokenizer.from_pretrained(clients.folder("mini", "fp32"))
+    batch = tokenizer(list(TEXTS), padding=True, return_tensors="np")
+    assert len({len(tokenizer(text)["input_ids"]) for text in TEXTS}) == len(TEXTS)
+    found = clients.like_optimum("mini", "fp32").greedy_padded(batch["input_ids"], batch["attention_mask"], 12)
+    assert found == [clients.greedy("mini", "fp32", tokenizer(text)["input_ids"], 12) for text in TEXTS]
+
+
+def test_bits_per_byte_are_those_of_dsv4_perplexity(clients, tmp_path):
+    # As lm_eval's loglikelihood_rolling asks: the text's tokens after the begin token, in one window. test_lm_eval.py asks with lm_eval itself.
+    folder = clients.folder("mini", "fp32")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for text in TEXTS:
+        ids = np.array([[tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
+        scores = log_softmax(clients.like_optimum("mini", "fp32").forward(ids[:, :-1], np.ones_like(ids[:, :-1]), first=True)[0])
+        found = -sum(scores[row, token] for row, token in enumerate(ids[0, 1:])) / math.log(2) / len(text.encode())
+        assert found == pytest.approx(program.bits_per_byte(folder, ids[0], text, tmp_path), rel=1e-5)
 
 
 def test_beam_search_finds_the_beams_of_a_full_recomputation(clients):

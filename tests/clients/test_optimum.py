@@ -7,9 +7,10 @@ import pytest
 import torch
 from optimum.intel import OVConfig
 from optimum.intel.openvino.configuration import OVWeightQuantizationConfig
+from transformers import AutoTokenizer
 
 import like_optimum
-from client_models import FORMATS, PREFILL
+from client_models import FORMATS, PREFILL, TEXTS
 
 PAIR = ([0, 5, 77, 300, 12, 9, 41], [0, 43, 80, 261, 794, 267, 80])
 
@@ -41,6 +42,13 @@ def test_toy_without_a_tokenizer_runs(clients, library):
 
 def test_two_prompts_of_equal_length_give_what_each_gives_alone(clients):
     assert generate(clients.optimum("mini", "fp32"), PAIR, 12) == [clients.greedy("mini", "fp32", prompt, 12) for prompt in PAIR]
+
+
+def test_rows_of_a_padded_batch_give_what_each_gives_alone(clients):
+    tokenizer = AutoTokenizer.from_pretrained(clients.folder("mini", "fp32"))
+    batch = tokenizer(list(TEXTS), padding=True, return_tensors="pt")
+    made = clients.optimum("mini", "fp32").generate(**batch, do_sample=False, min_new_tokens=12, max_new_tokens=12)
+    assert made[:, batch["input_ids"].shape[1]:].tolist() == [clients.greedy("mini", "fp32", tokenizer(text)["input_ids"], 12) for text in TEXTS]
 
 
 def test_beam_search_finds_the_beams_of_a_full_recomputation(clients):

@@ -48,13 +48,57 @@ class Folder : public testing::Test {
   TemporaryDirectory directory_;
 };
 
-TEST_F(Folder, ConfigIsTheCheckpointsWithAutoMap) {
+TEST_F(Folder, ConfigIsTheCheckpointsWithAutoMapAndRopeParameters) {
   write();
   Json config = written("config.json");
   EXPECT_EQ(config.at("auto_map"), Json::parse(R"({"AutoConfig": "configuration_deepseek_v4.DeepseekV4Config"})"));
-  config.erase("auto_map");
-  EXPECT_EQ(config.dump(), Json::parse(read_file(checkpoint() / "config.json")).dump()) << "fields and their order stay";
+  EXPECT_EQ(config.erase("auto_map") + config.erase("rope_parameters"), 2u);
+  Json given = Json::parse(read_file(checkpoint() / "config.json"));
+  EXPECT_EQ(given.erase("quantization_config"), 1u) << "of other weights";
+  EXPECT_EQ(config.dump(), given.dump()) << "the other fields and their order stay";
   EXPECT_THAT(read_file(folder() / "configuration_deepseek_v4.py"), HasSubstr("class DeepseekV4Config(PretrainedConfig)"));
+}
+
+// What a release of transformers that knows the architecture makes of the same config.
+TEST_F(Folder, RopeParametersAreThoseOfTransformers) {
+  const auto check = [&](const Json& changes, const char* expected) {
+    Json config = Json::parse(read_file(kToy / "config.json"));
+    config.update(changes);
+    write_file(checkpoint() / "config.json", config.dump());
+    write();
+    EXPECT_EQ(written("config.json").at("rope_parameters"), Json::parse(expected));
+    EXPECT_FALSE(written("config.json").contains("rope_scaling"));
+    EXPECT_EQ(written("config.json").value("rope_theta", 0), 10000);
+    const Config before = parse_config(config.dump(), "before"), after = read_config(folder());
+    EXPECT_EQ(before.qk_rope_head_dim, after.qk_rope_head_dim);
+    EXPECT_EQ(before.compress_rope_theta, after.compress_rope_theta);
+    EXPECT_EQ(before.yarn.has_value(), after.yarn.has_value());
+  };
+  check(Json::object(), R"({"main": {"rope_type": "default", "rope_theta": 10000, "partial_rotary_factor": 0.25},
+                "compress": {"rope_type": "default", "rope_theta": 160000, "partial_rotary_factor": 0.25}})");
+  const char* yarn = R"({"main": {"rope_type": "default", "rope_theta": 10000, "partial_rotary_factor": 0.25},
+                         "compress": {"rope_type": "yarn", "rope_theta": 40000.5, "partial_rotary_factor": 0.25, "factor": 16,
+                                      "original_max_position_embeddings": 4096, "beta_fast": 32, "beta_slow": 1.5, "attention_factor": 1.0}})";
+  check({{"compress_rope_theta", 40000.5},
+         {"rope_scaling",
+          {{"type", "yarn"}, {"factor", 16}, {"original_max_position_embeddings", 4096}, {"beta_fast", 32}, {"beta_slow", 1.5}}}},
+        yarn);
+  check({{"compress_rope_theta", 40000.5}, {"rope_scaling", nullptr}, {"rope_parameters", Json::parse(yarn)}}, yarn);
+}
+
+TEST_F(Folder, EveryRotaryFactorGivesItsDimensionsBack) {
+  Json config = Json::parse(read_file(kToy / "config.json"));
+  Config parsed = parse_config(config.dump(), "toy");
+  const SmallFiles files(Checkpoint::open(checkpoint()));
+  ConvertOptions options;
+  options.tokenizer = false;
+  for (parsed.head_dim = 2; parsed.head_dim <= 512; parsed.head_dim += 7) {
+    for (parsed.qk_rope_head_dim = 2; parsed.qk_rope_head_dim <= parsed.head_dim; parsed.qk_rope_head_dim += 2) {
+      const std::string text = folder_files(options, files, parsed).front().bytes;
+      const double factor = Json::parse(text).at("rope_parameters").at("main").at("partial_rotary_factor").get<double>();
+      ASSERT_EQ(static_cast<int64_t>(static_cast<double>(parsed.head_dim) * factor), parsed.qk_rope_head_dim) << parsed.head_dim;
+    }
+  }
 }
 
 TEST_F(Folder, ConfigOfTheFirstLayers) {
@@ -76,12 +120,26 @@ TEST_F(Folder, GenerationConfigIsCarriedOnOrMade) {
 TEST_F(Folder, SpecialTokensOfTheTokenizerConfigBecomeText) {
   write_file(checkpoint() / "tokenizer_config.json",
              R"({"add_bos_token": false, "bos_token": {"__type": "AddedToken", "content": "<｜begin▁of▁sentence｜>", "lstrip": false},
-                 "eos_token": "</s>", "unk_token": null, "added_tokens_decoder": {"0": {"content": "<a>", "special": true}}})");
+                 "eos_token": "</s>", "unk_token": null, "added_tokens_decoder": {"0": {"content": "<a>", "special": true}},
+                 "pad_token": "<pad>", "padding_side": "left", "tokenizer_class": "LlamaTokenizerFast"})");
   write();
   EXPECT_EQ(written("tokenizer_config.json").dump(),
             Json::parse(R"({"add_bos_token": false, "bos_token": "<｜begin▁of▁sentence｜>", "eos_token": "</s>", "unk_token": null,
-                            "added_tokens_decoder": {"0": {"content": "<a>", "special": true}}})")
+                            "added_tokens_decoder": {"0": {"content": "<a>", "special": true}}, "pad_token": "<pad>",
+                            "padding_side": "left", "tokenizer_class": "LlamaTokenizerFast"})")
                 .dump());
+}
+
+TEST_F(Folder, TheTokenizerPadsOnTheLeftAndNamesAClassThatEveryReleaseHas) {
+  const auto of = [&](const char* config) {
+    write_file(checkpoint() / "tokenizer_config.json", config);
+    write();
+    return written("tokenizer_config.json");
+  };
+  const Json bare = Json::parse(R"({"padding_side": "left", "tokenizer_class": "PreTrainedTokenizerFast"})");
+  EXPECT_EQ(of("{}"), bare);
+  EXPECT_EQ(of(R"({"padding_side": "right", "tokenizer_class": "TokenizersBackend"})"), bare);
+  EXPECT_EQ(of(R"({"eos_token": {"content": "</s>"}, "pad_token": null})").at("pad_token"), "</s>") << "a batch needs one";
 }
 
 TEST_F(Folder, ATemplateOfTheCheckpointIsKept) {

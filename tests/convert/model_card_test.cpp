@@ -50,6 +50,70 @@ TEST_F(Card, TellsWhatWasConvertedAndHow) {
   EXPECT_THAT(card(), Not(HasSubstr(kToy.parent_path().string()))) << "paths of the machine are nobody's business";
 }
 
+// The metadata between the two lines "---".
+std::string metadata_of(const std::string& card) {
+  EXPECT_THAT(card, testing::StartsWith("---\n"));
+  return card.substr(4, card.find("\n---\n") - 3);
+}
+
+TEST_F(Card, HasTheMetadataOfAnUpload) {
+  made(WeightFormat::kInt8);
+  EXPECT_THAT(metadata_of(card()),
+              AllOf(HasSubstr("license: unknown  # "), HasSubstr("\nbase_model: \"toy\"  # "),
+                    HasSubstr("\nbase_model_relation: quantized\n"), HasSubstr("\nlibrary_name: openvino\n"),
+                    HasSubstr("\npipeline_tag: text-generation\n"), HasSubstr("\ntags:\n- openvino\n"), HasSubstr("\n- int8\n")));
+}
+
+TEST_F(Card, TellsTheLicenceByItsText) {
+  const auto of = [&](const char* name, const char* text) {
+    const fs::path copy = directory_.path() / "copy";
+    fs::remove_all(copy);
+    fs::copy(kToy, copy);
+    write_file(copy / name, text);
+    fs::remove_all(folder());
+    ConvertOptions options;
+    options.checkpoint = copy;
+    options.output = folder();
+    convert(options);
+    return metadata_of(card());
+  };
+  EXPECT_THAT(of("LICENSE", "MIT License\n\nCopyright (c) 2023 DeepSeek\n"), HasSubstr("license: mit\n"));
+  EXPECT_THAT(of("LICENSE.txt", "   Apache License\n   Version 2.0, January 2004"), HasSubstr("license: apache-2.0\n"));
+  EXPECT_THAT(of("LICENSE.md", "Our own terms; parts are MIT."),
+              HasSubstr("license: other\nlicense_name: license-of-the-checkpoint\nlicense_link: LICENSE.md\n"));
+}
+
+TEST_F(Card, NamesTheBaseModelByPlaceOrConfig) {
+  const auto of = [&](const fs::path& place, const char* name_or_path) {
+    fs::create_directories((directory_.path() / place).parent_path());
+    fs::copy(kToy, directory_.path() / place);
+    const std::string config = read_file(kToy / "config.json");
+    write_file(directory_.path() / place / "config.json",
+               concat("{\"_name_or_path\": \"", name_or_path, "\",", config.substr(config.find('{') + 1)));
+    fs::remove_all(folder());
+    ConvertOptions options;
+    options.checkpoint = directory_.path() / place;
+    options.output = folder();
+    convert(options);
+    return metadata_of(card());
+  };
+  EXPECT_THAT(of("hub/models--some-org--My--Model/snapshots/0123abc", ""), HasSubstr("base_model: \"some-org/My--Model\"\n"));
+  EXPECT_THAT(of("fine-tune", "other_org/Fine.Tune-1"), HasSubstr("base_model: \"other_org/Fine.Tune-1\"\n"));
+  EXPECT_THAT(of("a/DeepSeek-V4-Flash-0731", "/home/me/model"), HasSubstr("base_model: \"deepseek-ai/DeepSeek-V4-Flash-0731\"\n"));
+  EXPECT_THAT(of("my: \"model\"", "not an id"), HasSubstr("base_model: \"my: \\\"model\\\"\"  # "));
+}
+
+TEST_F(Card, SaysWhatClientsHaveToKnow) {
+  ConvertOptions options;
+  options.checkpoint = fs::path(DSV4_TEST_DATA) / "../../models/mini";
+  options.output = folder();
+  convert(options);
+  EXPECT_THAT(card(),
+              AllOf(HasSubstr("padding_side"), HasSubstr("do_sample=False"), HasSubstr("pipeline_type: LM"),
+                    HasSubstr("No ScaledDotProductAttention operation observed in the graph, cannot perform the SDPAToPagedAttention "
+                              "transformation.")));
+}
+
 TEST_F(Card, ListsEveryOtherFile) {
   made();
   for (const std::string& name : names_in(folder())) {

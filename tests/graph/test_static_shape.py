@@ -1,4 +1,4 @@
-# `--static-shape B,S`: no dynamic dimension anywhere, the logits of the dynamic form, and what the program says to other lengths.
+# `--static-shape B,S`: no dynamic dimension and no shape that depends on data anywhere, the logits of the dynamic form, and what the program says to other lengths.
 import numpy as np
 import openvino
 import pytest
@@ -24,6 +24,46 @@ def dynamic_dims(model):
     return found
 
 
+# Of each operation, the inputs that decide shapes: of outputs, or of what is computed in a Loop. An operation that is not listed is one nobody thought about.
+SHAPE_INPUTS = {
+    "Broadcast": (1,), "CumSum": (1,), "Gather": (2,), "Loop": (0, 1), "Range": (0, 1, 2), "ReduceMax": (1,), "ReduceMean": (1,), "ReduceSum": (1,), "Reshape": (1,),
+    "ScatterElementsUpdate": (3,), "ScatterUpdate": (3,), "TopK": (1,), "VariadicSplit": (1, 2),
+}
+WITHOUT_SHAPE_INPUTS = {
+    "Add", "Clamp", "Concat", "Constant", "Convert", "Cos", "Divide", "Equal", "Exp", "FloorMod", "GatherElements", "GatherND", "GroupedMatMul", "LessEqual", "LogicalAnd",
+    "MatMul", "Maximum", "Minimum", "Multiply", "Parameter", "Power", "ReLU", "Relu", "Result", "ScatterNDUpdate", "SearchSorted", "Select", "Sigmoid", "Sin",
+    "SoftPlus", "Softmax", "SoftMax", "Sqrt", "Subtract", "Swish",
+}
+
+
+def depends_on_data(output, seen):
+    """Whether the value comes from a Parameter; that of a ShapeOf comes from a shape."""
+    node = output.get_node()
+    if node.get_name() in seen:
+        return False
+    seen.add(node.get_name())
+    if node.get_type_name() == "Parameter":
+        return True
+    return node.get_type_name() != "ShapeOf" and any(depends_on_data(port.get_source_output(), seen) for port in node.inputs())
+
+
+def data_dependent_shapes(model):
+    found = []
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind == "ShapeOf":
+            continue
+        assert kind in SHAPE_INPUTS or kind in WITHOUT_SHAPE_INPUTS, f"{kind}: which of its inputs decide shapes?"
+        found += [(kind, node.get_friendly_name(), port) for port in SHAPE_INPUTS.get(kind, ()) if depends_on_data(node.input(port).get_source_output(), set())]
+        if kind == "Loop":
+            body = node.get_function()
+            # How often a body runs: its condition, a boolean, is decided inside.
+            found += [(kind, node.get_friendly_name(), "condition") for result in body.get_results()
+                      if result.get_element_type() == openvino.Type.boolean and depends_on_data(result.input(0).get_source_output(), set())]
+            found += data_dependent_shapes(body)
+    return found
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["toy", "hash", "mini"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 33), (2, 150)], ids=str)
@@ -34,6 +74,7 @@ def test_no_dynamic_dimension_and_the_logits_of_the_dynamic_form(library, name, 
     model = openvino.Core().read_model(folder / "openvino_model.xml")
     model.validate_nodes_and_infer_types()
     assert dynamic_dims(model) == []
+    assert data_dependent_shapes(model) == []
     assert model.input("input_ids").get_shape() == [batch, length]
     rows = np.stack([golden.tokens[100 * row:100 * row + length] for row in range(batch)])
     expected = sequence.prefill(library.compiled(name, *FORMS[form], *PREFILL), rows)
@@ -46,6 +87,12 @@ def test_the_dynamic_form_has_dynamic_dimensions(library):
     model = openvino.Core().read_model(library.folder("toy", *PREFILL, *FORMS["gather"]) / "openvino_model.xml")
     assert dynamic_dims(model)
     assert any(dynamic_dims(node.get_function()) for node in model.get_ordered_ops() if node.get_type_name() == "Loop")
+
+
+def test_the_dynamic_form_has_shapes_that_depend_on_data(library):
+    # That this check sees them: the tiles of the experts are counted.
+    model = openvino.Core().read_model(library.folder("toy", *PREFILL, *FORMS["gather"]) / "openvino_model.xml")
+    assert ("Loop", 0) in {(kind, port) for kind, _, port in data_dependent_shapes(model)}
 
 
 def test_the_program_runs_a_prompt_of_that_length(library):

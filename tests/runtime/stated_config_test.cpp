@@ -78,8 +78,8 @@ TEST_F(StatedConfig, AFieldThatTheModelDependsOnIsRefusedByName) {
       {"vocab_size", {{"vocab_size", 300}}},
       {"hidden_size", {{"hidden_size", 160}}},
       {"num_attention_heads", {{"num_attention_heads", 8}}},
-      {"head_dim", {{"head_dim", 64}}},
-      {"qk_rope_head_dim", {{"qk_rope_head_dim", 16}}},
+      {"head_dim", {{"head_dim", 64}, {"rope_parameters", {{"main", {{"partial_rotary_factor", 0.5}}}}}}},
+      {"qk_rope_head_dim", {{"qk_rope_head_dim", 24}, {"rope_parameters", {{"main", {{"partial_rotary_factor", 0.25}}}}}}},
       {"q_lora_rank", {{"q_lora_rank", 32}}},
       {"o_groups", {{"o_groups", 4}}},
       {"o_lora_rank", {{"o_lora_rank", 16}}},
@@ -87,13 +87,14 @@ TEST_F(StatedConfig, AFieldThatTheModelDependsOnIsRefusedByName) {
       {"index_n_heads", {{"index_n_heads", 4}}},
       {"index_head_dim", {{"index_head_dim", 32}}},
       {"index_topk", {{"index_topk", 5}}},
-      {"rope_theta", {{"rope_theta", 10000.5}}},
-      {"compress_rope_theta", {{"compress_rope_theta", 40000}}},
-      {"rope_scaling.type", {{"rope_scaling", nullptr}}},
-      {"rope_scaling.factor", {{"rope_scaling", {{"factor", 4}}}}},
-      {"rope_scaling.original_max_position_embeddings", {{"rope_scaling", {{"original_max_position_embeddings", 65536}}}}},
-      {"rope_scaling.beta_fast", {{"rope_scaling", {{"beta_fast", 33}}}}},
-      {"rope_scaling.beta_slow", {{"rope_scaling", {{"beta_slow", 2}}}}},
+      {"rope_theta", {{"rope_theta", 10000.5}, {"rope_parameters", {{"main", {{"rope_theta", 10000.5}}}}}}},
+      {"compress_rope_theta", {{"compress_rope_theta", 40000}, {"rope_parameters", {{"compress", {{"rope_theta", 40000}}}}}}},
+      {"rope_scaling.type", {{"rope_parameters", {{"compress", {{"rope_type", "default"}}}}}}},
+      {"rope_scaling.factor", {{"rope_parameters", {{"compress", {{"factor", 4}}}}}}},
+      {"rope_scaling.original_max_position_embeddings",
+       {{"rope_parameters", {{"compress", {{"original_max_position_embeddings", 65536}}}}}}},
+      {"rope_scaling.beta_fast", {{"rope_parameters", {{"compress", {{"beta_fast", 33}}}}}}},
+      {"rope_scaling.beta_slow", {{"rope_parameters", {{"compress", {{"beta_slow", 2}}}}}}},
       {"n_routed_experts", {{"n_routed_experts", 6}}},
       {"num_experts_per_tok", {{"num_experts_per_tok", 3}}},
       {"moe_intermediate_size", {{"moe_intermediate_size", 32}}},
@@ -111,6 +112,20 @@ TEST_F(StatedConfig, AFieldThatTheModelDependsOnIsRefusedByName) {
     write_file(folder_ / "config.json", config_);
   }
   EXPECT_EQ(said_by_both(), "");
+}
+
+// The folder's config.json has RoPE in its own fields and in transformers' rope_parameters.
+TEST_F(StatedConfig, AFieldThatContradictsItsOtherNameIsRefusedByName) {
+  const Change changes[] = {
+      {"rope_theta", {{"rope_theta", 10000.5}}},
+      {"compress_rope_theta", {{"compress_rope_theta", 40000}}},
+      {"qk_rope_head_dim", {{"qk_rope_head_dim", 16}}},
+      {"rope_parameters", {{"rope_scaling", {{"type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 4096}}}}}};
+  for (const Change& change : changes) {
+    change_config(change.changes);
+    EXPECT_THAT(said_by_both(), AllOf(HasSubstr((folder_ / "config.json").string() + ": "), HasSubstr(change.named), HasSubstr(", but ")));
+    write_file(folder_ / "config.json", config_);
+  }
 }
 
 TEST_F(StatedConfig, TheMessageHasBothValuesAndEveryOtherField) {
@@ -139,19 +154,23 @@ TEST_F(StatedConfig, OtherFieldsMayChange) {
 
 TEST_F(StatedConfig, TheSameInTransformersWordsIsTheSame) {
   const std::string sliding = "sliding_attention", csa = "compressed_sparse_attention", hca = "heavily_compressed_attention";
-  const json words = {
-      {"compress_ratios", nullptr},
-      {"num_hash_layers", nullptr},
-      {"qk_rope_head_dim", nullptr},
-      {"n_routed_experts", nullptr},
-      {"rope_scaling", nullptr},
-      {"rope_theta", 1e4},
-      {"partial_rotary_factor", 32.0 / 96.0},
-      {"num_local_experts", 8},
-      {"layer_types", {sliding, sliding, csa, hca, csa, hca, csa}},
-      {"mlp_layer_types", {"hash_moe", "hash_moe", "hash_moe", "moe", "moe", "moe", "moe"}},
-      {"rope_parameters",
-       {{"rope_type", "yarn"}, {"factor", 16.0}, {"original_max_position_embeddings", 4096}, {"beta_fast", 32}, {"beta_slow", 1}}}};
+  const json words = {{"compress_ratios", nullptr},
+                      {"num_hash_layers", nullptr},
+                      {"qk_rope_head_dim", nullptr},
+                      {"n_routed_experts", nullptr},
+                      {"rope_theta", 1e4},
+                      {"partial_rotary_factor", 32.0 / 96.0},
+                      {"num_local_experts", 8},
+                      {"layer_types", {sliding, sliding, csa, hca, csa, hca, csa}},
+                      {"mlp_layer_types", {"hash_moe", "hash_moe", "hash_moe", "moe", "moe", "moe", "moe"}},
+                      {"rope_parameters",
+                       {{"main", nullptr},
+                        {"compress", nullptr},
+                        {"rope_type", "yarn"},
+                        {"factor", 16.0},
+                        {"original_max_position_embeddings", 4096},
+                        {"beta_fast", 32},
+                        {"beta_slow", 1}}}};
   change_config(words);
   EXPECT_EQ(said_by_both(), "");
   change_config({{"layer_types", {sliding, sliding, csa, hca, csa, hca, hca}}});

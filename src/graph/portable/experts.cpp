@@ -7,7 +7,7 @@
 #include "openvino/op/gather_elements.hpp"
 #include "openvino/op/gather_nd.hpp"
 #include "openvino/op/grouped_matmul.hpp"
-#include "openvino/op/scatter_nd_update.hpp"
+#include "openvino/op/scatter_update.hpp"
 #include "openvino/op/search_sorted.hpp"
 #include "openvino/op/softplus.hpp"
 #include "openvino/op/sqrt.hpp"
@@ -73,8 +73,11 @@ Value PortableVocabulary::grouped_experts(const Value& x, const Value& shared, c
   const Value hidden = mul(swiglu(gate_up[0], gate_up[1]), row_weight);
   const Value routed = grouped(hidden, stacked_down_name(layer_index));  // [T*K,D]
 
-  using Reduction = op::v15::ScatterNDUpdate::Reduction;
-  return std::make_shared<op::v15::ScatterNDUpdate>(shared, token, routed, Reduction::SUM);  // [T,1,D]
+  // Back to the order of tokens, and each token's K rows added. Not a scatter that sums: Intel's GPU plugin has none.
+  const Value order = range(mul(call_->tokens(), i32(k)));                                              // [T*K]
+  const Value row_of_place = std::make_shared<op::v3::ScatterUpdate>(order, sorted[1], order, i32(0));  // [T*K]: the inverse of sorted[1]
+  const Value by_token = reshape(gather(routed, row_of_place, 0), {-1, k, static_cast<int32_t>(config_.hidden_size)});  // [T,K,D]
+  return add(shared, reduce_sum(by_token, 1, true));                                                                    // [T,1,D]
 }
 
 }  // namespace dsv4
