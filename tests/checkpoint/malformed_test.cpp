@@ -385,7 +385,7 @@ const Malformed kTensors[] = {
     {"Fp8ScaleMissing", erased("layers.0.attn.wo_b.scale"), kModel, "layers.0.attn.wo_b.weight",
      "its scale \"layers.0.attn.wo_b.scale\" is missing; FP8"},
     {"Fp4ScaleMissing", erased("layers.0.ffn.experts.2.w2.scale"), kModel, "layers.0.ffn.experts.2.w2.weight", "is missing; FP4"},
-    {"ScaleOfABf16Weight", added({"norm.scale", "F8_E8M0", {1}, "1"}), kModel, "norm.scale", "not a tensor of the model"},
+    {"ScaleOfNoWeight", added({"layers.0.attn.wq_c.scale", "F8_E8M0", {1}, "1"}), kModel, "layers.0.attn.wq_c.scale", "not a tensor of the model"},
     {"Fp8ScaleOfTheWrongShape", retyped("layers.0.attn.wq_a.scale", "F8_E8M0", {1, 2}, 2), kModel, "layers.0.attn.wq_a.scale",
      "its shape is [1,2], expected [1,1]"},
     {"Fp4ScaleOfTheWrongShape", retyped("layers.0.ffn.experts.0.w1.scale", "F8_E8M0", {32, 4}, 128), kModel,
