@@ -83,7 +83,7 @@ void refuse_vision(const Fields& config) {
   if (type != nullptr && type->is_string()) words = lower(type->get<std::string>());
   if (!words.empty() && words.find("deepseek_v4") == words.npos) return;
   if (architectures != nullptr && architectures->is_array() && !architectures->empty() && architectures->front().is_string()) {
-    words += " " + lower(architectures->front().get<std::string>());
+    words += concat(" ", lower(architectures->front().get<std::string>()));
   }
   for (const char* word : {"vision", "_vl", "v4vl", "multimodal"}) {
     if (words.find(word) != words.npos) config.refuse("model_type", "found ", quote(words), ": ", kVision);

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "checkpoint/dequantize.h"
+#include "checkpoint/quote.h"
 #include "convert/nvfp4_as_mxfp4.h"
 #include "dsv4/error.h"
 #include "quantize/compress.h"
@@ -21,24 +22,31 @@ constexpr float kMaxF16 = 65504.0f;
 constexpr int64_t kZeroPointsPerWord = 8;
 constexpr uint64_t kAheadBytes = 8 << 20;  // of the same tensor, read while a piece is converted
 
+// "SHARD: tensor "NAME"": the start of every message about what it holds.
+std::string where(const Checkpoint& checkpoint, const Piece& piece) {
+  const TensorView& view = checkpoint.stored(piece.part->tensor);
+  const std::string stored = view.stored_name == piece.part->tensor ? "" : concat(" (", view.stored_name, ")");
+  return concat(path_text(view.file->path()), ": tensor ", piece.part->tensor, excerpt(stored));
+}
+
 // Error for values beyond `limit`. The largest magnitude of all is found first, as integers, which vectorises (those of infinity and NaN are the
 // largest); the culprit is looked for only if there is one.
-void check_values(const Piece& piece, const std::vector<float>& values, float limit) {
+void check_values(const Checkpoint& checkpoint, const Piece& piece, const std::vector<float>& values, float limit) {
   uint32_t largest = 0;
   for (const float value : values) largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7FFFFFFFu);
   if (largest <= std::bit_cast<uint32_t>(limit)) return;
   const float culprit = *std::find_if(values.begin(), values.end(), [&](float value) { return !(std::fabs(value) <= limit); });
-  const std::string& tensor = piece.part->tensor;
-  if (!std::isfinite(culprit)) fail("tensor ", tensor, " holds ", culprit, ", which is no weight; the checkpoint is damaged");
-  fail("tensor ", tensor, " holds ", culprit, ", which float16 cannot; convert with --weight-format fp32");
+  const std::string tensor = where(checkpoint, piece);
+  if (!std::isfinite(culprit)) fail(tensor, " holds ", culprit, ", which is no weight; the checkpoint is damaged");
+  fail(tensor, " holds ", culprit, ", which float16 cannot; convert with --weight-format fp32");
 }
 
 // Scales of integers are stored in float16.
-void check_scales(const Piece& piece, const std::vector<uint16_t>& scales) {
+void check_scales(const Checkpoint& checkpoint, const Piece& piece, const std::vector<uint16_t>& scales) {
   bool finite = true;
   for (const uint16_t bits : scales) finite &= (bits & 0x7C00u) != 0x7C00u;
   if (!finite)
-    fail("tensor ", piece.part->tensor, " has values so large that their scale does not fit float16; convert with --weight-format fp32");
+    fail(where(checkpoint, piece), " has values so large that their scale does not fit float16; convert with --weight-format fp32");
 }
 
 std::span<const std::byte> rows_of(const TensorView& view, const Piece& piece) {
@@ -64,7 +72,8 @@ void copy_fp4(const Checkpoint& checkpoint, const Piece& piece, PieceSink& sink)
   const std::span<const std::byte> scale_rows = rows_of(*scales, piece);
   constexpr std::byte kNan{0xFF};
   if (std::find(scale_rows.begin(), scale_rows.end(), kNan) != scale_rows.end()) {
-    fail("tensor ", scales->stored_name, " holds a scale that is not a number; the checkpoint is damaged");
+    fail(path_text(scales->file->path()), ": tensor ", excerpt(scales->stored_name),
+         " holds a scale that is not a number; the checkpoint is damaged");
   }
   write_mxfp4(piece, rows_of(codes, piece), scale_rows, sink);
 }
@@ -75,7 +84,7 @@ void repack_nvfp4(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers
   write_mxfp4(piece, std::as_bytes(std::span(b.codes)), std::as_bytes(std::span(b.zero_points)), sink);
 }
 
-void write_integers(const Piece& piece, PieceBuffers& b, PieceSink& sink) {
+void write_integers(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b, PieceSink& sink) {
   const PlannedWeight& w = *piece.weight;
   const int64_t rows = piece.rows(), columns = w.unit.columns(), groups = columns / w.group();
   const bool asymmetric = is_asymmetric(w.form.integer.mode), nibbles = bits_of(w.form.integer.mode) == 4;
@@ -84,7 +93,7 @@ void write_integers(const Piece& piece, PieceBuffers& b, PieceSink& sink) {
   if (asymmetric) b.zero_points.resize(b.halves.size());
   compress_rows(b.values.data(), rows, columns, w.form.integer,
                 {b.codes.data(), b.halves.data(), asymmetric ? b.zero_points.data() : nullptr});
-  check_scales(piece, b.halves);
+  check_scales(checkpoint, piece, b.halves);
 
   const uint64_t first_code = static_cast<uint64_t>(piece.weight_row * columns),
                  first_group = static_cast<uint64_t>(piece.weight_row * groups);
@@ -147,7 +156,7 @@ void read_ahead(const Checkpoint& checkpoint, const Piece& piece) {
 void read_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b) {
   b.values.resize(static_cast<size_t>(piece.rows() * piece.weight->unit.columns()));
   checkpoint.read_rows(piece.part->tensor, piece.row_begin, piece.row_end, b.values.data());
-  check_values(piece, b.values, piece.weight->form.kind == Kind::kF16 ? kMaxF16 : std::numeric_limits<float>::max());
+  check_values(checkpoint, piece, b.values, piece.weight->form.kind == Kind::kF16 ? kMaxF16 : std::numeric_limits<float>::max());
 }
 
 void convert_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b, PieceSink& sink) {
@@ -177,7 +186,7 @@ void convert_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffer
       return;
     case Kind::kInteger:
       read_piece(checkpoint, piece, b);
-      write_integers(piece, b, sink);
+      write_integers(checkpoint, piece, b, sink);
       return;
   }
 }

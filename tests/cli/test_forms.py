@@ -290,7 +290,8 @@ def test_inspect_deep_finds_what_is_no_number(toy, name, value, naming):
     place = np.prod(stored.shape) - 1
     columns = stored.shape[1] if len(stored.shape) > 1 else place + 1
     program.refuse("inspect", toy, "--deep", naming=[path, f'"{name}" holds {naming} at row {place // columns}, column {place % columns}'])
-    program.refuse("convert", "-m", toy, toy.parent / "out", naming=[name])
+    for weight_format in ("fp32", "int8"):
+        program.refuse("convert", "-m", toy, toy.parent / "out", "--weight-format", weight_format, naming=[path, name, f"holds {naming}"])
 
 
 # ---- damaged tokenizer models
