@@ -16,7 +16,7 @@ ODD_VALUES = [None, True, False, -1, 0, 1, 2, 3, 7, 2**31 - 1, 2**31, 2**32, 2**
 ODD_NAMES = ["", "x", "layers.0.attn.wq_a.weight", "layers.99.attn.wq_a.weight", "layers.-1.ffn.experts.0.w1.weight", "mtp.0.head.weight", "__metadata__", "a" * 3000,
              "layers.0\u009b\u202e", "../model", "layers.18446744073709551616.attn.wkv.weight"]
 DTYPES = ["F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "I8", "U8", "I16", "I32", "I64", "BOOL", "C64", "", "Q4"]
-SECONDS = 120
+SECONDS = 300  # many times what any of them takes, for machines that do other things too
 # What terminals obey, and what turns lines round.
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 

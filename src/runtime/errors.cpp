@@ -11,8 +11,18 @@ namespace {
 
 constexpr size_t kLongest = 400;
 
-/// Without " failed at src/..." and what follows: the place of a condition in OpenVINO's sources.
-std::string_view without_place(std::string_view condition) { return condition.substr(0, condition.find(" failed at ")); }
+/// Takes every "Check 'a > b' failed at src/x.cpp:77: " out of `line`. Returns the conditions without the places in OpenVINO's sources.
+std::string take_conditions(std::string& line) {
+  constexpr std::string_view kFailed = "' failed at ";
+  std::string conditions;
+  for (size_t failed = line.find(kFailed); failed != std::string::npos; failed = line.find(kFailed)) {
+    const size_t check = line.rfind("Check '", failed), begin = check == std::string::npos ? failed : check;
+    const size_t end = line.find(": ", failed);
+    conditions += concat(conditions.empty() ? "" : " ", line.substr(begin, failed + 1 - begin));
+    line.erase(begin, end == std::string::npos ? end : end + 2 - begin);
+  }
+  return conditions;
+}
 
 bool is_place(std::string_view line) { return line.find("Exception from ") != std::string_view::npos; }
 
@@ -21,14 +31,16 @@ bool is_place(std::string_view line) { return line.find("Exception from ") != st
 std::string first_line(const std::string& text) {
   // OpenVINO's messages begin with places in sources and the conditions that failed there; the reason follows on later lines, if somebody stated one.
   std::string line, conditions;
-  const auto add = [](std::string& to, std::string_view part) { (to += to.empty() ? "" : " ") += part; };
+  const auto add = [](std::string& to, std::string_view part) {
+    if (!part.empty()) (to += to.empty() ? "" : " ") += part;
+  };
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view part = std::string_view(text).substr(begin, end - begin);
+    std::string part = text.substr(begin, end - begin);
     begin = end + 1;
-    if (part.empty() || is_place(part)) continue;
-    const bool condition = part.starts_with("Check '") && part.find("' failed at ") != std::string_view::npos;
-    condition ? add(conditions, without_place(part)) : add(line, part);
+    if (is_place(part)) continue;
+    add(conditions, take_conditions(part));
+    add(line, part);
   }
   return shortened(escaped(line.empty() ? conditions : line), kLongest);
 }

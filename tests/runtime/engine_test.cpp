@@ -136,6 +136,11 @@ TEST_F(Folder, RunsInFloat32) {
 TEST(FirstLine, LeavesOutWhereInTheSourceItWas) {
   const std::string text = "Exception from src/inference/src/cpp/core.cpp:126:\nException from src/core.cpp:9:\nthe reason,\nand more\n\n";
   EXPECT_EQ(first_line(text), "the reason, and more");
+  EXPECT_EQ(
+      first_line(
+          "[CPU] Reshape node with name 'R' Check 'a <= 1 && b' failed at src/plugins/intel_cpu/reshape.cpp:77: the shape conflicts\n"),
+      "[CPU] Reshape node with name 'R' the shape conflicts");
+  EXPECT_EQ(first_line("Check 'a > b' failed at src/core/model.cpp:12:\n"), "Check 'a > b'");
   EXPECT_EQ(first_line(""), "");
   EXPECT_EQ(first_line("plain"), "plain");
   EXPECT_THAT(first_line(std::string(5000, 'x') + "\nmore"), AllOf(Not(HasSubstr("\n")), testing::SizeIs(400)));
