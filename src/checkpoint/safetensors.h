@@ -23,8 +23,8 @@ struct TensorEntry {
 /// Parsed and checked header of a safetensors file.
 struct SafetensorsHeader {
   std::map<std::string, TensorEntry> tensors;
-  std::map<std::string, std::string> metadata;  ///< the texts of __metadata__, of which nothing is needed
-  bool odd_metadata = false;                    ///< __metadata__ holds something else too, which was skipped
+  std::map<std::string, std::string> metadata;        ///< the texts of __metadata__, of which nothing is needed
+  bool odd_metadata = false;                          ///< __metadata__ holds something else too, which was skipped
   std::map<std::string, std::string> unknown_dtypes;  ///< by tensor name: what its dtype is called, where it is DType::kUnknown
   uint64_t data_offset = 0;                           ///< first data byte in the file: 8 + header length
 

@@ -379,7 +379,8 @@ const Refused kRefused[] = {
     {"EosInList", DSV4_SET("eos_token_id", {1, 512}), "eos_token_id[1]: found 512"},
     {"QuantMethod", DSV4_SET("quantization_config", {{"quant_method", "awq"}}), "quantization_config.quant_method: found \"awq\""},
     {"Gptq", DSV4_SET("quantization_config", {{"quant_method", "gptq"}}),
-     "found \"gptq\": weights quantised by GPTQ are not read; take the release itself (FP8 and FP4), or BF16, NVFP4 or compressed-tensors W4A16 experts"},
+     "found \"gptq\": weights quantised by GPTQ are not read; take the release itself (FP8 and FP4), or BF16, NVFP4 or compressed-tensors "
+     "W4A16 experts"},
     {"NvidiaAwq", DSV4_SET("quantization_config", {{"quant_algo", "W4A16_AWQ"}}), "quantization_config.quant_algo: found \"W4A16_AWQ\""},
     {"NvidiaMoeAwq", DSV4_SET("quantization_config", {{"moe_quant_algo", "NVFP4_AWQ"}}),
      "quantization_config.moe_quant_algo: found \"NVFP4_AWQ\""},
