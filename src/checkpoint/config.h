@@ -76,9 +76,9 @@ struct Config {
   std::vector<int64_t> eos_token_ids = {1};
   int64_t fp8_block_rows = 128;  // weight_block_size of the FP8 scales
   int64_t fp8_block_cols = 128;
-  std::vector<Int4Group> int4_groups;   ///< as quantization_config lists them; empty: the tensors decide
-  std::string expert_dtype;             ///< "fp4", "nvfp4", "int4", "fp8", "bf16", "f16" or "f32"; empty when absent (then the tensors decide)
-  std::vector<LayerConfig> layers;      ///< num_hidden_layers entries
+  std::vector<Int4Group> int4_groups;  ///< as quantization_config lists them; empty: the tensors decide
+  std::string expert_dtype;         ///< "fp4", "nvfp4", "int4", "fp8", "bf16", "f16" or "f32"; empty when absent (then the tensors decide)
+  std::vector<LayerConfig> layers;  ///< num_hidden_layers entries
   std::vector<LayerConfig> mtp_layers;  ///< num_nextn_predict_layers entries, or DSpark's stages (ratio 0 in every release)
   std::optional<Dspark> dspark;         ///< mtp_layers are stages of it
 
