@@ -64,5 +64,5 @@ def test_the_table_has_a_line_for_each_part(library):
 def test_refuses_what_does_not_fit(library):
     folder = library.folder("toy")
     program.refuse("bench", folder, "-p", 4096, naming=["4096", "4096 + 32"])
-    program.refuse("bench", folder, "--context", 100, "--program", "portable", naming=["--context", "portable"])
+    program.refuse("bench", folder, "--context", 100, "--program", "portable", code=2, naming=["--context", "portable"])
     program.refuse("bench", folder, "-p", 0, code=2, naming=["-p"])
