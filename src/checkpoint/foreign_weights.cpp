@@ -1,7 +1,6 @@
 // Marks of foreign forms in config.json and in the names of tensors.
 #include "checkpoint/foreign_weights.h"
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -71,19 +70,14 @@ void refuse_quantiser(const Fields& config) {
   }
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 /// Of DeepSeek-V4 alone: other models are refused by their model_type.
 void refuse_vision(const Fields& config) {
   std::string words;
   const json *type = config.find("model_type"), *architectures = config.find("architectures");
-  if (type != nullptr && type->is_string()) words = lower(type->get<std::string>());
+  if (type != nullptr && type->is_string()) words = lower_case(type->get<std::string>());
   if (!words.empty() && words.find("deepseek_v4") == words.npos) return;
   if (architectures != nullptr && architectures->is_array() && !architectures->empty() && architectures->front().is_string()) {
-    words += concat(" ", lower(architectures->front().get<std::string>()));
+    words += concat(" ", lower_case(architectures->front().get<std::string>()));
   }
   for (const char* word : {"vision", "_vl", "v4vl", "multimodal"}) {
     if (words.find(word) != words.npos) config.refuse("model_type", "found ", quote(words), ": ", kVision);

@@ -1,6 +1,8 @@
 // Parsing of JSON files with limits.
 #include "checkpoint/json_fields.h"
 
+#include <algorithm>
+
 #include "checkpoint/foreign_content.h"
 #include "checkpoint/quote.h"
 
@@ -64,6 +66,11 @@ json parse_json_object(std::string_view text, const std::string& where, const Js
 
 nlohmann::ordered_json parse_ordered_json_object(std::string_view text, const std::string& where, const JsonFile& kind) {
   return parse_object<nlohmann::ordered_json>(text, where, kind);
+}
+
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
 }
 
 }  // namespace dsv4

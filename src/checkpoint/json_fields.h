@@ -14,6 +14,9 @@ namespace dsv4 {
 
 using JsonFile = SmallFileKind;
 
+/// ASCII letters in lower case: values whose case writers do not agree on.
+std::string lower_case(std::string text);
+
 /// Parses and demands an object. Error for anything else, for deep nesting and for more bytes than `kind` allows.
 nlohmann::json parse_json_object(std::string_view text, const std::string& where, const JsonFile& kind);
 /// The same with the fields in the order of the text, for a file that is written again.

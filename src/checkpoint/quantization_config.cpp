@@ -31,11 +31,6 @@ constexpr Alias kExpertTypes[] = {
 };
 constexpr const char* kE4m3Names[] = {"e4m3", "e4m3fn", "float8_e4m3fn", "float8_e4m3"};
 
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 void read_expert_type(const Fields& fields, Config& config) {
   const json* experts = fields.find("expert_dtype");
   if (experts == nullptr) return;

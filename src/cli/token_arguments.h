@@ -11,10 +11,10 @@ namespace dsv4 {
 /// "1,2,3", separated by commas or white space. Error that names `where` for anything else.
 std::vector<int64_t> parse_tokens(const std::string& text, const std::string& where);
 
-/// A text file of ids as parse_tokens takes them, or a JSON array of them.
 /// The same of an option's value: what is no list of ids is wrong usage (UsageError).
 std::vector<int64_t> tokens_of_option(const std::string& text, const std::string& option);
 
+/// A text file of ids as parse_tokens takes them, or a JSON array of them.
 std::vector<int64_t> read_tokens_file(const std::filesystem::path& path);
 
 }  // namespace dsv4
