@@ -75,25 +75,23 @@ HWY_INLINE void load_scales(const PackedMatrix& m, int64_t begin, int64_t n, flo
   const std::byte* halves = m.scales + 2 * begin;
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store(out + i, load_f16(halves + 2 * i));
-  for (; i < n; ++i) {
-    uint16_t bits;
-    std::memcpy(&bits, halves + 2 * i, sizeof bits);
-    out[i] = f16_to_f32(bits);
-  }
+  for (; i < n; ++i) out[i] = load_one_f16(halves + 2 * i);
 }
 
-/// For integer products: what dots are multiplied with, and that times the whole zero point.
-HWY_INLINE void load_factors(const PackedMatrix& m, const CodeForm& form, int64_t begin, int64_t n, float* scales, float* zeros) {
-  load_scales(m, begin, n, scales);
-  if (form.factor != 1.0f) {
-    for (int64_t i = 0; i < n; ++i) scales[i] *= form.factor;
+/// For integer products: the scales of segments [begin, begin + n) of a row, and those times the whole zero points. A segment is a group or a part of one.
+HWY_INLINE void load_segment_factors(const PackedMatrix& m, const CodeForm& form, int64_t row, int64_t segment, int64_t begin, int64_t n,
+                                     float* scales, float* zeros) {
+  const int64_t step = segment == m.group ? n : 1;
+  for (int64_t i = 0; i < n; i += step) {
+    const int64_t at = row * m.groups() + (begin + i) * segment / m.group;
+    load_scales(m, at, step, scales + i);
+    if (m.zero_points) {
+      load_zero_points(m, at, step, zeros + i);
+    } else {
+      std::fill_n(zeros + i, step, 0.0f);
+    }
   }
-  if (m.zero_points) {
-    load_zero_points(m, begin, n, zeros);
-    for (int64_t i = 0; i < n; ++i) zeros[i] = (zeros[i] + form.offset) * scales[i];
-  } else {
-    for (int64_t i = 0; i < n; ++i) zeros[i] = form.offset * scales[i];
-  }
+  for (int64_t i = 0; i < n; ++i) zeros[i] = (zeros[i] + form.offset) * scales[i];
 }
 
 /// values[low nibble], values[high nibble] of each byte; returns `pairs`.

@@ -1,7 +1,8 @@
-// Compressed rows times a few tokens in int8 with AVX2, at the speed of memory: two rows that lie far apart, 64 bytes of each by turns.
+// Compressed rows times a few tokens in int8, at the speed of memory: rows that lie far apart, a line of each by turns.
 //
-// A core reads faster in two far streams than in one, as long as it always has lines to ask for: so there are few operations beside each line, and the scales
-// of eight groups are converted between the products, not those of a row before them. Measured: docs/cpu-program.md.
+// A core reads faster in some far streams than in one, as long as it always has lines to ask for: so there are few operations beside each line, and the scales
+// of many groups are converted between the products, not those of a row before them. Measured: docs/cpu-program.md. A result has the bits of gemm_int8's: the
+// arithmetic stands in kernels.h.
 #if defined(DSV4_OPS_MATRIX_FAR_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef DSV4_OPS_MATRIX_FAR_ROWS_INL_H_
 #undef DSV4_OPS_MATRIX_FAR_ROWS_INL_H_
@@ -11,310 +12,303 @@
 
 #include <type_traits>
 
-#include "ops/matrix/codes-inl.h"
-#include "ops/matrix/dots-inl.h"
-#include "ops/matrix/kernels.h"
+#include "ops/matrix/units-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
 
-#if DSV4_AVX2
+#if DSV4_AVX512 || DSV4_AVX2
 
-enum class FarCodes { kNibbles, kTableNibbles, kBytes };
-
-constexpr int64_t kLine = 64;                 // bytes of a row that are multiplied at once
-constexpr int64_t kGroupsAtOnce = 8;          // whose scales are converted at once
-constexpr int64_t kFarPrefetch = 1024;        // bytes ahead of each of the two streams
 constexpr int64_t kRowsOfScalesPrefetch = 8;  // rows ahead; one line a row is too seldom for the processor to see a stream
+constexpr int64_t kTokensAtOnce = 4;
+constexpr int64_t kUnitsOfChunk = kChunkColumns / kUnitColumns;
 
-HWY_INLINE __m256i load_line(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+// The record of a token for a unit: its codes as those of the weights lie (nibbles: 64 of the even columns, then 64 of the odd ones) and the scales of its
+// blocks as Quads. The records of up to kTokensAtOnce tokens for a unit lie together.
+constexpr int64_t kRecord = kUnitColumns + kQuadLanes * static_cast<int64_t>(sizeof(float));
 
-/// The scales of groups [at, at + n), zeros after them.
-HWY_INLINE __m256 far_scales(const PackedMatrix& m, int64_t at, int64_t n) {
-  if (n < kGroupsAtOnce) {
-    alignas(32) float scales[kGroupsAtOnce] = {};
-    load_scales(m, at, n, scales);
-    return _mm256_load_ps(scales);
-  }
-  if (m.type == WeightType::kF4E2M1) {
-    const __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(m.scales + at)));
-    // 2^-127 is a subnormal number, 255 is NaN.
-    const __m256i bits = _mm256_max_epi32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(0x00400000));
-    const __m256i nan = _mm256_and_si256(_mm256_cmpeq_epi32(e, _mm256_set1_epi32(255)), _mm256_set1_epi32(0x7FC00000));
-    return _mm256_castsi256_ps(_mm256_or_si256(bits, nan));
-  }
-  return load_f16(m.scales + 2 * at);
-}
+/// How many groups a unit has: one or a part of one, two, four; or other widths, which may divide blocks unequally and need not fill the last unit.
+enum class UnitGroups { kOne, kTwo, kFour, kAny };
 
-/// The zero points of groups [at, at + n), zeros after them.
-HWY_INLINE __m256 far_zero_points(const PackedMatrix& m, int64_t at, int64_t n) {
-  if (n < kGroupsAtOnce) {
-    alignas(32) float zero_points[kGroupsAtOnce] = {};
-    load_zero_points(m, at, n, zero_points);
-    return _mm256_load_ps(zero_points);
-  }
-  const int64_t first = m.first_zero_point + at;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(m.zero_points);
-  if (m.type == WeightType::kU8) return load_bytes<WeightType::kU8>(m.zero_points + first);
-  uint32_t packed;
-  std::memcpy(&packed, bytes + first / 2, sizeof packed);
-  if (first % 2 != 0) packed = packed >> 4 | static_cast<uint32_t>(bytes[first / 2 + 4]) << 28;
-  const __m256i shifted =
-      _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int32_t>(packed)), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
-  return _mm256_cvtepi32_ps(_mm256_and_si256(shifted, _mm256_set1_epi32(15)));
-}
-
-/// The first n of eight floats, zeros after them.
-HWY_INLINE __m256 load_some(const float* from, int64_t n) {
-  if (n >= kGroupsAtOnce) return _mm256_loadu_ps(from);
-  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(n)), lanes));
-}
-
-// The record of a token for a line: its codes as the line's lie, 64 bytes (nibbles: 64 of the even columns, then 64 of the odd ones), then for each half of the
-// line eight floats, the scale of the block that each lane of its dots belongs to. The records of up to four tokens for a line lie
-// together.
-template <FarCodes kCodes>
-constexpr int64_t kCodesOfRecord = kCodes == FarCodes::kBytes ? kLine : 2 * kLine;
-template <FarCodes kCodes>
-constexpr int64_t kRecord = kCodesOfRecord<kCodes> + 64;
-
-/// 64 bytes of a row as codes: dots(i, record) are the products of half i with the codes of its columns, added up in eight lanes.
-template <FarCodes kCodes>
-class FarLine;
-
-template <FarCodes kCodes>
-requires(kCodes != FarCodes::kBytes) class FarLine<kCodes> {
- public:
-  HWY_INLINE FarLine(const uint8_t* from, const CodeForm& form) {
-    const __m256i low = _mm256_set1_epi8(15);
-    for (int i = 0; i < 2; ++i) {
-      const __m256i bytes = load_line(from + 32 * i);
-      even_[i] = _mm256_and_si256(bytes, low);
-      odd_[i] = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low);
-      if constexpr (kCodes == FarCodes::kTableNibbles) {
-        const __m256i table = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(form.table)));
-        even_[i] = _mm256_shuffle_epi8(table, even_[i]);
-        odd_[i] = _mm256_shuffle_epi8(table, odd_[i]);
-      }
-    }
-  }
-  HWY_INLINE __m256 dots(int i, const std::byte* x) const {
-    const __m256i pairs = _mm256_add_epi16(pairs_of(even_[i], load_line(x + 32 * i)), pairs_of(odd_[i], load_line(x + kLine + 32 * i)));
-    return _mm256_cvtepi32_ps(widen(pairs));
-  }
-
- private:
-  __m256i even_[2], odd_[2];
+/// What is multiplied: some tokens with a run of rows.
+struct FarRun {
+  const Product& product;
+  const CodeForm& form;
+  int64_t row_bytes;
+  int64_t segment, segments, chunk;  ///< columns of a segment, segments of a row, columns of a chunk
+  bool corrected;
+  const float* sums;         ///< [T, segments] of the first token on
+  const std::byte* records;  ///< of these tokens
+  float* y;                  ///< of the first token
 };
 
-template <>
-class FarLine<FarCodes::kBytes> {
- public:
-  HWY_INLINE FarLine(const uint8_t* from, const CodeForm& form) {
-    const __m256i flip = _mm256_set1_epi8(static_cast<char>(form.flip));
-    for (int i = 0; i < 2; ++i) {
-      codes_[i] = _mm256_xor_si256(load_line(from + 32 * i), flip);
-      magnitudes_[i] = _mm256_abs_epi8(codes_[i]);
-    }
+/// Segments [begin, begin + n) of each row, fewer than kGroupsAtOnce or parts of groups: their scales as quads, and these times the zero points. Not inlined: one
+/// copy serves all kernels.
+HWY_NOINLINE void take_few_segments(const FarRun& run, const int64_t (&row)[kFarRows], int64_t begin, int64_t n, float* scales,
+                                    float* zeros) {
+  const PackedMatrix& m = run.product.matrix;
+  float of_row[kGroupsAtOnce], zeros_of_row[kGroupsAtOnce] = {};
+  for (int64_t i = 0; i < n; i += kSumLanes) {
+    std::fill_n(scales + i * kFarRows, kQuadLanes, 0.0f);
+    std::fill_n(zeros + i * kFarRows, kQuadLanes, 0.0f);
   }
-  HWY_INLINE __m256 dots(int i, const std::byte* x) const {
-    return _mm256_cvtepi32_ps(widen(pairs_of_signed(codes_[i], magnitudes_[i], load_line(x + 32 * i))));
-  }
-
- private:
-  __m256i codes_[2], magnitudes_[2];
-};
-
-/// R rows, `first` and `first + apart`, for T tokens. The operations of a row and a token, and their order, depend on neither R nor T. kSmallGroups: groups
-/// of 32 or 64 columns of nibbles; otherwise of whole lines.
-template <FarCodes kCodes, bool kSmallGroups, int R, int T>
-void multiply_far_rows(const Product& p, const float* group_sums, const std::byte* records, const CodeForm& form, int64_t first,
-                       int64_t apart) {
-  constexpr int64_t kColumns = kCodes == FarCodes::kBytes ? kLine : 2 * kLine;  // of a line
-  const PackedMatrix& m = p.matrix;
-  const int64_t groups = m.groups(), row_bytes = m.row_bytes(), lines = m.group / kColumns;  // lines: of a group
-  const bool corrected = m.zero_points != nullptr || form.offset != 0.0f;
-  const auto* w = reinterpret_cast<const uint8_t*>(m.codes) + first * row_bytes;
-  const std::byte* x = records;
-  const auto scale_of = [&](int t, int half) HWY_ATTR {
-    return _mm256_loadu_ps(reinterpret_cast<const float*>(x + t * kRecord<kCodes> + kCodesOfRecord<kCodes>) + 8 * half);
-  };
-  const auto load_codes = [&](int r) HWY_ATTR {
-    const uint8_t* from = w + r * apart * row_bytes;
-    __builtin_prefetch(from + kFarPrefetch, 0, 3);
-    return FarLine<kCodes>(from, form);
-  };
-  __m256 sums[R][T], corrections[R][T];
-#pragma GCC unroll 8
-  for (int i = 0; i < R * T; ++i) sums[i / T][i % T] = corrections[i / T][i % T] = _mm256_setzero_ps();
-  alignas(32) float scales[R][kGroupsAtOnce];
-  for (int64_t begin = 0; begin < groups; begin += kGroupsAtOnce) {
-    const int64_t n = std::min(kGroupsAtOnce, groups - begin);
-#pragma GCC unroll 2
-    for (int r = 0; r < R; ++r) {
-      const int64_t at = (first + r * apart) * groups + begin;
-      if (begin == 0) {
-        const int64_t ahead = at + kRowsOfScalesPrefetch * groups;
-        __builtin_prefetch(m.scales + (m.type == WeightType::kF4E2M1 ? ahead : 2 * ahead), 0, 3);
-        if (m.zero_points) __builtin_prefetch(m.zero_points + (m.type == WeightType::kU8 ? ahead : ahead / 2), 0, 3);
-      }
-      const __m256 scale = far_scales(m, at, n);
-      if (corrected) {
-        __m256 zero = _mm256_set1_ps(form.offset);
-        if (m.zero_points) zero = _mm256_add_ps(far_zero_points(m, at, n), zero);
-        zero = _mm256_mul_ps(scale, zero);
-#pragma GCC unroll 4
-        for (int t = 0; t < T; ++t) {
-          corrections[r][t] = _mm256_fmadd_ps(zero, load_some(group_sums + t * groups + begin, n), corrections[r][t]);
-        }
-      }
-      _mm256_store_ps(scales[r], scale);
-    }
-    if constexpr (kSmallGroups) {
-      // The scale of the group that each lane of a half belongs to: two groups of 32 columns, or one of 64.
-      const bool halved = m.group == kActivationBlock;
-      const __m256i first_half = halved ? _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1) : _mm256_setzero_si256();
-      const __m256i second_half = halved ? _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3) : _mm256_set1_epi32(1);
-      const int64_t step = kColumns / m.group;
-      for (int64_t g = 0; g < n; g += step, w += kLine, x += T * kRecord<kCodes>) {
-#pragma GCC unroll 2
-        for (int r = 0; r < R; ++r) {
-          const __m256 four = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(scales[r] + g));
-          const __m256 scale[2] = {_mm256_permutevar_ps(four, first_half), _mm256_permutevar_ps(four, second_half)};
-          const FarLine<kCodes> codes = load_codes(r);
-#pragma GCC unroll 4
-          for (int t = 0; t < T; ++t) {
-            for (int half = 0; half < 2; ++half) {
-              const __m256 dots = codes.dots(half, x + t * kRecord<kCodes>);
-              sums[r][t] = _mm256_fmadd_ps(_mm256_mul_ps(dots, scale_of(t, half)), scale[half], sums[r][t]);
-            }
-          }
-        }
-      }
+  for (int r = 0; r < kFarRows; ++r) {
+    if (run.segment != m.group) {
+      load_segment_factors(m, run.form, row[r], run.segment, begin, std::min(n, kGroupsAtOnce), of_row, zeros_of_row);
     } else {
-      for (int64_t g = 0; g < n; ++g) {
-        __m256 of_group[R][T];
-#pragma GCC unroll 8
-        for (int i = 0; i < R * T; ++i) of_group[i / T][i % T] = _mm256_setzero_ps();
-        for (int64_t line = 0; line < lines; ++line, w += kLine, x += T * kRecord<kCodes>) {
-#pragma GCC unroll 2
-          for (int r = 0; r < R; ++r) {
-            const FarLine<kCodes> codes = load_codes(r);
+      const int64_t at = row[r] * run.segments + begin;
+      load_scales(m, at, std::min(n, kGroupsAtOnce), of_row);
+      if (m.zero_points) load_zero_points(m, at, std::min(n, kGroupsAtOnce), zeros_of_row);
+      for (int64_t i = 0; i < n && run.corrected; ++i) zeros_of_row[i] = (zeros_of_row[i] + run.form.offset) * of_row[i];
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      scales[quad_lane(i, r)] = of_row[i];
+      zeros[quad_lane(i, r)] = zeros_of_row[i];
+    }
+    if (!m.zero_points) std::fill_n(zeros_of_row, n, 0.0f);
+  }
+}
+
+/// The same of kGroupsAtOnce groups.
+template <UnitCodes kCodes>
+HWY_INLINE void take_groups(const FarRun& run, const int64_t (&row)[kFarRows], int64_t begin, float* scales, float* zeros) {
+  const PackedMatrix& m = run.product.matrix;
+  RowGroups of_row[kFarRows];
 #pragma GCC unroll 4
-            for (int t = 0; t < T; ++t) {
-              for (int half = 0; half < 2; ++half) {
-                of_group[r][t] = _mm256_fmadd_ps(codes.dots(half, x + t * kRecord<kCodes>), scale_of(t, half), of_group[r][t]);
-              }
-            }
-          }
-        }
-#pragma GCC unroll 2
-        for (int r = 0; r < R; ++r) {
-          const __m256 scale = _mm256_broadcast_ss(&scales[r][g]);
+  for (int r = 0; r < kFarRows; ++r) of_row[r] = all_scales(m, row[r] * run.segments + begin);
+  store_as_quads(of_row, scales);
+  if (m.zero_points) {
 #pragma GCC unroll 4
-          for (int t = 0; t < T; ++t) sums[r][t] = _mm256_fmadd_ps(of_group[r][t], scale, sums[r][t]);
-        }
-      }
+    for (int r = 0; r < kFarRows; ++r)
+      of_row[r] = times(plus(all_zero_points(m, row[r] * run.segments + begin), run.form.offset), of_row[r]);
+    store_as_quads(of_row, zeros);
+  } else if (run.corrected) {
+    const RowGroups offset = plus(RowGroups{}, run.form.offset);
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kFarRows * kGroupsAtOnce; i += kQuadLanes) {
+      const Quads zero = multiply_quads(load_quads(scales + i), offset);
+      std::memcpy(zeros + i, &zero, sizeof zero);
     }
   }
-#pragma GCC unroll 2
-  for (int r = 0; r < R; ++r) {
+}
+
+/// kFarRows rows for T tokens. The operations of a row and a token, and their order, depend on neither the other rows nor the other tokens.
+template <UnitCodes kCodes, UnitGroups kGroups, int T>
+void multiply_far_rows(const FarRun& run, const int64_t (&row)[kFarRows], int64_t rows) {
+  const PackedMatrix& m = run.product.matrix;
+  const CodeForm& form = run.form;
+  const int64_t segment = run.segment, segments = run.segments, chunk = run.chunk;
+  const bool corrected = run.corrected;
+  const uint8_t* w[kFarRows];
+  for (int r = 0; r < kFarRows; ++r) {
+    w[r] = reinterpret_cast<const uint8_t*>(m.codes) + row[r] * run.row_bytes;
+    const int64_t ahead = (row[r] + kRowsOfScalesPrefetch) * (segment == m.group ? segments : 1);
+    __builtin_prefetch(m.scales + (m.type == WeightType::kF4E2M1 ? ahead : 2 * ahead), 0, 3);
+    if (m.zero_points) __builtin_prefetch(m.zero_points + (m.type == WeightType::kU8 ? ahead : ahead / 2), 0, 3);
+  }
+  const std::byte* x = run.records;
+  Quads sums[T], corrections[T];
+  Unit<kCodes> unit;
+  const auto add_unit = [&](Quads scale) HWY_ATTR {
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
-      p.y[t * p.y_stride + first + r * apart] = sum_of_lanes(_mm256_sub_ps(sums[r][t], corrections[r][t])) * form.factor;
+      const std::byte* record = x + t * kRecord;
+      const Quads scales_of_x = load_quads(reinterpret_cast<const float*>(record + kUnitColumns));
+      sums[t] = multiply_add_quads(multiply_quads(unit.dots(reinterpret_cast<const int8_t*>(record)), scales_of_x), scale, sums[t]);
+    }
+    x += T * kRecord;
+  };
+  const auto next_unit = [&](Quads scale) HWY_ATTR {
+#pragma GCC unroll 4
+    for (int r = 0; r < kFarRows; ++r) {
+      for (int64_t line = 0; line < kUnitBytes<kCodes>; line += 64) __builtin_prefetch(w[r] + line + kFarPrefetch, 0, 3);
+      unit.load(r, w[r], form);
+      w[r] += kUnitBytes<kCodes>;
+    }
+    add_unit(scale);
+  };
+  alignas(64) float scales[kFarRows * kGroupsAtOnce], zeros[kFarRows * kGroupsAtOnce];
+  const auto take = [&](int64_t begin, int64_t n) HWY_ATTR {
+    if (n == kGroupsAtOnce && segment == m.group) {
+      take_groups<kCodes>(run, row, begin, scales, zeros);
+    } else {
+      take_few_segments(run, row, begin, n, scales, zeros);
+    }
+    for (int64_t q = 0; corrected && q < n; q += kSumLanes) {
+      const Quads zero = load_quads(zeros + q * kFarRows);
+#pragma GCC unroll 4
+      for (int t = 0; t < T; ++t) {
+        corrections[t] = multiply_add_quads(zero, quads_of_all_rows(run.sums + t * segments + begin + q, n - q), corrections[t]);
+      }
+    }
+  };
+  for (int64_t c = 0; c < m.cols; c += chunk) {
+    const int64_t columns = std::min(chunk, m.cols - c), first = c / segment, count = columns / segment;
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) sums[t] = corrections[t] = no_quads();
+    if constexpr (kGroups == UnitGroups::kAny) {
+      // The scale of every block first: these rows are short ones or rare ones.
+      alignas(64) float of_blocks[kUnitsOfChunk * kQuadLanes];
+      const int64_t blocks = columns / kActivationBlock, per_segment = segment / kActivationBlock;
+      for (int64_t s = 0; s < count; s += kGroupsAtOnce) {
+        const int64_t n = std::min(kGroupsAtOnce, count - s);
+        take(first + s, n);
+        for (int64_t i = 0; i < n; ++i) {
+          for (int64_t b = (s + i) * per_segment; b < (s + i + 1) * per_segment; ++b) {
+            for (int r = 0; r < kFarRows; ++r) of_blocks[quad_lane(b, r)] = scales[quad_lane(i, r)];
+          }
+        }
+      }
+      for (int64_t b = blocks; b % kSumLanes != 0; ++b) {
+        for (int r = 0; r < kFarRows; ++r) of_blocks[quad_lane(b, r)] = 0.0f;
+      }
+      for (int64_t b = 0; b < blocks; b += kSumLanes) {
+        const Quads scale = load_quads(of_blocks + b * kFarRows);
+        if (b + kSumLanes <= blocks) {
+          next_unit(scale);
+          continue;
+        }
+        constexpr int64_t kBlockBytes = kUnitBytes<kCodes> / kSumLanes;
+        alignas(64) uint8_t padded[kFarRows][kUnitBytes<kCodes>] = {};
+        for (int r = 0; r < kFarRows; ++r) {
+          for (int64_t i = 0; i < blocks - b; ++i) std::memcpy(padded[r] + i * kBlockBytes, w[r] + i * kBlockBytes, kBlockBytes);
+          unit.load(r, padded[r], form);
+          w[r] += (blocks - b) * kBlockBytes;
+        }
+        add_unit(scale);
+      }
+    } else {
+      for (int64_t s = 0; s < count; s += kGroupsAtOnce) {
+        const int64_t n = std::min(kGroupsAtOnce, count - s);
+        take(first + s, n);
+        if constexpr (kGroups == UnitGroups::kFour) {
+          for (int64_t i = 0; i < n; i += 4) next_unit(load_quads(scales + i * kFarRows));
+        } else if constexpr (kGroups == UnitGroups::kTwo) {
+          for (int64_t i = 0; i < n; i += 2) next_unit(two_groups(scales, i));
+        } else {
+          for (int64_t i = 0; i < n; ++i) {
+            const Quads scale = one_group(scales, i);
+            for (int64_t column = 0; column < segment; column += kUnitColumns) next_unit(scale);
+          }
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) {
+      float results[kFarRows];
+      sum_quads(corrected ? subtract_quads(sums[t], corrections[t]) : sums[t], results);
+      for (int r = 0; r < kFarRows; ++r) {
+        if (r >= rows) break;
+        float& y = run.y[t * run.product.y_stride + row[r]];
+        y = c == 0 ? results[r] * form.factor : y + results[r] * form.factor;
+      }
     }
   }
 }
 
-/// Whether multiply_far has a kernel for the matrix.
-HWY_INLINE bool multiplies_far(const PackedMatrix& m) {
-  if (!is_four_bits(m.type)) return m.group % kLine == 0;
-  return m.cols % (2 * kLine) == 0 && (m.group == 32 || m.group == 64 || m.group % (2 * kLine) == 0);
-}
-
-/// Calls f with the kind of codes and whether the groups are small, as constants.
+/// Calls f with the kind of codes and of groups as constants.
 template <class F>
 HWY_INLINE void with_far_form(const PackedMatrix& m, const F& f) {
-  using Nibbles = std::integral_constant<FarCodes, FarCodes::kNibbles>;
-  using TableNibbles = std::integral_constant<FarCodes, FarCodes::kTableNibbles>;
-  const bool small_groups = m.group < 2 * kLine;
+  const auto with_groups = [&](auto codes) HWY_ATTR {
+    const int64_t segment = segment_columns(m);
+    if (m.cols % kUnitColumns == 0 && segment % kUnitColumns == 0) {
+      f(codes, std::integral_constant<UnitGroups, UnitGroups::kOne>());
+    } else if (m.cols % kUnitColumns == 0 && segment == kUnitColumns / 2) {
+      f(codes, std::integral_constant<UnitGroups, UnitGroups::kTwo>());
+    } else if (m.cols % kUnitColumns == 0 && segment == kActivationBlock) {
+      f(codes, std::integral_constant<UnitGroups, UnitGroups::kFour>());
+    } else {
+      f(codes, std::integral_constant<UnitGroups, UnitGroups::kAny>());
+    }
+  };
   if (!is_four_bits(m.type)) {
-    f(std::integral_constant<FarCodes, FarCodes::kBytes>(), std::false_type());
+    with_groups(std::integral_constant<UnitCodes, UnitCodes::kBytes>());
   } else if (m.type == WeightType::kU4) {
-    small_groups ? f(Nibbles(), std::true_type()) : f(Nibbles(), std::false_type());
+    with_groups(std::integral_constant<UnitCodes, UnitCodes::kNibbles>());
   } else {
-    small_groups ? f(TableNibbles(), std::true_type()) : f(TableNibbles(), std::false_type());
+    with_groups(std::integral_constant<UnitCodes, UnitCodes::kTableNibbles>());
   }
 }
 
-constexpr int64_t kTokensAtOnce = 4;
-
-template <FarCodes kCodes, bool kSmallGroups>
-void multiply_far_of(const Product& p, const float* group_sums, const std::byte* records, const CodeForm& form, int64_t begin,
-                     int64_t end) {
-  const auto rows_of = [&](auto rows, int64_t first, int64_t apart) HWY_ATTR {
-    constexpr int R = decltype(rows)::value;
-    Product some = p;
-    const std::byte* of_some = records;
-    for (int64_t t = 0; t < p.x.tokens; t += kTokensAtOnce) {
-      const int64_t tokens = std::min(kTokensAtOnce, p.x.tokens - t);
-      some.y = p.y + t * p.y_stride;
-      const float* sums = group_sums + t * p.matrix.groups();
-      switch (tokens) {
-        case 1:
-          multiply_far_rows<kCodes, kSmallGroups, R, 1>(some, sums, of_some, form, first, apart);
-          break;
-        case 2:
-          multiply_far_rows<kCodes, kSmallGroups, R, 2>(some, sums, of_some, form, first, apart);
-          break;
-        case 3:
-          multiply_far_rows<kCodes, kSmallGroups, R, 3>(some, sums, of_some, form, first, apart);
-          break;
-        default:
-          multiply_far_rows<kCodes, kSmallGroups, R, kTokensAtOnce>(some, sums, of_some, form, first, apart);
-      }
-      of_some += tokens * p.matrix.row_bytes() / kLine * kRecord<kCodes>;
-    }
-  };
-  const int64_t run = (end - begin) / 2;
-  for (int64_t k = 0; k < run; ++k) rows_of(std::integral_constant<int, 2>(), begin + k, run);
-  if ((end - begin) % 2 != 0) rows_of(std::integral_constant<int, 1>(), end - 1, 0);
+/// Units of a row, each chunk's last one filled up.
+HWY_INLINE int64_t units_of_row(int64_t cols, int64_t chunk) {
+  const auto units = [](int64_t columns) { return (columns + kUnitColumns - 1) / kUnitColumns; };
+  return cols / chunk * units(chunk) + units(cols % chunk);
 }
 
-HWY_INLINE void multiply_far(const Product& p, const float* group_sums, const std::byte* records, const CodeForm& form, int64_t begin,
+/// Rows [begin, end) for all tokens of the product.
+HWY_INLINE void multiply_far(const Product& p, const float* sums, const std::byte* records, const CodeForm& form, int64_t begin,
                              int64_t end) {
-  const auto multiply = [&](auto codes, auto small_groups) HWY_ATTR {
-    multiply_far_of<decltype(codes)::value, decltype(small_groups)::value>(p, group_sums, records, form, begin, end);
-  };
-  with_far_form(p.matrix, multiply);
+  const PackedMatrix& m = p.matrix;
+  const int64_t segment = segment_columns(m), segments = m.cols / segment, chunk = chunk_columns(m), units = units_of_row(m.cols, chunk);
+  const bool corrected = m.zero_points != nullptr || form.offset != 0.0f;
+  const int64_t apart = (end - begin + kFarRows - 1) / kFarRows;
+  with_far_form(m, [&](auto codes, auto groups) HWY_ATTR {
+    for (int64_t k = 0; k < apart; ++k) {
+      int64_t row[kFarRows], rows = 0;  // the last one again for those that are missing
+      for (int64_t r = 0; r < kFarRows; ++r) {
+        if (begin + k + r * apart < end) rows = r + 1;
+        row[r] = begin + k + (rows - 1) * apart;
+      }
+      for (int64_t t = 0; t < p.x.tokens; t += kTokensAtOnce) {
+        const FarRun run{p,
+                         form,
+                         m.row_bytes(),
+                         segment,
+                         segments,
+                         chunk,
+                         corrected,
+                         sums + t * segments,
+                         records + t * units * kRecord,
+                         p.y + t * p.y_stride};
+        const auto multiply = [&](auto tokens) HWY_ATTR {
+          multiply_far_rows<decltype(codes)::value, decltype(groups)::value, decltype(tokens)::value>(run, row, rows);
+        };
+        switch (std::min(kTokensAtOnce, p.x.tokens - t)) {
+          case 1:
+            multiply(std::integral_constant<int, 1>());
+            break;
+          case 2:
+            multiply(std::integral_constant<int, 2>());
+            break;
+          case 3:
+            multiply(std::integral_constant<int, 3>());
+            break;
+          default:
+            multiply(std::integral_constant<int, 4>());
+        }
+      }
+    }
+  });
 }
 
-template <FarCodes kCodes>
-void make_far_records(const Activations& x, std::byte* out) {
-  constexpr int64_t kBlocks = kCodes == FarCodes::kBytes ? 2 : 4;  // of a line
-  const int64_t blocks = x.blocks();
+/// x as multiply_far wants it: [tokens in fours, units, tokens of the four, kRecord].
+HWY_INLINE void make_far_records(const PackedMatrix& m, const Activations& x, std::byte* out) {
+  const int64_t blocks = x.blocks(), chunk = chunk_columns(m) / kActivationBlock;
+  const bool four_bits = is_four_bits(m.type);
   for (int64_t begin = 0; begin < x.tokens; begin += kTokensAtOnce) {
     const int64_t end = std::min(x.tokens, begin + kTokensAtOnce);
-    for (int64_t b = 0; b < blocks; b += kBlocks) {
-      for (int64_t t = begin; t < end; ++t, out += kRecord<kCodes>) {
+    for (int64_t b = 0; b < blocks;) {
+      const int64_t n = std::min({kSumLanes, blocks - b, chunk - b % chunk});  // blocks of the unit
+      for (int64_t t = begin; t < end; ++t, out += kRecord) {
         const int64_t row = x.row_of(t);
-        if constexpr (kCodes == FarCodes::kBytes) {
-          std::memcpy(out, x.codes + (row * blocks + b) * kActivationBlock, kLine);
-        } else {
+        if (n < kSumLanes) std::memset(out, 0, kUnitColumns);
+        if (four_bits) {
           const int8_t* even = x.planes + row * blocks * kActivationBlock + b * (kActivationBlock / 2);
-          std::memcpy(out, even, kLine);
-          std::memcpy(out + kLine, even + blocks * (kActivationBlock / 2), kLine);
+          std::memcpy(out, even, static_cast<size_t>(n * kActivationBlock / 2));
+          std::memcpy(out + kUnitColumns / 2, even + blocks * (kActivationBlock / 2), static_cast<size_t>(n * kActivationBlock / 2));
+        } else {
+          std::memcpy(out, x.codes + (row * blocks + b) * kActivationBlock, static_cast<size_t>(n * kActivationBlock));
         }
-        float scales[16];
-        for (int64_t i = 0; i < 16; ++i) scales[i] = x.scales[row * blocks + b + i * kBlocks / 16];
-        std::memcpy(out + kCodesOfRecord<kCodes>, scales, sizeof scales);
+        const Quads scales = quads_of_all_rows(x.scales + row * blocks + b, n);
+        std::memcpy(out + kUnitColumns, &scales, sizeof scales);
       }
+      b += n;
     }
   }
 }
 
-#endif  // DSV4_AVX2
+#endif  // DSV4_AVX512 || DSV4_AVX2
 
 }  // namespace dsv4::ops::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -21,7 +21,7 @@ namespace {
 
 /// What a kernel reads for some columns of 16 rows and a tile of tokens.
 struct Tile {
-  const uint8_t* panel;   ///< [columns/4, 16, 4], columns in the order of PackedTokens
+  const uint8_t* panel;   ///< [blocks as place_in_panel says, 32/4, 16, 4], columns in the order of PackedTokens
   const float* scales;    ///< [segments, 16]
   const float* zeros;     ///< [segments, 16] scale times zero point
   const int8_t* codes;    ///< [columns/4, T, 4]
@@ -29,6 +29,10 @@ struct Tile {
   const float* sums;      ///< [segments, T]
   int64_t segments;
   int64_t blocks;  ///< of a segment
+  float factor;
+  bool corrected;
+
+  int64_t all_blocks() const { return segments * blocks; }
 };
 
 /// Sums of a tile: [T, 16].
@@ -39,38 +43,71 @@ using Sums = float[T][kPanelRows];
 enum class Codes { kUpTo15, kUpTo24, kBytes };
 
 constexpr int kSteps = kActivationBlock / 4;
+constexpr int64_t kBlockOfPanel = kActivationBlock * kPanelRows;  // bytes
+
+/// In a panel the blocks of each lane of the sums follow each other, so that it is read in order.
+HWY_INLINE int64_t place_in_panel(int64_t block, int64_t blocks) {
+  const int64_t lane = block % kSumLanes;
+  return block / kSumLanes + lane * (blocks / kSumLanes) + std::min(lane, blocks % kSumLanes);
+}
+
+/// The segment of blocks that come in order.
+class SegmentOfBlock {
+ public:
+  HWY_INLINE SegmentOfBlock(const Tile& tile, int64_t block)
+      : blocks_(tile.blocks), segment_(block / blocks_), end_((segment_ + 1) * blocks_) {}
+  HWY_INLINE int64_t of(int64_t block) {
+    for (; block >= end_; end_ += blocks_) ++segment_;
+    return segment_;
+  }
+
+ private:
+  int64_t blocks_, segment_, end_;
+};
 
 #if DSV4_VNNI
 
 constexpr int kMostTokens = 12;  // sums and dots of 12 tokens and what they are multiplied with fill the 32 registers
 
+/// Sums, less the corrections, of the blocks and segments i, i + kSumLanes, ...
 template <int T, Codes kCodes>
-void multiply_tile(const Tile& tile, Sums<T>& out) {
+HWY_INLINE void multiply_lane(const Tile& tile, int64_t i, Sums<T>& out) {
   __m512 sums[T];
+#pragma GCC unroll 12
   for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_ps();
-  const uint8_t* w = tile.panel;
-  const int8_t* x = tile.codes;
-  const float* x_scales = tile.x_scales;
-  for (int64_t s = 0; s < tile.segments; ++s) {
-    const __m512 scale = _mm512_loadu_ps(tile.scales + s * kPanelRows);
-    for (int64_t b = 0; b < tile.blocks; ++b) {
-      __m512i dots[T];
-      for (int t = 0; t < T; ++t) dots[t] = _mm512_setzero_si512();
+  SegmentOfBlock segment(tile, i);
+  const uint8_t* w = tile.panel + place_in_panel(i, tile.all_blocks()) * kBlockOfPanel;
+  for (int64_t b = i; b < tile.all_blocks(); b += kSumLanes) {
+    const int8_t* x = tile.codes + b * kActivationBlock * T;
+    const float* x_scales = tile.x_scales + b * T;
+    const __m512 scale = _mm512_loadu_ps(tile.scales + segment.of(b) * kPanelRows);
+    __m512i dots[T];
+#pragma GCC unroll 12
+    for (int t = 0; t < T; ++t) dots[t] = _mm512_setzero_si512();
 #pragma GCC unroll 8
-      for (int step = 0; step < kSteps; ++step, w += 64, x += 4 * T) {
-        const __m512i codes = _mm512_loadu_si512(w);
+    for (int step = 0; step < kSteps; ++step, w += 64, x += 4 * T) {
+      const __m512i codes = _mm512_loadu_si512(w);
 #pragma GCC unroll 12
-        for (int t = 0; t < T; ++t) dots[t] = dot4_same(dots[t], codes, x + 4 * t);
-      }
-#pragma GCC unroll 12
-      for (int t = 0; t < T; ++t) {
-        sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), _mm512_mul_ps(scale, _mm512_set1_ps(x_scales[t])), sums[t]);
-      }
-      x_scales += T;
+      for (int t = 0; t < T; ++t) dots[t] = dot4_same(dots[t], codes, x + 4 * t);
     }
-    const __m512 zero = _mm512_loadu_ps(tile.zeros + s * kPanelRows);
-    for (int t = 0; t < T; ++t) sums[t] = _mm512_fnmadd_ps(zero, _mm512_set1_ps(tile.sums[s * T + t]), sums[t]);
+#pragma GCC unroll 12
+    for (int t = 0; t < T; ++t) {
+      sums[t] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dots[t]), _mm512_set1_ps(x_scales[t])), scale, sums[t]);
+    }
   }
+  if (tile.corrected) {
+    __m512 corrections[T];
+#pragma GCC unroll 12
+    for (int t = 0; t < T; ++t) corrections[t] = _mm512_setzero_ps();
+    for (int64_t s = i; s < tile.segments; s += kSumLanes) {
+      const __m512 zero = _mm512_loadu_ps(tile.zeros + s * kPanelRows);
+#pragma GCC unroll 12
+      for (int t = 0; t < T; ++t) corrections[t] = _mm512_fmadd_ps(zero, _mm512_set1_ps(tile.sums[s * T + t]), corrections[t]);
+    }
+#pragma GCC unroll 12
+    for (int t = 0; t < T; ++t) sums[t] = _mm512_sub_ps(sums[t], corrections[t]);
+  }
+#pragma GCC unroll 12
   for (int t = 0; t < T; ++t) _mm512_storeu_ps(out[t], sums[t]);
 }
 
@@ -79,78 +116,86 @@ void multiply_tile(const Tile& tile, Sums<T>& out) {
 constexpr int kMostTokens = 4;
 
 template <int T, Codes kCodes>
-void multiply_tile(const Tile& tile, Sums<T>& out) {
+HWY_INLINE void multiply_lane(const Tile& tile, int64_t i, Sums<T>& out) {
   __m256 sums[T][2];
   for (int t = 0; t < T; ++t) sums[t][0] = sums[t][1] = _mm256_setzero_ps();
-  const uint8_t* w = tile.panel;
-  const int8_t* x = tile.codes;
-  const float* x_scales = tile.x_scales;
   const auto load_codes = [](const uint8_t* from) HWY_ATTR { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); };
   const auto same = [](const int8_t* from) HWY_ATTR {
     int32_t four;
     std::memcpy(&four, from, sizeof four);
     return _mm256_set1_epi32(four);
   };
-  for (int64_t s = 0; s < tile.segments; ++s) {
-    const float* scales = tile.scales + s * kPanelRows;
-    for (int64_t b = 0; b < tile.blocks; ++b) {
-      __m256i dots[T][2];
-      if constexpr (kCodes == Codes::kBytes) {
-        for (int t = 0; t < T; ++t) dots[t][0] = dots[t][1] = _mm256_setzero_si256();
+  SegmentOfBlock segment(tile, i);
+  const uint8_t* w = tile.panel + place_in_panel(i, tile.all_blocks()) * kBlockOfPanel;
+  for (int64_t b = i; b < tile.all_blocks(); b += kSumLanes) {
+    const int8_t* x = tile.codes + b * kActivationBlock * T;
+    const float* x_scales = tile.x_scales + b * T;
+    const float* scales = tile.scales + segment.of(b) * kPanelRows;
+    __m256i dots[T][2];
+    if constexpr (kCodes == Codes::kBytes) {
+      for (int t = 0; t < T; ++t) dots[t][0] = dots[t][1] = _mm256_setzero_si256();
 #pragma GCC unroll 2
-        for (int step = 0; step < kSteps; ++step, w += 64, x += 4 * T) {
+      for (int step = 0; step < kSteps; ++step, w += 64, x += 4 * T) {
+        const __m256i w0 = load_codes(w), w1 = load_codes(w + 32);
+        const __m256i m0 = _mm256_abs_epi8(w0), m1 = _mm256_abs_epi8(w1);
+#pragma GCC unroll 4
+        for (int t = 0; t < T; ++t) {
+          const __m256i codes = same(x + 4 * t);
+          dots[t][0] = _mm256_add_epi32(dots[t][0], widen(pairs_of_signed(w0, m0, codes)));
+          dots[t][1] = _mm256_add_epi32(dots[t][1], widen(pairs_of_signed(w1, m1, codes)));
+          keep(dots[t][0]);
+          keep(dots[t][1]);
+        }
+      }
+    } else {
+      // 15 * 127 * 2 fits eight times into 16 bits, 24 * 127 * 2 five times.
+      constexpr int kSum = kCodes == Codes::kUpTo15 ? kSteps : kSteps / 2;
+#pragma GCC unroll 2
+      for (int part = 0; part < kSteps / kSum; ++part) {
+        __m256i pairs[T][2];
+#pragma GCC unroll 8
+        for (int step = 0; step < kSum; ++step, w += 64, x += 4 * T) {
           const __m256i w0 = load_codes(w), w1 = load_codes(w + 32);
-          const __m256i m0 = _mm256_abs_epi8(w0), m1 = _mm256_abs_epi8(w1);
 #pragma GCC unroll 4
           for (int t = 0; t < T; ++t) {
             const __m256i codes = same(x + 4 * t);
-            dots[t][0] = _mm256_add_epi32(dots[t][0], widen(pairs_of_signed(w0, m0, codes)));
-            dots[t][1] = _mm256_add_epi32(dots[t][1], widen(pairs_of_signed(w1, m1, codes)));
-            keep(dots[t][0]);
-            keep(dots[t][1]);
+            const __m256i p0 = pairs_of(w0, codes), p1 = pairs_of(w1, codes);
+            pairs[t][0] = step == 0 ? p0 : _mm256_add_epi16(pairs[t][0], p0);
+            pairs[t][1] = step == 0 ? p1 : _mm256_add_epi16(pairs[t][1], p1);
+            keep(pairs[t][0]);
+            keep(pairs[t][1]);
           }
         }
-      } else {
-        // 15 * 127 * 2 fits eight times into 16 bits, 24 * 127 * 2 five times.
-        constexpr int kSum = kCodes == Codes::kUpTo15 ? kSteps : kSteps / 2;
-#pragma GCC unroll 2
-        for (int part = 0; part < kSteps / kSum; ++part) {
-          __m256i pairs[T][2];
-#pragma GCC unroll 8
-          for (int step = 0; step < kSum; ++step, w += 64, x += 4 * T) {
-            const __m256i w0 = load_codes(w), w1 = load_codes(w + 32);
-#pragma GCC unroll 4
-            for (int t = 0; t < T; ++t) {
-              const __m256i codes = same(x + 4 * t);
-              const __m256i p0 = pairs_of(w0, codes), p1 = pairs_of(w1, codes);
-              pairs[t][0] = step == 0 ? p0 : _mm256_add_epi16(pairs[t][0], p0);
-              pairs[t][1] = step == 0 ? p1 : _mm256_add_epi16(pairs[t][1], p1);
-              keep(pairs[t][0]);
-              keep(pairs[t][1]);
-            }
-          }
-          for (int t = 0; t < T; ++t) {
-            for (int r = 0; r < 2; ++r) {
-              const __m256i wide = widen(pairs[t][r]);
-              dots[t][r] = part == 0 ? wide : _mm256_add_epi32(dots[t][r], wide);
-            }
+        for (int t = 0; t < T; ++t) {
+          for (int r = 0; r < 2; ++r) {
+            const __m256i wide = widen(pairs[t][r]);
+            dots[t][r] = part == 0 ? wide : _mm256_add_epi32(dots[t][r], wide);
           }
         }
       }
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) {
+      const __m256 x_scale = _mm256_broadcast_ss(x_scales + t);
+      for (int r = 0; r < 2; ++r) {
+        sums[t][r] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(dots[t][r]), x_scale), _mm256_loadu_ps(scales + 8 * r), sums[t][r]);
+      }
+    }
+  }
+  if (tile.corrected) {
+    __m256 corrections[T][2];
+    for (int t = 0; t < T; ++t) corrections[t][0] = corrections[t][1] = _mm256_setzero_ps();
+    for (int64_t s = i; s < tile.segments; s += kSumLanes) {
 #pragma GCC unroll 4
       for (int t = 0; t < T; ++t) {
-        const __m256 x_scale = _mm256_broadcast_ss(x_scales + t);
+        const __m256 sum = _mm256_broadcast_ss(tile.sums + s * T + t);
         for (int r = 0; r < 2; ++r) {
-          sums[t][r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t][r]), _mm256_mul_ps(_mm256_loadu_ps(scales + 8 * r), x_scale), sums[t][r]);
+          corrections[t][r] = _mm256_fmadd_ps(_mm256_loadu_ps(tile.zeros + s * kPanelRows + 8 * r), sum, corrections[t][r]);
         }
       }
-      x_scales += T;
     }
     for (int t = 0; t < T; ++t) {
-      const __m256 sum = _mm256_broadcast_ss(tile.sums + s * T + t);
-      for (int r = 0; r < 2; ++r) {
-        sums[t][r] = _mm256_fnmadd_ps(_mm256_loadu_ps(tile.zeros + s * kPanelRows + 8 * r), sum, sums[t][r]);
-      }
+      for (int r = 0; r < 2; ++r) sums[t][r] = _mm256_sub_ps(sums[t][r], corrections[t][r]);
     }
   }
   for (int t = 0; t < T; ++t) {
@@ -164,34 +209,52 @@ void multiply_tile(const Tile& tile, Sums<T>& out) {
 constexpr int kMostTokens = 4;
 
 template <int T, Codes kCodes>
-void multiply_tile(const Tile& tile, Sums<T>& out) {
+void multiply_lane(const Tile& tile, int64_t i, Sums<T>& out) {
+  float corrections[T][kPanelRows] = {};
   for (int t = 0; t < T; ++t) {
     for (int64_t r = 0; r < kPanelRows; ++r) out[t][r] = 0.0f;
   }
-  for (int64_t s = 0; s < tile.segments; ++s) {
-    for (int64_t b = s * tile.blocks; b < (s + 1) * tile.blocks; ++b) {
-      int32_t dots[T][kPanelRows] = {};
-      for (int64_t step = b * kSteps; step < (b + 1) * kSteps; ++step) {
-        for (int t = 0; t < T; ++t) {
-          const int8_t* x = tile.codes + (step * T + t) * 4;
-          const uint8_t* w = tile.panel + step * kPanelRows * 4;
-          for (int64_t r = 0; r < kPanelRows; ++r) {
-            dots[t][r] += w[4 * r] * x[0] + w[4 * r + 1] * x[1] + w[4 * r + 2] * x[2] + w[4 * r + 3] * x[3];
-          }
+  for (int64_t b = i; b < tile.all_blocks(); b += kSumLanes) {
+    int32_t dots[T][kPanelRows] = {};
+    const uint8_t* panel = tile.panel + place_in_panel(b, tile.all_blocks()) * kBlockOfPanel;
+    for (int64_t step = 0; step < kSteps; ++step) {
+      for (int t = 0; t < T; ++t) {
+        const int8_t* x = tile.codes + ((b * kSteps + step) * T + t) * 4;
+        const uint8_t* w = panel + step * kPanelRows * 4;
+        for (int64_t r = 0; r < kPanelRows; ++r) {
+          dots[t][r] += w[4 * r] * x[0] + w[4 * r + 1] * x[1] + w[4 * r + 2] * x[2] + w[4 * r + 3] * x[3];
         }
       }
-      for (int t = 0; t < T; ++t) {
-        const float x_scale = tile.x_scales[b * T + t];
-        for (int64_t r = 0; r < kPanelRows; ++r) out[t][r] += static_cast<float>(dots[t][r]) * (tile.scales[s * kPanelRows + r] * x_scale);
-      }
     }
+    const float* scales = tile.scales + b / tile.blocks * kPanelRows;
     for (int t = 0; t < T; ++t) {
-      for (int64_t r = 0; r < kPanelRows; ++r) out[t][r] -= tile.zeros[s * kPanelRows + r] * tile.sums[s * T + t];
+      for (int64_t r = 0; r < kPanelRows; ++r) out[t][r] += static_cast<float>(dots[t][r]) * tile.x_scales[b * T + t] * scales[r];
     }
+  }
+  if (!tile.corrected) return;
+  for (int64_t s = i; s < tile.segments; s += kSumLanes) {
+    for (int t = 0; t < T; ++t) {
+      for (int64_t r = 0; r < kPanelRows; ++r) corrections[t][r] += tile.zeros[s * kPanelRows + r] * tile.sums[s * T + t];
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int64_t r = 0; r < kPanelRows; ++r) out[t][r] -= corrections[t][r];
   }
 }
 
 #endif
+
+template <int T, Codes kCodes>
+void multiply_tile(const Tile& tile, Sums<T>& out) {
+  static_assert(kSumLanes == 4);
+  alignas(64) Sums<T> lanes[kSumLanes];
+  for (int64_t i = 0; i < kSumLanes; ++i) multiply_lane<T, kCodes>(tile, i, lanes[i]);
+  for (int t = 0; t < T; ++t) {
+    for (int64_t r = 0; r < kPanelRows; ++r) {
+      out[t][r] = ((lanes[0][t][r] + lanes[1][t][r]) + (lanes[2][t][r] + lanes[3][t][r])) * tile.factor;
+    }
+  }
+}
 
 template <int T, Codes kCodes>
 void multiply_to(const Tile& tile, const TileTarget& to) {
@@ -211,7 +274,12 @@ constexpr std::array<Kernel, sizeof...(kTokens)> kernels_of(std::integer_sequenc
 HWY_INLINE void unpack_panel(const PackedMatrix& m, const CodeForm& form, int64_t row, int64_t rows, int64_t begin, int64_t n,
                              uint8_t* panel) {
   const bool four_bits = is_four_bits(m.type);
-  const int64_t row_bytes = m.row_bytes(), bytes = four_bits ? n / 2 : n;
+  const int64_t row_bytes = m.row_bytes(), bytes = four_bits ? n / 2 : n, blocks = n / kActivationBlock;
+  // Where four bytes of every row go, from byte `at` of a row on: nibbles become two vectors of 16 rows, bytes one.
+  const auto place_of = [&](int64_t at) HWY_ATTR {
+    const int64_t of_block = four_bits ? kActivationBlock / 2 : kActivationBlock;
+    return panel + place_in_panel(at / of_block, blocks) * kBlockOfPanel + at % of_block * (kBlockOfPanel / of_block);
+  };
   const auto* codes = reinterpret_cast<const uint8_t*>(m.codes) + row * row_bytes + (four_bits ? begin / 2 : begin);
 #if DSV4_AVX512
   const __m512i low = _mm512_set1_epi8(15), flip = _mm512_set1_epi8(static_cast<char>(form.flip));
@@ -224,14 +292,14 @@ HWY_INLINE void unpack_panel(const PackedMatrix& m, const CodeForm& form, int64_
     transpose(lines);
     const int64_t words = left / 4;
     if (four_bits) {
-      uint8_t* to = panel + i * 32;
       for (int64_t k = 0; k < words; ++k) {
+        uint8_t* to = place_of(i + 4 * k);
         const __m512i first = _mm512_and_si512(lines[k], low), second = _mm512_and_si512(_mm512_srli_epi16(lines[k], 4), low);
-        _mm512_storeu_si512(to + 128 * k, _mm512_shuffle_epi8(table, first));
-        _mm512_storeu_si512(to + 128 * k + 64, _mm512_shuffle_epi8(table, second));
+        _mm512_storeu_si512(to, _mm512_shuffle_epi8(table, first));
+        _mm512_storeu_si512(to + 64, _mm512_shuffle_epi8(table, second));
       }
     } else {
-      for (int64_t k = 0; k < words; ++k) _mm512_storeu_si512(panel + i * 16 + 64 * k, _mm512_xor_si512(lines[k], flip));
+      for (int64_t k = 0; k < words; ++k) _mm512_storeu_si512(place_of(i + 4 * k), _mm512_xor_si512(lines[k], flip));
     }
   }
 #elif DSV4_AVX2
@@ -248,14 +316,14 @@ HWY_INLINE void unpack_panel(const PackedMatrix& m, const CodeForm& form, int64_
       transpose(lines);
       const int64_t words = left / 4;
       if (four_bits) {
-        uint8_t* to = panel + i * 32 + half * 4;
         for (int64_t k = 0; k < words; ++k) {
+          uint8_t* to = place_of(i + 4 * k) + half * 4;
           const __m256i first = _mm256_and_si256(lines[k], low), second = _mm256_and_si256(_mm256_srli_epi16(lines[k], 4), low);
-          store_words(to + 128 * k, _mm256_shuffle_epi8(table, first));
-          store_words(to + 128 * k + 64, _mm256_shuffle_epi8(table, second));
+          store_words(to, _mm256_shuffle_epi8(table, first));
+          store_words(to + 64, _mm256_shuffle_epi8(table, second));
         }
       } else {
-        for (int64_t k = 0; k < words; ++k) store_words(panel + i * 16 + half * 4 + 64 * k, _mm256_xor_si256(lines[k], flip));
+        for (int64_t k = 0; k < words; ++k) store_words(place_of(i + 4 * k) + half * 4, _mm256_xor_si256(lines[k], flip));
       }
     }
   }
@@ -264,10 +332,11 @@ HWY_INLINE void unpack_panel(const PackedMatrix& m, const CodeForm& form, int64_
     const uint8_t* from = codes + std::min(r, rows - 1) * row_bytes;
     for (int64_t i = 0; i < bytes; ++i) {
       if (four_bits) {
-        panel[i / 4 * 128 + r * 4 + i % 4] = form.table[from[i] & 15];
-        panel[i / 4 * 128 + 64 + r * 4 + i % 4] = form.table[from[i] >> 4];
+        uint8_t* to = place_of(i - i % 4) + r * 4 + i % 4;
+        to[0] = form.table[from[i] & 15];
+        to[64] = form.table[from[i] >> 4];
       } else {
-        panel[i / 4 * 64 + r * 4 + i % 4] = from[i] ^ form.flip;
+        place_of(i - i % 4)[r * 4 + i % 4] = from[i] ^ form.flip;
       }
     }
   }
@@ -281,14 +350,7 @@ HWY_INLINE void unpack_factors(const PackedMatrix& m, const CodeForm& form, int6
   alignas(64) float row_scales[kMost], row_zeros[kMost];
   const int64_t segment = segment_columns(m);
   for (int64_t r = 0; r < kPanelRows; ++r) {
-    const int64_t from = row + std::min(r, rows - 1);
-    if (segment == m.group) {
-      load_factors(m, form, from * m.groups() + begin / segment, segments, row_scales, row_zeros);
-    } else {
-      for (int64_t s = 0; s < segments; ++s) {
-        load_factors(m, form, from * m.groups() + (begin + s * segment) / m.group, 1, row_scales + s, row_zeros + s);
-      }
-    }
+    load_segment_factors(m, form, row + std::min(r, rows - 1), segment, begin / segment, segments, row_scales, row_zeros);
     for (int64_t s = 0; s < segments; ++s) {
       scales[s * kPanelRows + r] = row_scales[s];
       zeros[s * kPanelRows + r] = row_zeros[s];
@@ -331,7 +393,8 @@ void GemmInt8(const Product& p, const PackedTokens& packed, int64_t begin, int64
   const CodeForm form = code_form(m.type);
   const auto& kernels = m.type == WeightType::kF4E2M1 ? kUpTo24 : is_four_bits(m.type) ? kUpTo15 : kBytes;
   const int64_t segment = segment_columns(m), segments = m.cols / segment, blocks = p.x.blocks();
-  const int64_t chunk = kChunkColumns / segment * segment;
+  const int64_t chunk = chunk_columns(m);
+  const bool corrected = m.zero_points != nullptr || form.offset != 0.0f;
   auto* panels = reinterpret_cast<uint8_t*>(buffer);  // [panel, chunk/4, 16, 4]
   auto* scales = reinterpret_cast<float*>(buffer + kPieceRows * kChunkColumns);
   constexpr int64_t kScales = kPanelRows * kChunkColumns / kActivationBlock;  // of a panel
@@ -353,7 +416,9 @@ void GemmInt8(const Product& p, const PackedTokens& packed, int64_t begin, int64
                         packed.scales + first * blocks + c / kActivationBlock * tokens,
                         packed.sums + first * segments + c / segment * tokens,
                         n / segment,
-                        segment / kActivationBlock};
+                        segment / kActivationBlock,
+                        form.factor,
+                        corrected};
         kernels[tokens - 1](from, {p.y + first * p.y_stride + row, p.y_stride, std::min(kPanelRows, end - row), c > 0});
       }
     }
@@ -377,14 +442,19 @@ int64_t segment_columns(const PackedMatrix& matrix) {
   return matrix.group <= kChunkColumns ? matrix.group : std::gcd(matrix.group, kChunkColumns);
 }
 
-void sum_groups(const PackedMatrix& matrix, const Activations& x, float* sums) {
-  const int64_t groups = matrix.groups(), per_group = matrix.group / kActivationBlock;
+int64_t chunk_columns(const PackedMatrix& matrix) {
+  const int64_t segment = segment_columns(matrix);
+  return kChunkColumns / segment * segment;
+}
+
+void sum_segments(const PackedMatrix& matrix, const Activations& x, float* sums) {
+  const int64_t segment = segment_columns(matrix), segments = matrix.cols / segment, blocks = segment / kActivationBlock;
   for (int64_t t = 0; t < x.tokens; ++t) {
     const float* of_blocks = x.sums + x.row_of(t) * x.blocks();
-    for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t s = 0; s < segments; ++s) {
       float sum = 0.0f;
-      for (int64_t b = g * per_group; b < (g + 1) * per_group; ++b) sum += of_blocks[b];
-      sums[t * groups + g] = sum;
+      for (int64_t b = s * blocks; b < (s + 1) * blocks; ++b) sum += of_blocks[b];
+      sums[t * segments + s] = sum;
     }
   }
 }

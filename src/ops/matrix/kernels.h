@@ -13,6 +13,15 @@ constexpr int64_t kChunkColumns = 4096;  ///< columns that an int8 GEMM unpacks 
 constexpr int64_t kFloatChunkColumns = 512;
 constexpr int64_t kPieceRows = 64;  ///< most rows that a thread unpacks at once
 
+// The arithmetic of an int8 product, the same for few tokens (gemv_int8) and for many (gemm_int8), so that a token's results have the same bits whatever else
+// is in the call. Columns are taken in chunks of chunk_columns(), a chunk in blocks of kActivationBlock, whose dots of codes are exact integers:
+//   sum[i]        = fma(dot[b] * x_scale[b], scale, sum[i])              i = b mod kSumLanes, in the order of b
+//   correction[i] = fma(zero_point * scale, x_sum[s], correction[i])     i = s mod kSumLanes, segments s of segment_columns()
+//   y of a chunk  = (tree(sum) - tree(correction)) * factor              where there is a correction, lane by lane before the tree
+//   tree(v)       = (v[0] + v[1]) + (v[2] + v[3])
+// and the chunks' y are added in their order. Zero points, scales and factor are those of CodeForm (codes-inl.h).
+constexpr int64_t kSumLanes = 4;
+
 /// Tokens of a GEMM, packed in tiles: tile i of n holds the tokens from tokens*i/n on, in every array its tokens innermost. Offsets are multiples of the
 /// first token: what is in front of a tile has the same size for every token.
 struct PackedTokens {
@@ -44,17 +53,19 @@ struct TileTarget {
   }
 };
 
-/// Columns of an int8 GEMM whose weights share a scale within a row and lie in one chunk.
+/// Columns whose weights share a scale within a row and lie in one chunk.
 int64_t segment_columns(const PackedMatrix& matrix);
+/// Whole segments, at most kChunkColumns.
+int64_t chunk_columns(const PackedMatrix& matrix);
 
-/// sums of x's blocks over the columns of a scale: [tokens, groups], what zero points are multiplied with.
-void sum_groups(const PackedMatrix& matrix, const Activations& x, float* sums);
+/// sums of x's blocks over the columns of a segment: [tokens, segments], what zero points are multiplied with.
+void sum_segments(const PackedMatrix& matrix, const Activations& x, float* sums);
 
-/// Rows [begin, end) for each token. `group_sums` as sum_groups gives them, `records` as make_records does, null where record_bytes is 0.
-void gemv_int8(const Product& product, const float* group_sums, const std::byte* records, int64_t begin, int64_t end);
+/// Rows [begin, end) for each token. `sums` as sum_segments gives them, `records` as make_records does, null where record_bytes is 0.
+void gemv_int8(const Product& product, const float* sums, const std::byte* records, int64_t begin, int64_t end);
 
 /// Bytes a token that gemv_int8 wants for this matrix: x's codes and scales in the order in which a row is multiplied with them; 0: none. The same ones for
-/// every matrix of as many columns with as many bits.
+/// every matrix of as many columns with as many bits and the same chunks.
 int64_t record_bytes(const PackedMatrix& matrix);
 void make_records(const PackedMatrix& matrix, const Activations& x, std::byte* out);
 /// `transposed`: x as transpose_activations gives it, null where transposed_floats is 0.

@@ -32,7 +32,7 @@ struct Job {
   int64_t first_tile;        ///< GEMM: among the tiles to be packed
   bool packs;                ///< false: the job before packs the same
   PackedTokens packed;       ///< GEMM
-  const float* group_sums;   ///< int8 GEMV
+  const float* sums;         ///< int8 GEMV: of segments
   const std::byte* records;  ///< int8 GEMV, if it wants them
   const float* transposed;   ///< float32 GEMV, if it wants that
 };
@@ -53,6 +53,11 @@ bool packs_alike(const Job& a, const Job& b) {
   if (!a.gemm || a.int8 != b.int8 || !same_rows(a.product->x, b.product->x)) return false;
   const PackedMatrix &m = a.product->matrix, &n = b.product->matrix;
   return !a.int8 || (is_four_bits(m.type) == is_four_bits(n.type) && segment_columns(m) == segment_columns(n));
+}
+
+/// For the same tokens.
+bool records_alike(const PackedMatrix& a, const PackedMatrix& b) {
+  return is_four_bits(a.type) == is_four_bits(b.type) && chunk_columns(a) == chunk_columns(b);
 }
 
 /// Memory for what the job's tokens are packed into; nothing is packed yet.
@@ -85,7 +90,7 @@ void run_piece(const Job& job, int64_t begin, int64_t end, std::byte* buffer) {
   const Product& p = *job.product;
   if (!job.gemm) {
     if (job.int8) {
-      gemv_int8(p, job.group_sums, job.records, begin, end);
+      gemv_int8(p, job.sums, job.records, begin, end);
     } else {
       gemv_float(p, job.transposed, begin, end);
     }
@@ -151,18 +156,17 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
         tiles += job.packed.tiles;
       }
     } else if (job.int8) {
-      if (i > 0 && jobs[i - 1].group_sums && jobs[i - 1].product->matrix.group == p.matrix.group &&
-          same_rows(jobs[i - 1].product->x, p.x)) {
-        job.group_sums = jobs[i - 1].group_sums;
+      const Job* before = i > 0 && !jobs[i - 1].gemm && jobs[i - 1].int8 && same_rows(jobs[i - 1].product->x, p.x) ? &jobs[i - 1] : nullptr;
+      if (before && segment_columns(before->product->matrix) == segment_columns(p.matrix)) {
+        job.sums = before->sums;
       } else {
-        float* sums = scratch.take<float>(p.x.tokens * p.matrix.groups());
-        sum_groups(p.matrix, p.x, sums);
-        job.group_sums = sums;
+        float* sums = scratch.take<float>(p.x.tokens * (p.matrix.cols / segment_columns(p.matrix)));
+        sum_segments(p.matrix, p.x, sums);
+        job.sums = sums;
       }
       if (const int64_t bytes = record_bytes(p.matrix); bytes > 0) {
-        if (i > 0 && jobs[i - 1].records && is_four_bits(jobs[i - 1].product->matrix.type) == is_four_bits(p.matrix.type) &&
-            same_rows(jobs[i - 1].product->x, p.x)) {
-          job.records = jobs[i - 1].records;
+        if (before && records_alike(before->product->matrix, p.matrix)) {
+          job.records = before->records;
         } else {
           std::byte* records = scratch.take<std::byte>(p.x.tokens * bytes);
           make_records(p.matrix, p.x, records);

@@ -136,6 +136,16 @@ HWY_INLINE Floats load_bf16(const std::byte* from) {
 
 #endif
 
+HWY_INLINE float load_one_f16(const std::byte* from) {
+  uint16_t bits;
+  std::memcpy(&bits, from, sizeof bits);
+#if DSV4_AVX512 || DSV4_AVX2
+  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
+#else
+  return f16_to_f32(bits);
+#endif
+}
+
 /// Asks for what follows some distance behind weights that are read in order: the processor's own prefetching stops at every page. The address may be behind the
 /// end.
 HWY_INLINE void prefetch_ahead(const void* from) { __builtin_prefetch(static_cast<const char*>(from) + 2048, 0, 3); }
