@@ -37,9 +37,10 @@ struct FarRun {
   int64_t row_bytes;
   int64_t segment, segments, chunk;  ///< columns of a segment, segments of a row, columns of a chunk
   bool corrected;
-  const float* sums;         ///< [T, segments] of the first token on
-  const std::byte* records;  ///< of these tokens
-  float* y;                  ///< of the first token
+  const float* sums = nullptr;         ///< [T, segments] of the first token on
+  const std::byte* records = nullptr;  ///< of the first token on
+  int64_t unit_step = 0;               ///< bytes from the records of a unit to those of the next
+  float* y = nullptr;                  ///< of the first token
 };
 
 /// Segments [begin, begin + n) of each row, fewer than kGroupsAtOnce or parts of groups: their scales as quads, and these times the zero points. Not inlined: one
@@ -116,7 +117,7 @@ void multiply_far_rows(const FarRun& run, const int64_t (&row)[kFarRows], int64_
       const Quads scales_of_x = load_quads(reinterpret_cast<const float*>(record + kUnitColumns));
       sums[t] = multiply_add_quads(multiply_quads(unit.dots(reinterpret_cast<const int8_t*>(record)), scales_of_x), scale, sums[t]);
     }
-    x += T * kRecord;
+    x += run.unit_step;
   };
   const auto next_unit = [&](Quads scale) HWY_ATTR {
 #pragma GCC unroll 4
@@ -236,12 +237,39 @@ HWY_INLINE int64_t units_of_row(int64_t cols, int64_t chunk) {
   return cols / chunk * units(chunk) + units(cols % chunk);
 }
 
+/// One run of rows for all tokens of the product: four, two or one of them at once, those of rare forms one by one.
+template <UnitCodes kCodes, UnitGroups kGroups>
+void multiply_tokens(FarRun run, const float* sums, const std::byte* records, int64_t units, const int64_t (&row)[kFarRows], int64_t rows) {
+  const int64_t tokens = run.product.x.tokens;
+  for (int64_t t = 0; t < tokens;) {
+    const int64_t four = t - t % kTokensAtOnce, of_four = std::min(kTokensAtOnce, tokens - four), left = of_four - t % kTokensAtOnce;
+    run.sums = sums + t * run.segments;
+    run.records = records + four * units * kRecord + (t - four) * kRecord;
+    run.unit_step = of_four * kRecord;
+    run.y = run.product.y + t * run.product.y_stride;
+    if constexpr (kGroups != UnitGroups::kAny) {
+      if (left == 4) {
+        multiply_far_rows<kCodes, kGroups, 4>(run, row, rows);
+        t += 4;
+        continue;
+      }
+      if (left >= 2) {
+        multiply_far_rows<kCodes, kGroups, 2>(run, row, rows);
+        t += 2;
+        continue;
+      }
+    }
+    multiply_far_rows<kCodes, kGroups, 1>(run, row, rows);
+    ++t;
+  }
+}
+
 /// Rows [begin, end) for all tokens of the product.
 HWY_INLINE void multiply_far(const Product& p, const float* sums, const std::byte* records, const CodeForm& form, int64_t begin,
                              int64_t end) {
   const PackedMatrix& m = p.matrix;
-  const int64_t segment = segment_columns(m), segments = m.cols / segment, chunk = chunk_columns(m), units = units_of_row(m.cols, chunk);
-  const bool corrected = m.zero_points != nullptr || form.offset != 0.0f;
+  const int64_t segment = segment_columns(m), chunk = chunk_columns(m), units = units_of_row(m.cols, chunk);
+  const FarRun run{p, form, m.row_bytes(), segment, m.cols / segment, chunk, m.zero_points != nullptr || form.offset != 0.0f};
   const int64_t apart = (end - begin + kFarRows - 1) / kFarRows;
   with_far_form(m, [&](auto codes, auto groups) HWY_ATTR {
     for (int64_t k = 0; k < apart; ++k) {
@@ -250,34 +278,7 @@ HWY_INLINE void multiply_far(const Product& p, const float* sums, const std::byt
         if (begin + k + r * apart < end) rows = r + 1;
         row[r] = begin + k + (rows - 1) * apart;
       }
-      for (int64_t t = 0; t < p.x.tokens; t += kTokensAtOnce) {
-        const FarRun run{p,
-                         form,
-                         m.row_bytes(),
-                         segment,
-                         segments,
-                         chunk,
-                         corrected,
-                         sums + t * segments,
-                         records + t * units * kRecord,
-                         p.y + t * p.y_stride};
-        const auto multiply = [&](auto tokens) HWY_ATTR {
-          multiply_far_rows<decltype(codes)::value, decltype(groups)::value, decltype(tokens)::value>(run, row, rows);
-        };
-        switch (std::min(kTokensAtOnce, p.x.tokens - t)) {
-          case 1:
-            multiply(std::integral_constant<int, 1>());
-            break;
-          case 2:
-            multiply(std::integral_constant<int, 2>());
-            break;
-          case 3:
-            multiply(std::integral_constant<int, 3>());
-            break;
-          default:
-            multiply(std::integral_constant<int, 4>());
-        }
-      }
+      multiply_tokens<decltype(codes)::value, decltype(groups)::value>(run, sums, records, units, row, rows);
     }
   });
 }
