@@ -103,17 +103,19 @@ void measure(const char* isa, const LazyMemory& memory, dsv4::ReadBandwidth& yar
     bytes += static_cast<double>(matrices[i].bytes());
     products += static_cast<double>(shape.rows * shape.cols * tokens);
   }
-  std::vector<float> x(static_cast<size_t>(tokens * shape.cols)), y(static_cast<size_t>(tokens * shape.rows));
+  dsv4::ops::Scratch inputs;  // aligned as they are in the ops
+  float* x = inputs.take<float>(tokens * shape.cols);
+  float* y = inputs.take<float>(tokens * shape.rows);
   std::mt19937 random(5);
-  for (float& value : x) value = static_cast<float>(random() % 2001) * 1e-3f - 1.0f;
+  for (int64_t i = 0; i < tokens * shape.cols; ++i) x[i] = static_cast<float>(random() % 2001) * 1e-3f - 1.0f;
   std::vector<double> times, reads;
   for (int i = 0; i < repeats; ++i) {
     if (tokens == 1) reads.push_back(yardstick.measure());
     times.push_back(seconds([&] {
       for (size_t k = 0; k < used; ++k) {
         dsv4::ops::Scratch scratch;
-        const auto a = dsv4::ops::make_activations(x.data(), tokens, shape.cols, shape.cols, mode, scratch);
-        dsv4::ops::multiply(matrices[k], a, y.data(), shape.rows, scratch);
+        const auto a = dsv4::ops::make_activations(x, tokens, shape.cols, shape.cols, mode, scratch);
+        dsv4::ops::multiply(matrices[k], a, y, shape.rows, scratch);
       }
     }));
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "block_support.h"
 #include "openvino/op/constant.hpp"
 #include "openvino/op/parameter.hpp"
 #include "ops/attention/attention.h"
@@ -114,6 +115,22 @@ inline WeightInputs weight_inputs(const CaseWeights& w, const AttentionAttribute
   return inputs;
 }
 
+/// The weights in a format, where they have the model's; `weights` become what that stands for. Groups of 32 columns.
+inline WeightInputs packed_inputs(CaseWeights& weights, const AttentionAttributes& a, testing_blocks::Kind kind) {
+  WeightInputs inputs;
+  testing_blocks::Random random(7);
+  for (const Values* values : in_order(weights, a)) {
+    if (is_exact(weights, values)) {
+      inputs.add(constant_of(*values, values->rows == 1));
+      continue;
+    }
+    const auto packed = random.weight(kind, 0, values->rows, values->cols, 32, 1.0 / std::sqrt(static_cast<double>(values->cols)));
+    const_cast<Values*>(values)->values.assign(packed.values.begin(), packed.values.end());
+    inputs.add(packed.nodes);
+  }
+  return inputs;
+}
+
 inline CacheLayout layout_of(const AttentionCase& c, int64_t capacity) {
   const AttentionAttributes& a = c.attributes;
   CacheShape shape;
@@ -203,6 +220,10 @@ inline std::vector<int64_t> random_calls(int64_t tokens, int64_t most, uint32_t 
     tokens -= calls.back();
   }
   return calls;
+}
+
+inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 /// Largest |a - b|, relative to the largest |b|; infinite if the sizes differ or a value is no number.

@@ -111,20 +111,6 @@ TEST(TokenErrors, AreOfEveryTokenWhateverTheSigns) {
   EXPECT_EQ(token_errors(found, expected, 2), (std::vector<double>{0.25, 0.0, HUGE_VAL}));
 }
 
-/// Products of one token and of many are rounded differently in float32. What a cache keeps in fewer bits may then go to either side of a tie, which moves
-/// the results of some tokens by a fraction of that step, and of no others.
-void expect_same(const std::vector<float>& found, const std::vector<float>& expected, const AttentionCase& c) {
-  ASSERT_EQ(found.size(), expected.size());
-  if (c.type == CacheType::kF32 && !c.attributes.quantize_cache) {
-    EXPECT_LT(difference(found, expected), 1e-5);
-    return;
-  }
-  std::vector<double> errors = token_errors(found, expected, c.hidden);
-  std::sort(errors.begin(), errors.end());
-  EXPECT_LT(errors[errors.size() / 2], 1e-5);
-  EXPECT_LT(errors.back(), c.attributes.quantize_cache ? 5e-2 : 5e-3);
-}
-
 /// Inputs x, position and cache; frequencies are a constant.
 std::shared_ptr<ov::Model> model_of(const AttentionCase& c, const CaseWeights& weights) {
   const auto inputs = parameters(c);
@@ -195,9 +181,9 @@ TEST(Attention, GivesTheSameInEverySplit) {
         Runner runner(c, random_weights(c));
         const CacheLayout layout = layout_of(c, c.tokens + 5);
         const std::vector<float> whole = runner.run_all(new_cache(layout), x, {c.tokens});
-        expect_same(runner.run_all(new_cache(layout), x, by_one(c.tokens)), whole, c);
+        EXPECT_TRUE(same_bits(runner.run_all(new_cache(layout), x, by_one(c.tokens)), whole));
         for (const int64_t most : {3, 9, 40}) {
-          expect_same(runner.run_all(new_cache(layout), x, random_calls(c.tokens, most, static_cast<uint32_t>(most))), whole, c);
+          EXPECT_TRUE(same_bits(runner.run_all(new_cache(layout), x, random_calls(c.tokens, most, static_cast<uint32_t>(most))), whole));
         }
       }
     }
@@ -263,17 +249,7 @@ TEST(Attention, TakesWeightsOfEveryFormat) {
   for (const Kind kind : testing_blocks::kAllKinds) {
     SCOPED_TRACE(testing_blocks::name_of(kind));
     CaseWeights weights = random_weights(c);
-    WeightInputs inputs;
-    testing_blocks::Random random(7);
-    for (const Values* values : in_order(weights, c.attributes)) {
-      if (is_exact(weights, values)) {
-        inputs.add(constant_of(*values, values->rows == 1));
-        continue;
-      }
-      const auto packed = random.weight(kind, 0, values->rows, values->cols, 32, 1.0 / std::sqrt(static_cast<double>(values->cols)));
-      const_cast<Values*>(values)->values.assign(packed.values.begin(), packed.values.end());
-      inputs.add(packed.nodes);
-    }
+    const WeightInputs inputs = packed_inputs(weights, c.attributes, kind);
     const std::vector<float> expected = formulas(c, weights, x);
     const CacheLayout layout = layout_of(c, c.tokens);
     EXPECT_LT(difference(Runner(c, weights, inputs).run_all(new_cache(layout), x, {11, 1, 18}), expected), 1e-5);
@@ -339,7 +315,7 @@ TEST(Attention, ContinuesFromCopiedRanges) {
         const float* rest = x.data() + t * c.hidden;
         const std::vector<float> from_copy = runner.run(copy, rest, c.tokens - t, t);
         SCOPED_TRACE(t);
-        expect_same(from_copy, {whole.begin() + t * c.hidden, whole.end()}, c);
+        EXPECT_TRUE(same_bits(from_copy, {whole.begin() + t * c.hidden, whole.end()}));
         runner.run(cache, rest, 1, t);
       }
     }

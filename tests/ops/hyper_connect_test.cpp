@@ -245,6 +245,39 @@ TEST(HyperConnect, GivesTwoThreadsTheSameBits) {
   EXPECT_EQ(different, std::vector<int>(2, 0));
 }
 
+/// Tokens [first, end) of a state.
+State some_of(const Case& c, const State& all, int64_t first, int64_t end) {
+  const auto part = [&](const std::vector<float>& values, int64_t width) {
+    return std::vector<float>(values.begin() + first * width, values.begin() + end * width);
+  };
+  return {part(all.streams, c.hc * c.width), part(all.output, c.width), part(all.post, c.hc), part(all.comb, c.hc * c.hc)};
+}
+
+TEST(HyperConnect, GivesATokenTheSameBitsInEveryCall) {
+  testing_support::for_each_instruction_set([] {
+    Random random(14);
+    for (const Kind kind : kAllKinds) {
+      for (const int64_t hc : {1, 3, 4}) {
+        SCOPED_TRACE(name_of(kind) + ", " + std::to_string(hc) + " streams");
+        const Case c{.hc = hc, .width = 96, .tokens = 83, .fn = kind, .group = 32, .logits = 3.0};
+        const auto op = connect_op(c, make_site(random, c, false));
+        const State state = make_state(random, c);
+        const auto together = evaluate(*op, tensors(c, state));
+        for (const int64_t n : {1, 2, 4, 5, 9, 17, 40}) {
+          std::vector<std::vector<float>> outputs(together.size());
+          for (int64_t first = 0; first < c.tokens; first += n) {
+            Case some = c;
+            some.tokens = std::min(n, c.tokens - first);
+            const auto part = evaluate(*op, tensors(some, some_of(c, state, first, first + some.tokens)));
+            for (size_t i = 0; i < part.size(); ++i) outputs[i].insert(outputs[i].end(), part[i].begin(), part[i].end());
+          }
+          EXPECT_EQ(outputs, together) << n << " tokens a call";
+        }
+      }
+    }
+  });
+}
+
 TEST(HyperConnect, SurvivesACopyOfTheNode) {
   Random random(8);
   for (const bool pending : {false, true}) {
@@ -327,6 +360,30 @@ TEST(HyperConnectHead, EqualsTheFormulasForSomeRows) {
       }
     }
   }
+}
+
+TEST(HyperConnectHead, GivesARowTheSameBitsBesideOthers) {
+  testing_support::for_each_instruction_set([] {
+    Random random(15);
+    for (const int64_t hc : {2, 4}) {
+      const Case c{.hc = hc, .width = 96, .tokens = 70};
+      const auto op = head_op(c, make_site(random, c, true));
+      ov::TensorVector inputs = tensors(c, make_state(random, c));
+      const auto rows_of = [&](const std::vector<int32_t>& rows) {
+        ov::TensorVector all = inputs;
+        all.push_back(tensor(ov::element::i32, {rows.size()}, rows));
+        return evaluate(*op, all)[0];
+      };
+      std::vector<int32_t> every;
+      std::vector<float> alone;
+      for (int32_t row = 69; row >= 0; --row) {
+        every.push_back(row);
+        const std::vector<float> one = rows_of({row});
+        alone.insert(alone.end(), one.begin(), one.end());
+      }
+      EXPECT_EQ(rows_of(every), alone);
+    }
+  });
 }
 
 TEST(HyperConnectHead, RefusesRowsOutsideTheTokens) {

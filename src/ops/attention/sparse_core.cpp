@@ -1,4 +1,4 @@
-// Attention over gathered rows, a tile of rows at a time with a running softmax. Compiled for every instruction set.
+// Attention over gathered rows: a token's rows in parts, a part a tile of rows at a time with a running softmax. Compiled for every instruction set.
 #include "ops/attention/sparse_core.h"
 
 #include <cmath>
@@ -22,17 +22,31 @@ namespace {
 
 constexpr int64_t kTileRows = 48;
 
-/// Some heads of one token over some of its rows.
-struct Part {
+/// Some heads of one token.
+struct Heads {
   int64_t token = 0;
-  int64_t begin = 0, end = 0;  // rows
-  int64_t first_head = 0;      // a multiple of kLanes
-  int64_t heads = 0;
-  // Of all heads of the token:
-  const float* q = nullptr;  // [hd, padded(H)], transposed
-  float* out = nullptr;      // [H, padded(hd)]: sum of exp(s - max) times the rows
-  float* max = nullptr;      // [padded(H)] of the scores s
-  float* sum = nullptr;      // [padded(H)] of exp(s - max)
+  int64_t first = 0;  // a multiple of kLanes
+  int64_t count = 0;
+};
+
+/// What some rows give for all heads of a token, or what several such parts give together.
+struct Sums {
+  float* out = nullptr;  // [H, padded(hd)]: sum of exp(s - max) times the rows
+  float* max = nullptr;  // [padded(H)] of the scores s
+  float* sum = nullptr;  // [padded(H)] of exp(s - max)
+};
+
+/// The parts of a token's rows. They follow from its own number of rows alone, so that its results do not depend on what else is computed, nor on how.
+struct Parts {
+  int64_t rows, size, count;
+
+  explicit Parts(int64_t rows_of_token) : rows(rows_of_token) {
+    constexpr int64_t kRows = 96, kMost = 16;
+    size = std::max((rows + kMost - 1) / kMost, kRows);
+    count = (rows + size - 1) / size;
+  }
+  int64_t begin(int64_t part) const { return part * size; }
+  int64_t end(int64_t part) const { return std::min(rows, (part + 1) * size); }
 };
 
 /// Of one worker: rows as float32 [kTileRows, padded(hd)], their scores [kTileRows, padded(H)], factors [padded(H)].
@@ -69,20 +83,22 @@ HWY_INLINE void running_softmax(float* scores, int64_t n, int64_t width, int64_t
   }
 }
 
-void AttendPart(const SparseCore& core, const Part& part, const Tile& tile) {
+/// Rows [begin, end) of those that the token sees; q [hd, padded(H)], transposed.
+void AttendPart(const SparseCore& core, const Heads& heads, int64_t begin, int64_t end, const float* q, const Sums& sums,
+                const Tile& tile) {
   const Floats d;
-  const int64_t dims = core.head_dim, row_width = padded(dims), stride = padded(core.heads), width = padded(part.heads);
-  float *max = part.max + part.first_head, *sum = part.sum + part.first_head, *out = part.out + part.first_head * row_width;
+  const int64_t dims = core.head_dim, row_width = padded(dims), stride = padded(core.heads), width = padded(heads.count);
+  float *max = sums.max + heads.first, *sum = sums.sum + heads.first, *out = sums.out + heads.first * row_width;
   std::fill_n(max, width, -1e30f);
   std::fill_n(sum, width, 0.0f);
-  for (int64_t first = part.begin; first < part.end; first += kTileRows) {
-    const int64_t n = std::min(kTileRows, part.end - first);
-    for (int64_t i = 0; i < n; ++i) load_row(core.row(part.token, first + i), core.type, dims, tile.rows + i * row_width);
+  for (int64_t first = begin; first < end; first += kTileRows) {
+    const int64_t n = std::min(kTileRows, end - first);
+    for (int64_t i = 0; i < n; ++i) load_row(core.row(heads.token, first + i), core.type, dims, tile.rows + i * row_width);
     // [n,hd] x [hd,heads] -> [n,heads]
-    multiply_tile(tile.rows, row_width, 1, n, part.q + part.first_head, stride, width, dims, tile.scores, stride, false);
+    multiply_tile(tile.rows, row_width, 1, n, q + heads.first, stride, width, dims, tile.scores, stride, false);
     running_softmax(tile.scores, n, width, stride, max, sum, tile.factors);
-    if (first != part.begin) {
-      for (int64_t h = 0; h < part.heads; ++h) {
+    if (first != begin) {
+      for (int64_t h = 0; h < heads.count; ++h) {
         if (tile.factors[h] == 1.0f) continue;
         const auto factor = hn::Set(d, tile.factors[h]);
         float* row = out + h * row_width;
@@ -90,7 +106,53 @@ void AttendPart(const SparseCore& core, const Part& part, const Tile& tile) {
       }
     }
     // [heads,n] x [n,hd] -> [heads,hd]
-    multiply_tile(tile.scores, 1, stride, part.heads, tile.rows, row_width, row_width, n, out, row_width, first != part.begin);
+    multiply_tile(tile.scores, 1, stride, heads.count, tile.rows, row_width, row_width, n, out, row_width, first != begin);
+  }
+}
+
+/// `part` added to `sums`.
+void JoinPart(const SparseCore& core, const Heads& heads, const Sums& part, const Sums& sums) {
+  const Floats d;
+  const int64_t row_width = padded(core.head_dim);
+  for (int64_t first = heads.first; first < heads.first + heads.count; first += lanes()) {
+    const auto before = hn::LoadU(d, sums.max + first), other = hn::LoadU(d, part.max + first), largest = hn::Max(before, other);
+    const auto factor = hn::Exp(d, hn::Sub(before, largest)), other_factor = hn::Exp(d, hn::Sub(other, largest));
+    hn::StoreU(largest, d, sums.max + first);
+    hn::StoreU(hn::MulAdd(factor, hn::LoadU(d, sums.sum + first), hn::Mul(other_factor, hn::LoadU(d, part.sum + first))), d,
+               sums.sum + first);
+    alignas(64) float factors[kLanes], other_factors[kLanes];
+    hn::StoreU(factor, d, factors);
+    hn::StoreU(other_factor, d, other_factors);
+    for (int64_t h = first; h < std::min(first + lanes(), heads.first + heads.count); ++h) {
+      const auto f = hn::Set(d, factors[h - first]), g = hn::Set(d, other_factors[h - first]);
+      float* out = sums.out + h * row_width;
+      const float* more = part.out + h * row_width;
+      for (int64_t i = 0; i < row_width; i += lanes()) {
+        hn::StoreU(hn::MulAdd(f, hn::LoadU(d, out + i), hn::Mul(g, hn::LoadU(d, more + i))), d, out + i);
+      }
+    }
+  }
+}
+
+/// The sink added to the denominators, what the heads give to core.heads_out, rotated back.
+void FinishHeads(const SparseCore& core, const Heads& heads, const Sums& sums) {
+  const Floats d;
+  const int64_t dims = core.head_dim, row_width = padded(dims), end = heads.first + heads.count;
+  for (int64_t first = heads.first; first < end; first += lanes()) {
+    const auto sink = load_part(core.sinks + first, end - first), before = hn::LoadU(d, sums.max + first), largest = hn::Max(before, sink);
+    const auto factor = hn::Exp(d, hn::Sub(before, largest));
+    const auto denominator = hn::MulAdd(factor, hn::LoadU(d, sums.sum + first), hn::Exp(d, hn::Sub(sink, largest)));
+    alignas(64) float factors[kLanes];
+    hn::StoreU(hn::Div(factor, denominator), d, factors);
+    for (int64_t h = first; h < std::min(first + lanes(), end); ++h) {
+      const auto f = hn::Set(d, factors[h - first]);
+      const float* from = sums.out + h * row_width;
+      float* out = core.heads_out + (heads.token * core.heads + h) * dims;
+      int64_t i = 0;
+      for (; i + lanes() <= dims; i += lanes()) hn::StoreU(hn::Mul(f, hn::LoadU(d, from + i)), d, out + i);
+      for (; i < dims; ++i) out[i] = factors[h - first] * from[i];
+      rotate<true>(core.rope, heads.token, out, dims);
+    }
   }
 }
 
@@ -101,54 +163,29 @@ HWY_AFTER_NAMESPACE();
 namespace dsv4::ops {
 
 HWY_EXPORT(AttendPart);
+HWY_EXPORT(JoinPart);
+HWY_EXPORT(FinishHeads);
 
 namespace {
 
-/// Heads [begin, end) of one token's queries: RMS a head without weight, RoPE, the softmax scale; q [hd, padded(H)] transposed. `begin` is a multiple of
-/// kLanes.
-void prepare_queries(const SparseCore& core, int64_t token, int64_t begin, int64_t end, float* q) {
+/// Some heads of one token's queries: RMS a head without weight, RoPE, the softmax scale; q [hd, padded(H)] transposed.
+void prepare_queries(const SparseCore& core, const Heads& some, float* q) {
   const int64_t dims = core.head_dim;
   const float softmax_scale = 1.0f / std::sqrt(static_cast<float>(dims));
-  float* heads = core.heads_out + (token * core.heads + begin) * dims;
-  for (int64_t h = 0; h < end - begin; ++h) {
+  float* heads = core.heads_out + (some.token * core.heads + some.first) * dims;
+  for (int64_t h = 0; h < some.count; ++h) {
     float* head = heads + h * dims;
     const float factor = inverse_rms(head, dims, core.norm_eps) * softmax_scale;
     for (int64_t i = 0; i < dims; ++i) head[i] *= factor;
-    rotate(core.rope, token, head, dims);
+    rotate(core.rope, some.token, head, dims);
   }
-  transpose(heads, end - begin, dims, q + begin, padded(core.heads));
-}
-
-/// What parts of a token's rows give, as Part has it, `parts` of them one after another.
-struct Partial {
-  int64_t parts;
-  const float *out, *max, *sum;
-};
-
-/// Heads [begin, end) of a token: parts joined, the sink added to the denominator, rotated back.
-void finish_heads(const SparseCore& core, int64_t token, const Partial& partial, int64_t begin, int64_t end) {
-  const int64_t dims = core.head_dim, stride = padded(core.heads), row_width = padded(dims);
-  for (int64_t h = begin; h < end; ++h) {
-    float max = core.sinks[h];
-    for (int64_t p = 0; p < partial.parts; ++p) max = std::max(max, partial.max[p * stride + h]);
-    float sum = std::exp(core.sinks[h] - max);
-    for (int64_t p = 0; p < partial.parts; ++p) sum += partial.sum[p * stride + h] * std::exp(partial.max[p * stride + h] - max);
-    float* out = core.heads_out + (token * core.heads + h) * dims;
-    for (int64_t p = 0; p < partial.parts; ++p) {
-      const float* part = partial.out + (p * core.heads + h) * row_width;
-      const float factor = std::exp(partial.max[p * stride + h] - max) / sum;
-      if (p == 0) {
-        for (int64_t i = 0; i < dims; ++i) out[i] = factor * part[i];
-      } else {
-        for (int64_t i = 0; i < dims; ++i) out[i] += factor * part[i];
-      }
-    }
-    rotate<true>(core.rope, token, out, dims);
-  }
+  transpose(heads, some.count, dims, q + some.first, padded(core.heads));
 }
 
 struct Sizes {
   int64_t q, out, heads, tile;  // floats of a token's queries, of its outputs, of a number a head, of a worker's tile
+
+  int64_t sums() const { return out + 2 * heads; }
 };
 
 Sizes sizes_of(const SparseCore& core) {
@@ -161,67 +198,62 @@ Tile tile_at(const SparseCore& core, float* memory) {
   return {memory, scores, scores + kTileRows * padded(core.heads)};
 }
 
+Sums sums_at(const Sizes& size, float* memory) { return {memory, memory + size.out, memory + size.out + size.heads}; }
+
 /// Many tokens: each is one piece of work.
 void attend_tokens(const SparseCore& core, int64_t grain, Scratch& scratch) {
   const Sizes size = sizes_of(core);
-  const int64_t floats = size.q + size.out + 2 * size.heads + size.tile;
+  const int64_t floats = size.q + 2 * size.sums() + size.tile;
   float* memory = scratch.take<float>(std::min(max_workers(), (core.tokens + grain - 1) / grain) * floats);
   parallel_pieces(core.tokens, grain, [&](int64_t begin, int64_t end, int64_t worker) {
     float* q = memory + worker * floats;
-    float* out = q + size.q;
-    float* max = out + size.out;
-    float* sum = max + size.heads;
+    const Sums all = sums_at(size, q + size.q), one = sums_at(size, q + size.q + size.sums());
+    const Tile tile = tile_at(core, q + size.q + 2 * size.sums());
     for (int64_t t = begin; t < end; ++t) {
-      prepare_queries(core, t, 0, core.heads, q);
-      const Part part{t, 0, core.rows(t), 0, core.heads, q, out, max, sum};
-      HWY_DYNAMIC_DISPATCH(AttendPart)(core, part, tile_at(core, sum + size.heads));
-      finish_heads(core, t, {1, out, max, sum}, 0, core.heads);
+      const Heads heads{t, 0, core.heads};
+      prepare_queries(core, heads, q);
+      const Parts parts(core.rows(t));
+      for (int64_t p = 0; p < parts.count; ++p) {
+        HWY_DYNAMIC_DISPATCH(AttendPart)(core, heads, parts.begin(p), parts.end(p), q, p == 0 ? all : one, tile);
+        if (p > 0) HWY_DYNAMIC_DISPATCH(JoinPart)(core, heads, one, all);
+      }
+      HWY_DYNAMIC_DISPATCH(FinishHeads)(core, heads, all);
     }
   });
 }
 
-/// Few tokens: their rows and heads are divided, and the parts joined.
-void attend_parts(const SparseCore& core, int64_t rows, Scratch& scratch) {
-  constexpr int64_t kPartRows = 96, kMostParts = 16, kHeads = 2 * kLanes;
+/// Few tokens: their parts and heads are divided.
+void attend_parts(const SparseCore& core, Scratch& scratch) {
+  constexpr int64_t kHeads = 2 * kLanes;
   const Sizes size = sizes_of(core);
-  const int64_t most = std::min((rows + kPartRows - 1) / kPartRows, kMostParts);
-  const int64_t part_rows = (rows + most - 1) / most, parts = (rows + part_rows - 1) / part_rows;
-  const int64_t head_blocks = (core.heads + kHeads - 1) / kHeads;
+  const int64_t most = Parts(core.rows(core.tokens - 1)).count;  // the last token sees the most
+  const int64_t blocks = (core.heads + kHeads - 1) / kHeads;
+  const auto heads_of = [&](int64_t t, int64_t block) { return Heads{t, block * kHeads, std::min(kHeads, core.heads - block * kHeads)}; };
   float* q = scratch.take<float>(core.tokens * size.q);
-  float* out = scratch.take<float>(core.tokens * parts * size.out);
-  float* max = scratch.take<float>(core.tokens * parts * size.heads);
-  float* sum = scratch.take<float>(core.tokens * parts * size.heads);
+  float* sums = scratch.take<float>(core.tokens * most * size.sums());
   float* tiles = scratch.take<float>(max_workers() * size.tile);
   constexpr int64_t kPreparationCost = 16;  // of a value, in multiplications
-  parallel_pieces(core.tokens * head_blocks, kWorthwhile / (kPreparationCost * kHeads * core.head_dim) + 1,
-                  [&](int64_t begin, int64_t end) {
-                    for (int64_t item = begin; item < end; ++item) {
-                      const int64_t t = item / head_blocks, first_head = item % head_blocks * kHeads;
-                      prepare_queries(core, t, first_head, std::min(core.heads, first_head + kHeads), q + t * size.q);
-                    }
-                  });
-  const auto parts_of = [&](int64_t t) { return (core.rows(t) + part_rows - 1) / part_rows; };
-  parallel_pieces(core.tokens * parts * head_blocks, 1, [&](int64_t begin, int64_t end, int64_t worker) {
+  parallel_pieces(core.tokens * blocks, kWorthwhile / (kPreparationCost * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item)
+      prepare_queries(core, heads_of(item / blocks, item % blocks), q + item / blocks * size.q);
+  });
+  parallel_pieces(core.tokens * most * blocks, 1, [&](int64_t begin, int64_t end, int64_t worker) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t t = item / (parts * head_blocks), p = item / head_blocks % parts, first_head = item % head_blocks * kHeads;
-      if (p >= parts_of(t)) continue;
-      const int64_t place = t * parts + p;
-      const Part part{t,
-                      p * part_rows,
-                      std::min((p + 1) * part_rows, core.rows(t)),
-                      first_head,
-                      std::min(kHeads, core.heads - first_head),
-                      q + t * size.q,
-                      out + place * size.out,
-                      max + place * size.heads,
-                      sum + place * size.heads};
-      HWY_DYNAMIC_DISPATCH(AttendPart)(core, part, tile_at(core, tiles + worker * size.tile));
+      const int64_t t = item / (most * blocks), p = item / blocks % most;
+      const Parts parts(core.rows(t));
+      if (p >= parts.count) continue;
+      HWY_DYNAMIC_DISPATCH(AttendPart)
+      (core, heads_of(t, item % blocks), parts.begin(p), parts.end(p), q + t * size.q, sums_at(size, sums + (t * most + p) * size.sums()),
+       tile_at(core, tiles + worker * size.tile));
     }
   });
-  parallel_pieces(core.tokens * core.heads, kWorthwhile / (4 * parts * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
+  parallel_pieces(core.tokens * blocks, kWorthwhile / (4 * most * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t t = item / core.heads, h = item % core.heads, place = t * parts;
-      finish_heads(core, t, {parts_of(t), out + place * size.out, max + place * size.heads, sum + place * size.heads}, h, h + 1);
+      const int64_t t = item / blocks;
+      const Heads heads = heads_of(t, item % blocks);
+      const auto of_part = [&](int64_t p) { return sums_at(size, sums + (t * most + p) * size.sums()); };
+      for (int64_t p = 1; p < Parts(core.rows(t)).count; ++p) HWY_DYNAMIC_DISPATCH(JoinPart)(core, heads, of_part(p), of_part(0));
+      HWY_DYNAMIC_DISPATCH(FinishHeads)(core, heads, of_part(0));
     }
   });
 }
@@ -230,12 +262,11 @@ void attend_parts(const SparseCore& core, int64_t rows, Scratch& scratch) {
 
 void attend(const SparseCore& core, Scratch& scratch) {
   constexpr int64_t kManyTokens = 16;
-  const int64_t rows = core.rows(core.tokens - 1);             // the last token sees the most
-  const int64_t work = 2 * core.heads * core.head_dim * rows;  // of one token
+  const int64_t work = 2 * core.heads * core.head_dim * core.rows(core.tokens - 1);  // of the token that sees the most
   if (core.tokens >= kManyTokens || core.tokens * work < 2 * kWorthwhile) {
     attend_tokens(core, std::clamp<int64_t>(kWorthwhile / work, 1, core.tokens), scratch);
   } else {
-    attend_parts(core, rows, scratch);
+    attend_parts(core, scratch);
   }
 }
 

@@ -50,8 +50,8 @@ Routing route(const MixtureLayer& layer, Activations x, const int32_t* ids, Scra
   }
   multiply(layer.gate, x, scores, n, scratch);  // [T,D] -> [T,E]
   parallel_pieces(tokens, std::max<int64_t>(kScoresAtOnce / n, 1), [&](int64_t begin, int64_t end) {
-    router_scores(scores + begin * n, (end - begin) * n);
     for (int64_t t = begin; t < end; ++t) {
+      router_scores(scores + t * n, n);
       int32_t* experts = routing.experts + t * k;
       float* weights = routing.weights + t * k;
       if (!layer.table) select_experts(scores + t * n, layer.bias, n, k, weights, experts);

@@ -94,6 +94,12 @@ HWY_INLINE void load_segment_factors(const PackedMatrix& m, const CodeForm& form
   for (int64_t i = 0; i < n; ++i) zeros[i] = (zeros[i] + form.offset) * scales[i];
 }
 
+/// What each nibble of a 4-bit type stands for, without scale and zero point; exact: small integers and halves.
+HWY_INLINE void nibble_values(WeightType type, float (&values)[16]) {
+  const CodeForm form = code_form(type);
+  for (int64_t k = 0; k < 16; ++k) values[k] = (static_cast<float>(form.table[k]) - form.offset) * form.factor;
+}
+
 /// values[low nibble], values[high nibble] of each byte; returns `pairs`.
 HWY_INLINE int64_t unpack_pairs(const uint8_t* bytes, int64_t pairs, const float (&values)[16], float* out) {
   int64_t j = 0;
@@ -154,9 +160,8 @@ HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin
   }
   const auto* bytes = reinterpret_cast<const uint8_t*>(codes);
   const bool four_bits = is_four_bits(m.type);
-  alignas(64) float codes_as_floats[16];  // exact: small integers and halves
-  const CodeForm form = code_form(m.type);
-  for (int64_t k = 0; k < 16; ++k) codes_as_floats[k] = (static_cast<float>(form.table[k]) - form.offset) * form.factor;
+  alignas(64) float codes_as_floats[16];
+  if (four_bits) nibble_values(m.type, codes_as_floats);
   for (int64_t c = begin; c < begin + n;) {
     const int64_t g = c / m.group, end = std::min(begin + n, (g + 1) * m.group);
     float scale, zero_point = 0.0f;

@@ -8,10 +8,12 @@
 
 namespace dsv4::ops {
 
-constexpr int64_t kPanelRows = 16;       ///< rows of weights that a GEMM kernel multiplies at once
-constexpr int64_t kChunkColumns = 4096;  ///< columns that an int8 GEMM unpacks at once
-constexpr int64_t kFloatChunkColumns = 512;
-constexpr int64_t kPieceRows = 64;  ///< most rows that a thread unpacks at once
+constexpr int64_t kPanelRows = 16;            ///< rows of weights that a GEMM kernel multiplies at once
+constexpr int64_t kChunkColumns = 4096;       ///< columns that an int8 GEMM unpacks at once
+constexpr int64_t kFloatChunkColumns = 1024;  ///< columns whose products are added up in one vector: float_dots-inl.h
+constexpr int64_t kPieceRows = 64;            ///< most rows that a thread unpacks at once
+// Rows that lie a power of two apart would compete for the same lines of the cache.
+constexpr int64_t kUnpackedRow = kFloatChunkColumns + 16;  ///< floats from one row to the next that a float32 GEMM unpacks
 
 // The arithmetic of an int8 product, the same for few tokens (gemv_int8) and for many (gemm_int8), so that a token's results have the same bits whatever else
 // is in the call. Columns are taken in chunks of chunk_columns(), a chunk in blocks of kActivationBlock, whose dots of codes are exact integers:
@@ -30,12 +32,12 @@ struct PackedTokens {
   int8_t* codes = nullptr;  ///< [cols/4, tile, 4]; for 4-bit weights of 8 columns first the four even ones, then the odd ones
   float* scales = nullptr;  ///< [blocks, tile]
   float* sums = nullptr;    ///< [segments, tile]
-  float* values = nullptr;  ///< float32 GEMM: [cols, tile]
+  float* values = nullptr;  ///< float32 GEMM: for each chunk of kFloatChunkColumns [tile, columns of the chunk]
 
   int64_t first(int64_t tile) const { return tokens * tile / tiles; }
 };
 
-/// Where the sums of a tile of a GEMM go.
+/// Where the sums of a tile of an int8 GEMM go.
 struct TileTarget {
   float* y;  ///< of the first token and row
   int64_t stride;
@@ -68,12 +70,9 @@ void gemv_int8(const Product& product, const float* sums, const std::byte* recor
 /// every matrix of as many columns with as many bits and the same chunks.
 int64_t record_bytes(const PackedMatrix& matrix);
 void make_records(const PackedMatrix& matrix, const Activations& x, std::byte* out);
-/// `transposed`: x as transpose_activations gives it, null where transposed_floats is 0.
-void gemv_float(const Product& product, const float* transposed, int64_t begin, int64_t end);
 
-/// Floats a token that gemv_float wants for this matrix: x in the order in which the nibbles of a vector are unpacked, and sums of eight columns; 0: none.
-int64_t transposed_floats(const PackedMatrix& matrix);
-void transpose_activations(const Activations& x, float* out);
+/// Rows [begin, end) for each token, as gemm_float gives them to the bit.
+void gemv_float(const Product& product, int64_t begin, int64_t end);
 
 int64_t int8_tile_tokens();  ///< most tokens of a tile
 int64_t float_tile_tokens();

@@ -14,6 +14,10 @@ namespace {
 // From this many tokens on, unpacking rows into panels pays; with records only later.
 constexpr int64_t kGemmTokens = 5;
 constexpr int64_t kGemmTokensBesideRecords = 9;
+constexpr int64_t kFloatTilesOfGemm = 4;  // from so many on in float32; the bits are the same ones
+
+// Rows that kernels for few tokens multiply at once: what is left over of a piece takes longer.
+constexpr int64_t kRowsTogether = 4;
 
 // Rough speeds of one core, to weigh products against each other and against the start of a parallel region.
 constexpr double kBytesPerNanosecond = 10.0;
@@ -34,7 +38,6 @@ struct Job {
   PackedTokens packed;       ///< GEMM
   const float* sums;         ///< int8 GEMV: of segments
   const std::byte* records;  ///< int8 GEMV, if it wants them
-  const float* transposed;   ///< float32 GEMV, if it wants that
 };
 
 bool takes_int8(const Product& p) { return p.x.codes != nullptr && p.matrix.group != 0 && p.matrix.group % kActivationBlock == 0; }
@@ -80,7 +83,8 @@ int64_t rows_of_piece(const Job& job, double whole, int threads) {
   if (!job.gemm) {
     // So short that the threads end together, so long that handing out costs nothing beside it.
     const double piece = std::clamp(whole / (12.0 * threads), 1e3, 60e3);
-    return std::clamp<int64_t>(static_cast<int64_t>(piece * static_cast<double>(rows) / job.cost), 1, rows);
+    const auto wanted = static_cast<int64_t>(piece * static_cast<double>(rows) / job.cost);
+    return std::clamp<int64_t>((wanted + kRowsTogether - 1) / kRowsTogether * kRowsTogether, 1, rows);
   }
   const int64_t quarter = rows / (4 * threads) / kPanelRows * kPanelRows;
   return std::clamp<int64_t>(quarter, kPanelRows, kPieceRows);
@@ -92,7 +96,7 @@ void run_piece(const Job& job, int64_t begin, int64_t end, std::byte* buffer) {
     if (job.int8) {
       gemv_int8(p, job.sums, job.records, begin, end);
     } else {
-      gemv_float(p, job.transposed, begin, end);
+      gemv_float(p, begin, end);
     }
     return;
   }
@@ -134,8 +138,10 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
     const bool int8 = takes_int8(p);
     const double cost = nanoseconds(p, int8);
     whole += cost;
-    const bool gemm = p.x.tokens >= (int8 && record_bytes(p.matrix) > 0 ? kGemmTokensBesideRecords : kGemmTokens);
-    jobs[used++] = Job{&p, int8, gemm, cost, p.matrix.rows, 0, 0, false, {}, nullptr, nullptr, nullptr};
+    const bool gemm = p.x.tokens >= (!int8                        ? kFloatTilesOfGemm * float_tile_tokens()
+                                     : record_bytes(p.matrix) > 0 ? kGemmTokensBesideRecords
+                                                                  : kGemmTokens);
+    jobs[used++] = Job{&p, int8, gemm, cost, p.matrix.rows, 0, 0, false, {}, nullptr, nullptr};
   }
   const int threads = whole < kAloneNanoseconds ? 1 : max_threads;
   int64_t pieces = 0, tiles = 0, buffer_bytes = 0;
@@ -172,14 +178,6 @@ void multiply(std::span<const Product> products, Scratch& scratch) {
           make_records(p.matrix, p.x, records);
           job.records = records;
         }
-      }
-    } else if (const int64_t floats = transposed_floats(p.matrix); floats > 0) {
-      if (i > 0 && jobs[i - 1].transposed && same_rows(jobs[i - 1].product->x, p.x)) {
-        job.transposed = jobs[i - 1].transposed;
-      } else {
-        float* transposed = scratch.take<float>(p.x.tokens * floats);
-        transpose_activations(p.x, transposed);
-        job.transposed = transposed;
       }
     }
   }

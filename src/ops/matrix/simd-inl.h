@@ -50,18 +50,22 @@ using Floats = __m512;
 HWY_INLINE Floats zeros() { return _mm512_setzero_ps(); }
 HWY_INLINE Floats all(float value) { return _mm512_set1_ps(value); }
 HWY_INLINE Floats load(const float* from) { return _mm512_loadu_ps(from); }
+HWY_INLINE Floats load_first(const float* from, int64_t n) { return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), from); }
 HWY_INLINE void store(float* to, Floats v) { _mm512_storeu_ps(to, v); }
 HWY_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 HWY_INLINE Floats sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
 HWY_INLINE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 HWY_INLINE Floats permute(Floats v, __m512i from) { return _mm512_permutexvar_ps(from, v); }
-HWY_INLINE Floats every_eighth(const float* from) {
-  const __m512i at = _mm512_set_epi32(120, 112, 104, 96, 88, 80, 72, 64, 56, 48, 40, 32, 24, 16, 8, 0);
-  return _mm512_i32gather_ps(at, from, 4);
-}
 HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
-HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
 HWY_INLINE float sum_of_lanes(Floats v) { return _mm512_reduce_add_ps(v); }
+HWY_INLINE void sums_of_lanes(Floats a, Floats b, Floats c, Floats d, float* out) {
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  const __m512d ab_d = _mm512_castps_pd(ab), cd_d = _mm512_castps_pd(cd);
+  const __m512 quads = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab_d, cd_d)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab_d, cd_d)));
+  const __m256 pairs = _mm256_add_ps(_mm512_castps512_ps256(quads), _mm512_extractf32x8_ps(quads, 1));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1)));
+}
 HWY_INLINE Floats load_f16(const std::byte* from) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))); }
 HWY_INLINE Floats load_bf16(const std::byte* from) {
   const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
@@ -81,18 +85,26 @@ using Floats = __m256;
 HWY_INLINE Floats zeros() { return _mm256_setzero_ps(); }
 HWY_INLINE Floats all(float value) { return _mm256_set1_ps(value); }
 HWY_INLINE Floats load(const float* from) { return _mm256_loadu_ps(from); }
+HWY_INLINE Floats load_first(const float* from, int64_t n) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(n)), lanes));
+}
 HWY_INLINE void store(float* to, Floats v) { _mm256_storeu_ps(to, v); }
 HWY_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
 HWY_INLINE Floats sub(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
 HWY_INLINE Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
-HWY_INLINE Floats permute(Floats v, __m256i from) { return _mm256_permutevar8x32_ps(v, from); }
-HWY_INLINE Floats every_eighth(const float* from) { return _mm256_i32gather_ps(from, _mm256_set_epi32(56, 48, 40, 32, 24, 16, 8, 0), 4); }
 HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
-HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
 HWY_INLINE float sum_of_lanes(Floats v) {
   __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   half = _mm_add_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+HWY_INLINE void sums_of_lanes(Floats a, Floats b, Floats c, Floats d, float* out) {
+  const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+  const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+  const __m256d ab_d = _mm256_castps_pd(ab), cd_d = _mm256_castps_pd(cd);
+  const __m256 quads = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(ab_d, cd_d)), _mm256_castpd_ps(_mm256_unpackhi_pd(ab_d, cd_d)));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(quads), _mm256_extractf128_ps(quads, 1)));
 }
 HWY_INLINE Floats load_f16(const std::byte* from) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))); }
 HWY_INLINE Floats load_bf16(const std::byte* from) {
@@ -117,12 +129,22 @@ HWY_INLINE Floats load(const float* from) {
   std::memcpy(&v, from, sizeof v);
   return v;
 }
+HWY_INLINE Floats load_first(const float* from, int64_t n) {
+  float values[4] = {};
+  for (int64_t i = 0; i < n; ++i) values[i] = from[i];
+  return load(values);
+}
 HWY_INLINE void store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
 HWY_INLINE Floats add(Floats a, Floats b) { return a + b; }
 HWY_INLINE Floats mul(Floats a, Floats b) { return a * b; }
 HWY_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
-HWY_INLINE Floats negative_multiply_add(Floats a, Floats b, Floats c) { return c - a * b; }
 HWY_INLINE float sum_of_lanes(Floats v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+HWY_INLINE void sums_of_lanes(Floats a, Floats b, Floats c, Floats d, float* out) {
+  out[0] = sum_of_lanes(a);
+  out[1] = sum_of_lanes(b);
+  out[2] = sum_of_lanes(c);
+  out[3] = sum_of_lanes(d);
+}
 HWY_INLINE Floats load_f16(const std::byte* from) {
   uint16_t bits[4];
   std::memcpy(bits, from, sizeof bits);
