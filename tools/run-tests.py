@@ -36,7 +36,7 @@ SANITIZED = {
     "test_runtime": ("CpuProgram*:CheckedRequest*:DamagedTable*:Snapshot.*:StoredFormats*:Sampler*:Npy*:Expansion*:Argmax*:NegativeLogProbability*:EndTokens*:"
                      "CheckTokens*:FirstLine*:Folder.Refuses*:Folder.Names*:Forms/Toy.*/Cpu:Forms/Toy.GivesTheSameInAnyNumberOfCalls/*:"
                      "Goldens/Formats.GiveWhatThePortableProgramGives/toyInt4:Goldens/Formats.GiveTheSameForSessionsInTurn/toyMxfp4:"
-                     "Generate.ContinuesAsTheGoldensDo:LikelihoodOfToy.DoesNotDependOnTheChunk"),
+                     "Goldens/RowBits.AreTheSameInAnySplit/toyInt4:Generate.ContinuesAsTheGoldensDo:LikelihoodOfToy.DoesNotDependOnTheChunk"),
     "test_text": "*",
 }
 # Not under the sanitizers by default: the long tests, and what runs for minutes there on paths that shorter ones take too.
@@ -46,7 +46,7 @@ NOT_SANITIZED = ("-Full_*:*.Full_*:*/Full_*:GoldenMini.Likelihood*:*GoldenGreedy
 RACED = {
     "test_convert": "*",
     "test_ops": "*",
-    "test_runtime": "*TwoThreads*:*SameInAnyNumberOfCalls*",
+    "test_runtime": "*TwoThreads*:*SameInAnyNumberOfCalls*:*RowBits*/toyInt4",
     "test_text": "*MayBeUsedByThreads*",
 }
 SUITE_SECONDS = 3600  # a program that hangs ends as a failure
