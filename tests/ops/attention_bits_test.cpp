@@ -84,8 +84,7 @@ TEST(AttentionBits, AreTheSameInEverySplitForAnyNumberOfHeads) {
 
 TEST(AttentionBits, AreTheSameInEveryFormatWithExactActivations) { expect_the_same_in_every_format(ActivationMode::kF32); }
 
-// One row and a tile of rows are multiplied by two arithmetics in int8.
-TEST(AttentionBits, DISABLED_AreTheSameInEveryFormatWithRoundedActivations) { expect_the_same_in_every_format(ActivationMode::kInt8); }
+TEST(AttentionBits, AreTheSameInEveryFormatWithRoundedActivations) { expect_the_same_in_every_format(ActivationMode::kInt8); }
 
 TEST(AttentionBits, DoNotDependOnHowManyRowsOtherTokensSee) {
   const AttentionCase c = of_many_rows();
