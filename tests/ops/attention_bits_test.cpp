@@ -84,7 +84,6 @@ TEST(AttentionBits, AreTheSameInEverySplitForAnyNumberOfHeads) {
 
 TEST(AttentionBits, AreTheSameInEveryFormatWithExactActivations) { expect_the_same_in_every_format(ActivationMode::kF32); }
 
-// One row and a tile of rows are multiplied by two arithmetics in int8.
 TEST(AttentionBits, AreTheSameInEveryFormatWithRoundedActivations) { expect_the_same_in_every_format(ActivationMode::kInt8); }
 
 TEST(AttentionBits, DoNotDependOnHowManyRowsOtherTokensSee) {

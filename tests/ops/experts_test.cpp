@@ -433,7 +433,6 @@ void expect_the_same_in_every_call(ActivationMode mode) {
 
 TEST(Experts, GivesATokenTheSameBitsInEveryCallWithExactActivations) { expect_the_same_in_every_call(ActivationMode::kF32); }
 
-// One row and a tile of rows are multiplied by two arithmetics in int8.
 TEST(Experts, GivesATokenTheSameBitsInEveryCallWithRoundedActivations) { expect_the_same_in_every_call(ActivationMode::kInt8); }
 
 TEST(Experts, SurvivesACopyOfTheNode) {
