@@ -25,7 +25,7 @@ help:
 	@echo 'make test-full     the same with the long tests, the debug and link-time builds, all sanitizers and 60 s of each fuzz target (needs clang)'
 	@echo 'make build         only the program: build/release/dsv4'
 	@echo 'make bench         the measurements of docs/benchmarks.md'
-	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 GB of free disk, 20 minutes)'
+	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 to 68 GB of free disk, 20 minutes and more)'
 	@echo 'make asan          build everything with AddressSanitizer and UBSan in build/asan'
 	@echo 'make tsan          sessions, the converter, the tokenizer and parallel loops under ThreadSanitizer, in build/tsan'
 	@echo 'make tidy          clang-tidy over src/'

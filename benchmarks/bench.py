@@ -96,6 +96,11 @@ def free_bytes(directory):
     return shutil.disk_usage(directory).free
 
 
+def available_memory():
+    """Bytes, as the kernel estimates them."""
+    return 1024 * int(next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")).split()[1])
+
+
 def size_text(count):
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 

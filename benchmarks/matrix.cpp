@@ -110,7 +110,7 @@ void measure(const char* isa, const LazyMemory& memory, dsv4::ReadBandwidth& yar
   for (int64_t i = 0; i < tokens * shape.cols; ++i) x[i] = static_cast<float>(random() % 2001) * 1e-3f - 1.0f;
   std::vector<double> times, reads;
   for (int i = 0; i < repeats; ++i) {
-    if (tokens == 1) reads.push_back(yardstick.measure());
+    if (tokens == 1) reads.push_back(yardstick.measure(dsv4::ReadBandwidth::Streams::kOne));
     times.push_back(seconds([&] {
       for (size_t k = 0; k < used; ++k) {
         dsv4::ops::Scratch scratch;

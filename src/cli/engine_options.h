@@ -8,7 +8,7 @@
 
 namespace dsv4 {
 
-/// More than any machine has; OpenVINO tries to start as many as it is told.
+/// More than any machine has.
 constexpr int kMostThreads = 4096;
 
 /// Adds --program, --activations, --weights, --cache, --quantize-cache, --device and --threads; their defaults are what `options` holds then, and it has to live as

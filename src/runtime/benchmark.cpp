@@ -1,9 +1,13 @@
 // Timing prefill and decode.
 #include "runtime/benchmark.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <iterator>
+#include <optional>
 #include <random>
+#include <span>
 
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
@@ -12,7 +16,7 @@
 #include "runtime/disk_reads.h"
 #include "runtime/loaded_model.h"
 #include "runtime/measure.h"
-#include "runtime/read_bandwidth.h"
+#include "runtime/yardstick.h"
 
 namespace dsv4 {
 
@@ -41,11 +45,12 @@ class PartTimes {
       rest_ -= now[i] - start_[i];
     }
   }
-  /// Of `count` stretches, the time outside the ops as the last part.
-  std::vector<OpSeconds> mean(size_t count) const {
+  /// Of `count` calls, each of which reads `bytes`; the time outside the ops is the last part.
+  std::vector<OpSeconds> mean(size_t count, const std::array<int64_t, ops::kOpParts>& bytes = {}) const {
     const auto seconds_of = [&](int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9 / static_cast<double>(count); };
     std::vector<OpSeconds> result;
-    for (size_t i = 0; i < sums_.size(); ++i) result.push_back({ops::op_part_name(static_cast<ops::OpPart>(i)), seconds_of(sums_[i])});
+    for (size_t i = 0; i < sums_.size(); ++i)
+      result.push_back({ops::op_part_name(static_cast<ops::OpPart>(i)), seconds_of(sums_[i]), bytes[i]});
     result.push_back({"between the ops", seconds_of(rest_)});
     return result;
   }
@@ -55,6 +60,37 @@ class PartTimes {
   std::chrono::steady_clock::time_point clock_;
   int64_t rest_ = 0;
 };
+
+/// Of the cache, what the token at this position reads in each part.
+void add_cache_bytes(const ops::CacheShape& cache, int64_t position, int64_t index_topk, int64_t all,
+                     std::array<int64_t, ops::kOpParts>& by_part) {
+  int64_t keys = 0;  // of the indexers
+  for (const ops::CacheLayer& layer : cache.layers) {
+    const int64_t visible = layer.overlap ? (position + 1) / layer.ratio : 0;
+    if (visible > index_topk) keys += visible * cache.index_head_dim * (cache.type == ops::CacheType::kBF16 ? 2 : 4);
+  }
+  by_part[static_cast<size_t>(ops::OpPart::kAttentionIndexer)] += keys;
+  by_part[static_cast<size_t>(ops::OpPart::kAttentionCore)] += all - keys;
+}
+
+/// Decodes the tokens, memory being read before, between and after groups of them; the time of each is added to `times`.
+void decode_in_groups(Session& session, std::span<const int64_t> tokens, int64_t group, Yardstick& yardstick, PartTimes& parts,
+                      std::vector<double>& times) {
+  yardstick.read();
+  while (!tokens.empty()) {
+    const int64_t count = std::min(group, std::ssize(tokens));
+    double group_seconds = 0.0;
+    parts.begin();
+    for (const int64_t& token : tokens.first(static_cast<size_t>(count))) {
+      times.push_back(seconds([&] { session.feed(std::span(&token, 1)); }));
+      group_seconds += times.back();
+    }
+    parts.end();
+    yardstick.read();
+    yardstick.add_group(count, group_seconds);
+    tokens = tokens.subspan(static_cast<size_t>(count));
+  }
+}
 
 }  // namespace
 
@@ -70,43 +106,45 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   const std::vector<int64_t> prompt = random_tokens(options.prompt, engine.vocabulary(), 1);
   const std::vector<int64_t> next = random_tokens(options.decode, engine.vocabulary(), 2);
   Benchmark result;
-  result.weight_bytes = engine.active_bytes();
-  result.cache_bytes = engine.cache_bytes(begin + options.decode / 2);
+  const int64_t middle = begin + options.decode / 2;
+  TokenBytes bytes = engine.loaded().token_bytes.at(middle);
+  result.weight_bytes = bytes.active;
+  result.cache_bytes = engine.cache_bytes(middle);
+  add_cache_bytes(engine.loaded().cache, middle, engine.config().index_topk, result.cache_bytes, bytes.by_part);
   {
     Session first(engine);
     result.first_token_seconds = engine.open_seconds() + seconds([&] { first.feed(std::span(prompt).first(1)); });
   }
 
-  ReadBandwidth memory(engine.threads());
-  std::vector<double> bandwidth, prefill, decode;
+  const int64_t token_bytes = result.weight_bytes.total() + result.cache_bytes;
+  Yardstick yardstick(engine.threads(), token_bytes);
+  std::vector<double> prefill, decode;
   int64_t from_disk = 0;
   bool counted = true;
   Session prefilled(engine), decoding(engine);
   ops::OpTimes::enable(true);
   PartTimes prefill_parts, decode_parts;
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
-    bandwidth.push_back(memory.measure());
     prefilled.reset();
     prefill_parts.begin();
     prefill.push_back(seconds([&] { prefilled.feed(prompt, options.chunk); }));
     prefill_parts.end();
-    bandwidth.push_back(memory.measure());
     if (options.context > 0) {
       decoding.fill_with_noise(options.context);
     } else {
       decoding.restore(prefilled.save());
     }
     const std::optional<int64_t> before = disk_bytes_read();
-    decode_parts.begin();
-    for (const int64_t token : next) decode.push_back(seconds([&] { decoding.feed(std::span(&token, 1)); }));
-    decode_parts.end();
+    decode_in_groups(decoding, next, tokens_between_readings(token_bytes), yardstick, decode_parts, decode);
     const std::optional<int64_t> after = disk_bytes_read();
     counted = counted && before && after;
     if (counted) from_disk += *after - *before;
   }
   result.prefill_seconds = median(prefill);
   result.decode_seconds = median(decode);
-  result.read_bandwidth = median(bandwidth) * 1e9;
+  result.read_bandwidth = yardstick.one_stream();
+  result.far_bandwidth = yardstick.four_streams();
+  result.share_of_bandwidth = yardstick.share();
   if (counted && result.weight_bytes.total() > 0) {
     result.disk_share =
         static_cast<double>(from_disk) / static_cast<double>(result.weight_bytes.total() * static_cast<int64_t>(decode.size()));
@@ -114,7 +152,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   ops::OpTimes::enable(false);
   if (engine.program() == Program::kCpu) {
     result.prefill_by_op = prefill_parts.mean(prefill.size());
-    result.decode_by_op = decode_parts.mean(decode.size());
+    result.decode_by_op = decode_parts.mean(decode.size(), bytes.by_part);
   }
   return result;
 }

@@ -23,16 +23,24 @@ struct BenchmarkOptions {
 struct OpSeconds {
   std::string part;
   double seconds = 0.0;
+  int64_t bytes = 0;  ///< of weights and cache that a decoded token reads in it; 0 of a prompt
+
+  double bytes_per_second() const { return bytes > 0 && seconds > 0.0 ? static_cast<double>(bytes) / seconds : 0.0; }
 };
 
-/// Medians over the repeats.
+/// Medians over the repeats. How fast memory is read is measured between groups of decoded tokens, before the first and after the last one too: a token is
+/// a group of its own where it reads half a gigabyte or more, and small models are not driven out of the caches at every token.
 struct Benchmark {
   double first_token_seconds = 0.0;  ///< opening the folder, and the first inference, of one token
   double prefill_seconds = 0.0;      ///< of the prompt: time to first token of an open model
   double decode_seconds = 0.0;       ///< a token; median over all tokens of all repeats
-  ActiveBytes weight_bytes;          ///< a token; zeros for the portable program
+  ActiveBytes weight_bytes;          ///< a token, in the middle of the decoded ones; zeros for the portable program
   int64_t cache_bytes = 0;           ///< a token, in the middle of the decoded ones
-  double read_bandwidth = 0.0;       ///< bytes a second that the machine reads with as many threads; median of passes between the repeats
+  double read_bandwidth = 0.0;  ///< bytes a second that the machine reads with as many threads, a linear stream each; median of the passes
+  double far_bandwidth = 0.0;   ///< the same with four streams a thread that lie far apart
+  /// Of read_bandwidth, what decoding reads: of each group of tokens against the passes just before and after it; median over the groups. So it need not be
+  /// bytes_per_second() / read_bandwidth, where the machine's speed changes. 0 for the portable program.
+  double share_of_bandwidth = 0.0;
   std::optional<double> disk_share;  ///< of the weights' bytes while decoding: how many came from storage
   std::vector<OpSeconds> prefill_by_op,
       decode_by_op;  ///< mean seconds of the prompt, of a decoded token, what is between the ops last; of the CPU program

@@ -26,7 +26,7 @@ void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const s
       ModelWeights weights(*ir, options.weights);
       return build_cpu_model(loaded.config, weights, cpu);
     });
-    loaded.active_bytes = built.active_bytes;
+    loaded.token_bytes = built.token_bytes;
     loaded.compiled = core.compile_model(built.model, "CPU", properties);
     built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
     loaded.one_token = core.compile_model(built.model, "CPU", properties);

@@ -208,7 +208,7 @@ bool Engine::stateful() const { return model_->stateful; }
 int64_t Engine::static_length() const { return model_->static_length; }
 int Engine::threads() const { return model_->compiled.get_property(ov::inference_num_threads); }
 double Engine::open_seconds() const { return model_->open_seconds; }
-ActiveBytes Engine::active_bytes() const { return model_->active_bytes; }
+ActiveBytes Engine::active_bytes() const { return model_->token_bytes.active; }
 const Config& Engine::config() const { return model_->config; }
 
 bool Engine::is_end(int64_t token) const {

@@ -9,6 +9,7 @@
 
 #include "checkpoint/config.h"
 #include "dsv4/engine.h"
+#include "graph/cpu/token_bytes.h"
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/compiled_model.hpp"
 #include "ops/attention/cache.h"
@@ -35,7 +36,7 @@ struct LoadedModel {
   std::unique_ptr<const Fingerprint> fingerprint;
   std::map<std::string, StateForm> states;  ///< by name; of the portable program with state
   // The CPU program only:
-  ActiveBytes active_bytes;
+  TokenBytes token_bytes;
   ops::CacheShape cache;
   ov::CompiledModel compiled;
   /// The CPU program for one token with logits. With shapes that are known the plugin need not infer them, which takes longer than a small model's arithmetic

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "checkpoint/checkpoint.h"
 #include "dsv4/generate.h"
@@ -10,6 +11,7 @@
 #include "reference/reference.h"
 #include "runtime/benchmark.h"
 #include "runtime/converted_model.h"
+#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 namespace {
@@ -271,6 +273,32 @@ TEST_F(CpuProgram, CountsTheBytesOfAToken) {
   EXPECT_EQ(bytes.experts, 4 * c.num_hidden_layers * c.num_experts_per_tok * 3 * c.moe_intermediate_size * c.hidden_size);
   EXPECT_GT(bytes.dense, 4 * c.num_hidden_layers * 3 * c.moe_intermediate_size * c.hidden_size);
   EXPECT_GT(engine.cache_bytes(200), engine.cache_bytes(20));
+
+  // By the part in whose time they are read: the shared expert with the routed ones, the router with its bias.
+  const TokenBytes& all = engine.loaded().token_bytes;
+  const auto part = [](const TokenBytes& counted, ops::OpPart which) { return counted.by_part[static_cast<size_t>(which)]; };
+  EXPECT_EQ(std::accumulate(all.by_part.begin(), all.by_part.end(), int64_t{0}), bytes.total());
+  EXPECT_EQ(part(all, ops::OpPart::kHead), bytes.head);
+  EXPECT_EQ(part(all, ops::OpPart::kExpertsProducts),
+            4 * c.num_hidden_layers * (c.num_experts_per_tok + 1) * 3 * c.moe_intermediate_size * c.hidden_size);
+  EXPECT_EQ(part(all, ops::OpPart::kExpertsRouter), 4 * c.num_hidden_layers * c.n_routed_experts * (c.hidden_size + 1));
+  EXPECT_EQ(part(all, ops::OpPart::kEmbed), 4 * c.hidden_size);
+  EXPECT_EQ(part(all, ops::OpPart::kAttentionCore), 4 * c.num_hidden_layers * c.num_attention_heads);
+  EXPECT_EQ(part(all, ops::OpPart::kAttentionIndexer), 0);
+
+  // The indexers' queries only from where a token sees more entries than it may select: its (topk + 1)-th ends with the token itself.
+  int64_t index_queries = 0, ratio = 0;
+  for (const LayerConfig& layer : c.layers) {
+    if (layer.kind != LayerKind::kCsa) continue;
+    index_queries += 4 * c.index_n_heads * c.index_head_dim * c.q_lora_rank;
+    ratio = layer.compress_ratio;
+  }
+  ASSERT_GT(ratio, 0);
+  const int64_t first = (c.index_topk + 1) * ratio - 1;
+  EXPECT_EQ(all.at(first).active.total(), bytes.total());
+  const TokenBytes before = all.at(first - 1);
+  EXPECT_EQ(before.active.total(), bytes.total() - index_queries);
+  EXPECT_EQ(part(before, ops::OpPart::kAttentionQueries), part(all, ops::OpPart::kAttentionQueries) - index_queries);
   EXPECT_EQ(Engine(folder_, last_position()).active_bytes().total(), 0);
 }
 
@@ -283,7 +311,16 @@ TEST_F(CpuProgram, IsMeasuredByPart) {
   const Benchmark b = run_benchmark(engine, options);
   EXPECT_GT(b.prefill_seconds, 0.0);
   EXPECT_GT(b.read_bandwidth, 1e8);
-  EXPECT_EQ(b.weight_bytes.total(), engine.active_bytes().total());
+  EXPECT_GT(b.far_bandwidth, 1e8);
+  EXPECT_GT(b.share_of_bandwidth, 0.0);
+  EXPECT_EQ(b.weight_bytes.total(), engine.loaded().token_bytes.at(142).active.total());
+  int64_t bytes = 0;
+  for (const OpSeconds& part : b.decode_by_op) {
+    bytes += part.bytes;
+    EXPECT_EQ(part.bytes > 0, part.part != "between the ops" && (part.part != "attention indexer" || engine.config().index_topk < 143 / 4))
+        << part.part;
+  }
+  EXPECT_EQ(bytes, b.weight_bytes.total() + b.cache_bytes);
   double sum = 0.0;
   for (const OpSeconds& part : b.prefill_by_op) {
     EXPECT_EQ(part.seconds > 0.0, part.part != "attention indexer" || engine.config().index_topk < 140 / 4) << part.part;

@@ -1,7 +1,9 @@
 // The CPU program: inputs, and one op a block.
 #include "graph/cpu/cpu.h"
 
+#include <initializer_list>
 #include <optional>
+#include <utility>
 
 #include "graph/frequencies.h"
 #include "graph/interface.h"
@@ -13,8 +15,11 @@
 #include "ops/experts/experts.h"
 #include "ops/hyper_connect/hyper_connect.h"
 #include "ops/linear/linear.h"
+#include "ops/support/op_times.h"
 
 namespace dsv4 {
+
+using ops::OpPart;
 
 namespace {
 
@@ -41,10 +46,10 @@ CpuVocabulary::CpuVocabulary(const Config& config, PackedWeights& weights, const
       cache_(named_input("cache", ov::element::u8, {-1})),
       logit_rows_(named_input("logit_rows", ov::element::i32, {-1})) {}
 
-ops::WeightInputs CpuVocabulary::inputs(const std::vector<std::string>& names) {
+ops::WeightInputs CpuVocabulary::inputs(OpPart part, const std::vector<std::string>& names) {
   ops::WeightInputs weights;
   for (const std::string& name : names) weights.add(weights_.stored(name));
-  active_bytes_.dense += bytes_of(weights.nodes);
+  token_bytes_.add(part, &ActiveBytes::dense, bytes_of(weights.nodes));
   return weights;
 }
 
@@ -56,12 +61,12 @@ ops::WeightInputs CpuVocabulary::given(ops::WeightInputs weights) const {
 Streams CpuVocabulary::embed() {
   ops::WeightInputs table;
   table.add(weights_.stored("embed.weight"));
-  active_bytes_.dense += bytes_of(table.nodes) / config_.vocab_size;                     // a row a token
-  return {std::make_shared<ops::Embed>(input_ids_, given(table), config_.hc_mult), {}};  // [T] -> [T,hc,D]
+  token_bytes_.add(OpPart::kEmbed, &ActiveBytes::dense, bytes_of(table.nodes) / config_.vocab_size);  // a row a token
+  return {std::make_shared<ops::Embed>(input_ids_, given(table), config_.hc_mult), {}};               // [T] -> [T,hc,D]
 }
 
 ops::WeightInputs CpuVocabulary::mixing_weights(const std::string& site, const std::string& norm) {
-  return given(inputs({site + "_fn", site + "_base", site + "_scale", norm}));
+  return given(inputs(OpPart::kHyperConnect, {site + "_fn", site + "_base", site + "_scale", norm}));
 }
 
 ops::HyperConnectAttributes CpuVocabulary::mixing_attributes() const {
@@ -98,22 +103,31 @@ Value CpuVocabulary::attention(const Value& x, int64_t layer_index) {
   const std::string prefix = "layers." + std::to_string(layer_index) + ".attn";
   const bool compressed = layer.kind != LayerKind::kSliding, overlap = layer.kind == LayerKind::kCsa;
 
-  std::vector<std::string> names;
-  for (const char* name : {".wq_a.weight", ".q_norm.weight", ".wq_b.weight", ".wkv.weight", ".kv_norm.weight", ".attn_sink"}) {
-    names.push_back(prefix + name);
-  }
-  for (int64_t g = 0; g < config_.o_groups; ++g) {  // a matrix a group, as the portable program stores them
-    names.push_back(config_.o_groups == 1 ? prefix + ".wo_a.weight" : row_group_name(prefix + ".wo_a.weight", g));
-  }
-  names.push_back(prefix + ".wo_b.weight");
-  const auto add_compressor = [&](const std::string& compressor) {
-    for (const char* name : {".wkv.weight", ".wgate.weight", ".ape", ".norm.weight"}) names.push_back(compressor + name);
+  ops::WeightInputs weights;
+  const auto add = [&](OpPart part, std::initializer_list<const char*> suffixes) {
+    std::vector<std::string> names;
+    for (const char* suffix : suffixes) names.push_back(prefix + suffix);
+    weights.append(inputs(part, names));
   };
-  if (compressed) add_compressor(prefix + ".compressor");
+  add(OpPart::kAttentionInputs, {".wq_a.weight", ".q_norm.weight"});
+  add(OpPart::kAttentionQueries, {".wq_b.weight"});
+  add(OpPart::kAttentionInputs, {".wkv.weight", ".kv_norm.weight"});
+  add(OpPart::kAttentionCore, {".attn_sink"});
+  std::vector<std::string> groups;  // a matrix a group, as the portable program stores them
+  for (int64_t g = 0; g < config_.o_groups; ++g) {
+    groups.push_back(config_.o_groups == 1 ? prefix + ".wo_a.weight" : row_group_name(prefix + ".wo_a.weight", g));
+  }
+  weights.append(inputs(OpPart::kAttentionOutput, groups));
+  add(OpPart::kAttentionOutput, {".wo_b.weight"});
+  if (compressed) {
+    add(OpPart::kAttentionInputs, {".compressor.wkv.weight", ".compressor.wgate.weight", ".compressor.ape", ".compressor.norm.weight"});
+  }
   if (overlap) {
-    names.push_back(prefix + ".indexer.wq_b.weight");
-    names.push_back(prefix + ".indexer.weights_proj.weight");
-    add_compressor(prefix + ".indexer.compressor");
+    const ops::WeightInputs queries = inputs(OpPart::kAttentionQueries, {prefix + ".indexer.wq_b.weight"});
+    token_bytes_.index_queries.push_back({(config_.index_topk + 1) * layer.compress_ratio - 1, bytes_of(queries.nodes)});
+    weights.append(queries);
+    add(OpPart::kAttentionInputs, {".indexer.weights_proj.weight", ".indexer.compressor.wkv.weight", ".indexer.compressor.wgate.weight",
+                                   ".indexer.compressor.ape", ".indexer.compressor.norm.weight"});
   }
 
   ops::AttentionAttributes attributes;
@@ -131,7 +145,7 @@ Value CpuVocabulary::attention(const Value& x, int64_t layer_index) {
   attributes.norm_eps = config_.rms_norm_eps;
   attributes.mode = options_.activations;
   attributes.quantize_cache = options_.quantize_cache;
-  const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), given(inputs(names)), attributes);
+  const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), given(std::move(weights)), attributes);
   node->set_friendly_name(prefix);
   return node;  // [T,D] -> [T,D]
 }
@@ -143,13 +157,14 @@ Value CpuVocabulary::experts(const Value& x, int64_t layer_index) {
 
   const ov::OutputVector gate_up = weights_.stored_stack(stacked_gate_up_name(layer_index), experts, 2 * width, hidden);  // [E,2I,D]
   const ov::OutputVector down = weights_.stored_stack(stacked_down_name(layer_index), experts, hidden, width);            // [E,D,I]
-  active_bytes_.experts += (bytes_of(gate_up) + bytes_of(down)) / experts * config_.num_experts_per_tok;
+  token_bytes_.add(OpPart::kExpertsProducts, &ActiveBytes::experts,
+                   (bytes_of(gate_up) + bytes_of(down)) / experts * config_.num_experts_per_tok);
 
-  ops::WeightInputs weights = inputs({prefix + ".gate.weight"});
+  ops::WeightInputs weights = inputs(OpPart::kExpertsRouter, {prefix + ".gate.weight"});
   weights.add(gate_up, ops::MatrixForm::kStack);
   weights.add(down, ops::MatrixForm::kStack);
   const std::string shared = prefix + ".shared_experts";
-  weights.append(inputs({shared + ".w1.weight", shared + ".w3.weight", shared + ".w2.weight"}));
+  weights.append(inputs(OpPart::kExpertsProducts, {shared + ".w1.weight", shared + ".w3.weight", shared + ".w2.weight"}));
 
   ops::ExpertsAttributes attributes;
   attributes.hash_routed = layer.hash_routed;
@@ -159,6 +174,7 @@ Value CpuVocabulary::experts(const Value& x, int64_t layer_index) {
   attributes.mode = options_.activations;
   attributes.prefetch = options_.prefetch_experts;
   const Value selection = weights_.stored(prefix + (layer.hash_routed ? ".gate.tid2eid" : ".gate.bias")).at(0);
+  token_bytes_.add(OpPart::kExpertsRouter, &ActiveBytes::dense, bytes_of({selection}) / (layer.hash_routed ? config_.vocab_size : 1));
   const auto node = std::make_shared<ops::Experts>(x, input_ids_, selection, given(std::move(weights)), attributes);
   node->set_friendly_name(prefix);
   return node;  // [T,D] -> [T,D]
@@ -167,7 +183,7 @@ Value CpuVocabulary::experts(const Value& x, int64_t layer_index) {
 Value CpuVocabulary::logits(const Value& x, const std::string& weight) {
   ops::WeightInputs head;
   head.add(weights_.stored(weight));
-  active_bytes_.head = bytes_of(head.nodes);
+  token_bytes_.add(OpPart::kHead, &ActiveBytes::head, bytes_of(head.nodes));
   return std::make_shared<ops::Linear>(x, given(head), options_.activations);  // [n,D] -> [n,V]
 }
 
@@ -179,7 +195,7 @@ std::shared_ptr<ov::Model> CpuVocabulary::finish(const Value& logits) {
 CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options) {
   CpuVocabulary vocabulary(config, weights, options);
   const std::shared_ptr<ov::Model> model = build_model(config, vocabulary);
-  return {model, vocabulary.active_bytes()};
+  return {model, vocabulary.token_bytes()};
 }
 
 ops::CacheShape cpu_cache_shape(const Config& config, int64_t capacity, ops::CacheType type) {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "checkpoint/config.h"
-#include "dsv4/active_bytes.h"
+#include "graph/cpu/token_bytes.h"
 #include "graph/vocabulary.h"
 #include "ops/attention/cache.h"
 #include "ops/hyper_connect/hyper_connect.h"
@@ -36,7 +36,7 @@ struct CpuOptions {
 /// written in place; `logit_rows` i32 [n], the tokens of the call whose logits are wanted. Output `logits` f32 [n,V].
 struct CpuModel {
   std::shared_ptr<ov::Model> model;
-  ActiveBytes active_bytes;
+  TokenBytes token_bytes;
 };
 CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options = {});
 
@@ -56,11 +56,11 @@ class CpuVocabulary final : public Vocabulary {
   Value logits(const Value& x, const std::string& weight) override;
   std::shared_ptr<ov::Model> finish(const Value& logits) override;
 
-  const ActiveBytes& active_bytes() const { return active_bytes_; }
+  const TokenBytes& token_bytes() const { return token_bytes_; }
 
  private:
-  /// The named weights in the order in which an op takes them.
-  ops::WeightInputs inputs(const std::vector<std::string>& names);
+  /// The named weights in the order in which an op takes them; every token reads all of them, in this part of the op.
+  ops::WeightInputs inputs(ops::OpPart part, const std::vector<std::string>& names);
   /// As an op gets them: bound to it, or as inputs.
   ops::WeightInputs given(ops::WeightInputs weights) const;
   ops::WeightInputs mixing_weights(const std::string& site, const std::string& norm);
@@ -70,7 +70,7 @@ class CpuVocabulary final : public Vocabulary {
   const Config& config_;
   PackedWeights& weights_;
   CpuOptions options_;
-  ActiveBytes active_bytes_;
+  TokenBytes token_bytes_;
   std::shared_ptr<ov::op::v0::Parameter> input_ids_, position_, cache_, logit_rows_;
 };
 
