@@ -302,6 +302,25 @@ def try_folder(source, directory, number):
         remove(place)
 
 
+def try_graph_constants(source, directory, number):
+    """A model folder without a list in which one to three bytes of the graph's own constants (shapes, axes, bounds) are others: the portable program, which OpenVINO makes
+    of them. Returns the exit code."""
+    place = Path(directory) / f"mutant-{number}"
+    try:
+        shutil.copytree(source, place)
+        part = json.loads((place / "dsv4_files.json").read_text())["files"]["openvino_model.bin"]["graph_constants"]
+        (place / "dsv4_files.json").unlink()
+        random_ = random.Random(number)
+        data = bytearray((place / "openvino_model.bin").read_bytes())
+        for _ in range(random_.choice([1, 1, 3])):
+            at = part["offset"] + random_.randrange(part["bytes"])
+            data[at] = random_.choice([data[at] ^ (1 << random_.randrange(8)), 0, 255, 0x7F, 0x80, random_.randrange(256)])
+        (place / "openvino_model.bin").write_bytes(data)
+        return judge(["run", place, "--tokens", "1,2,3,4,5,6", "-n", "3", "--program", "portable", "--threads", "1"], place, directory)
+    finally:
+        remove(place)
+
+
 def listing(directory):
     return sorted((entry.name, entry.stat(follow_symlinks=False).st_size) for entry in os.scandir(directory))
 

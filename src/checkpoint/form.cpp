@@ -26,7 +26,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
-constexpr const char* kIr = "openvino_model.xml";
 constexpr const char* kTakeSafetensors = "take the safetensors release";
 
 bool there(const fs::path& path) {
@@ -223,8 +222,8 @@ void check_directory(const fs::path& directory, Expected expected) {
   if (folder && expected == Expected::kCheckpoint) {
     fail(shown, ": is a model folder that was converted already, ", expected_text(expected), "; give the directory that it was made from");
   }
-  if (checkpoint && expected == Expected::kModelFolder && !there(directory / kIr)) {
-    fail(shown, ": is a checkpoint, there is no ", kIr, "; convert it first (dsv4 convert -m ", shown, " OUT) and give OUT");
+  if (checkpoint && expected == Expected::kModelFolder && !there(directory / kModelXml)) {
+    fail(shown, ": is a checkpoint, there is no ", kModelXml, "; convert it first (dsv4 convert -m ", shown, " OUT) and give OUT");
   }
   if (folder || checkpoint) return;
   const std::set<std::string> names = names_in(directory);
@@ -242,7 +241,7 @@ void check_directory(const fs::path& directory, Expected expected) {
 
 bool is_checkpoint(const fs::path& path) { return there(path / kWeights) || there(path / kIndex); }
 
-bool is_model_folder(const fs::path& path) { return (there(path / kFileListName) || there(path / kIr)) && !is_checkpoint(path); }
+bool is_model_folder(const fs::path& path) { return (there(path / kFileListName) || there(path / kModelXml)) && !is_checkpoint(path); }
 
 void check_form(const fs::path& path, Expected expected) {
   std::error_code error;

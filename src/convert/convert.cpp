@@ -41,8 +41,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kBin = "openvino_model.bin";
-constexpr const char* kXml = "openvino_model.xml";
 constexpr int kWriter =
     2;  // goes up when the same inputs become other files or other pieces, so that nothing goes on from what an older dsv4 left
 
@@ -225,8 +223,8 @@ std::vector<FolderFile> small_folder_files(const ConvertOptions& options, Conver
       if (options.notice) options.notice(line);
     }
   }
-  files.push_back({kXml, std::move(c.ir.xml)});
-  std::vector<FolderFileSize> sizes = {{kBin, c.bin_bytes()}};
+  files.push_back({kModelXml, std::move(c.ir.xml)});
+  std::vector<FolderFileSize> sizes = {{kModelBin, c.bin_bytes()}};
   for (const FolderFile& file : files) sizes.push_back({file.name, file.bytes.size()});
   files.insert(files.begin(), {"README.md", model_card(options, c.checkpoint, c.config, report, c.small_files, std::move(sizes))});
   return files;
@@ -238,7 +236,7 @@ void check_disk(const fs::path& directory, uint64_t needed) {
   const fs::space_info space = fs::space(directory, error);
   if (error) return;
   struct stat bin {};
-  const uint64_t reserved = ::stat((directory / kBin).c_str(), &bin) == 0 ? static_cast<uint64_t>(bin.st_blocks) * 512 : 0;
+  const uint64_t reserved = ::stat((directory / kModelBin).c_str(), &bin) == 0 ? static_cast<uint64_t>(bin.st_blocks) * 512 : 0;
   if (space.available + reserved < needed) {
     fail_write("the conversion needs ", needed, " bytes on the disk of ", path_text(directory), ", which has ", space.available,
                " free; free some or choose another output");
@@ -249,7 +247,7 @@ void check_disk(const fs::path& directory, uint64_t needed) {
 std::pair<FinishedWork, std::shared_ptr<ContentHasher>> earlier_work(const ConvertOptions& options, const Conversion& c, FinishedWork work,
                                                                      PartialFolder& folder) {
   if (work.pieces == 0) return {};
-  EarlierWork earlier = check_finished(c.checkpoint, c.plan, work, folder.path() / kBin,
+  EarlierWork earlier = check_finished(c.checkpoint, c.plan, work, folder.path() / kModelBin,
                                        {.progress = options.check_progress, .stopped = [&] { return is_stopped(options); }});
   if (earlier.refusal.empty()) {
     if (options.notice) options.notice("going on where an earlier conversion was interrupted");
@@ -275,14 +273,14 @@ std::vector<std::string> fill(const ConvertOptions& options, const Conversion& c
   auto [earlier, earlier_bin] = earlier_work(options, c, found, folder);
 
   std::vector<ListedFile> list;
-  std::vector<std::string> names = {kBin};
+  std::vector<std::string> names = {kModelBin};
   for (const FolderFile& file : files) {
     write_text(folder.path() / file.name, file.bytes);
     list.push_back({file.name, file.bytes.size(), content_hash(file.bytes)});
     names.push_back(file.name);
   }
   files = {};  // their memory
-  const FinishedWork work = write_bin(c.checkpoint, c.plan, c.small_offset, c.ir.small_constants, folder.path() / kBin,
+  const FinishedWork work = write_bin(c.checkpoint, c.plan, c.small_offset, c.ir.small_constants, folder.path() / kModelBin,
                                       {.earlier = std::move(earlier),
                                        .earlier_bin = std::move(earlier_bin),
                                        .record = [&](const FinishedWork& now) { folder.record(now); },
@@ -291,7 +289,8 @@ std::vector<std::string> fill(const ConvertOptions& options, const Conversion& c
                                        .stop = options.stop});
   folder.record(work);
   check_touched(options, c, work);
-  list.push_back({kBin, work.bin_bytes, work.bin_hash});
+  const std::string& constants = c.ir.small_constants;
+  list.push_back({kModelBin, work.bin_bytes, work.bin_hash, ListedPart{c.small_offset, constants.size(), content_hash(constants)}});
   write_text(folder.path() / kFileListName, file_list_text(std::move(list)));
   names.insert(names.end() - 1, kFileListName);
   check_stop(options);

@@ -1,16 +1,9 @@
 // Making dsv4_files.json and checking a folder against it.
 #include "convert/file_list.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <set>
 
-#include "checkpoint/descriptor.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "convert/text_file.h"
@@ -21,29 +14,17 @@ namespace dsv4 {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-namespace {
-
-/// What is wrong with a file, or nothing.
-std::optional<std::string> fault_of(const fs::path& path, const ListedFile& file, const std::function<void(uint64_t)>& passed) {
-  const Descriptor open(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (open.fd < 0) return errno == ENOENT ? std::string("is missing") : concat("cannot be opened: ", std::strerror(errno));
-  struct stat status {};
-  if (::fstat(open.fd, &status) != 0) return concat("cannot be read: ", std::strerror(errno));
-  if (!S_ISREG(status.st_mode)) return std::string("is not a regular file");
-  const auto bytes = static_cast<uint64_t>(status.st_size);
-  if (std::optional<std::string> fault = fault_of_size(file, bytes)) return fault;
-  ContentHasher hasher;
-  if (!hash_file_range(open.fd, path, 0, bytes, hasher, passed)) return std::string("became shorter while it was read");
-  return fault_of_hash(file, hasher.hash());
-}
-
-}  // namespace
-
 std::string file_list_text(std::vector<ListedFile> files) {
   std::sort(files.begin(), files.end(), [](const ListedFile& a, const ListedFile& b) { return a.name < b.name; });
   Json json;
   json["files"] = Json::object();
-  for (const ListedFile& file : files) json["files"][file.name] = {{"bytes", file.bytes}, {"xxh3_128", file.hash.hex()}};
+  for (const ListedFile& file : files) {
+    Json& entry = json["files"][file.name];
+    entry = {{"bytes", file.bytes}, {"xxh3_128", file.hash.hex()}};
+    if (const auto& part = file.graph_constants) {
+      entry["graph_constants"] = {{"offset", part->offset}, {"bytes", part->bytes}, {"xxh3_128", part->hash.hex()}};
+    }
+  }
   return json_file_text(json);
 }
 
@@ -64,7 +45,7 @@ std::vector<FileFault> check_files(const fs::path& folder, const std::vector<Lis
   for (const ListedFile& file : files) total += file.bytes;
   std::vector<FileFault> faults;
   for (const ListedFile& file : files) {
-    const auto fault = fault_of(folder / file.name, file, [&](uint64_t bytes) {
+    const auto fault = fault_of_file(folder / file.name, &file, Extent::kWhole, [&](uint64_t bytes) {
       done += bytes;
       if (progress) progress(done, total);
     });

@@ -12,7 +12,8 @@
 
 namespace dsv4 {
 
-/// {"files": {NAME: {"bytes": N, "xxh3_128": HEX}, ...}}, by name: the same files give the same text.
+/// {"files": {NAME: {"bytes": N, "xxh3_128": HEX}, ...}}, by name: the same files give the same text. The .bin's entry also has
+/// "graph_constants": {"offset": N, "bytes": N, "xxh3_128": HEX}.
 std::string file_list_text(std::vector<ListedFile> files);
 
 /// Puts what `name` holds now into the folder's list, where there is one that names it.

@@ -68,7 +68,7 @@ FolderReport inspect_folder(const fs::path& folder, const std::function<void(uin
   const Config config = read_config(folder);
   report.model = model_name(config);
   report.layers = config.num_hidden_layers;
-  const std::string xml_end = end_of_file(folder / "openvino_model.xml");
+  const std::string xml_end = end_of_file(folder / kModelXml);
   report.weight_format = stated(xml_end, "weight_format");
   report.made_by = concat("dsv4 ", stated(xml_end, "version"));
   return report;

@@ -24,7 +24,7 @@ constexpr int64_t kWhole = int64_t{64} << 20;     // bytes of a file that is rea
 /// What the folder's own list says of its weights, of which every byte has gone into the hash; nothing where there is no list.
 std::string listed_weights(const std::filesystem::path& folder) {
   const std::optional<std::vector<ListedFile>> files = read_file_list(folder);
-  const ListedFile* weights = files ? find_listed(*files, "openvino_model.bin") : nullptr;
+  const ListedFile* weights = files ? find_listed(*files, kModelBin) : nullptr;
   return weights == nullptr ? std::string() : concat(weights->bytes, ' ', weights->hash.hex());
 }
 
@@ -44,7 +44,7 @@ bool Digest::add_file_range(int descriptor, const std::filesystem::path& path, i
 std::string Digest::text() const { return hasher_.hash().hex(); }
 
 Fingerprint::Fingerprint(const std::filesystem::path& folder) : folder_(folder) {
-  for (const char* name : {"config.json", "openvino_model.xml", "openvino_model.bin"}) {
+  for (const char* name : {"config.json", kModelXml, kModelBin}) {
     files_.push_back({folder / name, -1});  // (a place first, so that a descriptor always has one)
     File& file = files_.back();
     file.descriptor = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);

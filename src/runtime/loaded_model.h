@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "checkpoint/config.h"
+#include "checkpoint/listed_files.h"
 #include "dsv4/engine.h"
 #include "graph/cpu/token_bytes.h"
 #include "openvino/core/model.hpp"
@@ -44,11 +45,8 @@ struct LoadedModel {
   ov::CompiledModel one_token;
 };
 
-constexpr const char* kModelXml = "openvino_model.xml";
-constexpr const char* kModelBin = "openvino_model.bin";
-
 /// The IR of a folder that `dsv4 convert` wrote, constants mapped, not compiled. Error when a file is missing, is no IR, or is not the one that the folder's
-/// dsv4_files.json lists: the .xml by its hash, which takes a moment, the .bin by its size.
+/// dsv4_files.json lists: the .xml by its hash, the .bin by its size and the hash of its graph constants, which takes a moment.
 std::shared_ptr<ov::Model> read_ir(const std::filesystem::path& folder);
 
 /// UsageError for options that contradict each other, or for a device that OpenVINO does not have; before a folder is looked at.

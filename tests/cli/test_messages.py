@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import random
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import goldens
 import mutants
 import program
+from ir import Ir
 from rewritten import edit_config
 
 EVIL = "\u009b31mRED\u009b0m\u202egpj\u2028\x1b[2J"
@@ -160,6 +162,38 @@ def test_a_changed_xml_and_a_cut_bin_are_told_by_the_list(library, tmp_path):
     xml.write_text(text)
     os.truncate(weights, weights.stat().st_size - 1)
     refuse("run", folder, "--tokens", "1", naming=[weights, "dsv4_files.json", "convert"])
+
+
+@pytest.mark.parametrize("key", [INT4, ("toy", "--disable-stateful")], ids=["int4", "prefill-only"])
+def test_a_damaged_graph_constant_is_told_by_the_list(library, tmp_path, key):
+    folder = tmp_path / "model"
+    shutil.copytree(library.folder(*key), folder)
+    weights = folder / "openvino_model.bin"
+    whole = weights.read_bytes()
+    graph = [constant for constant in Ir(folder).constants().values() if constant.name.startswith("Constant_")]  # the others have names of tensors
+    assert len(graph) > 50
+    part = json.loads((folder / "dsv4_files.json").read_text())["files"]["openvino_model.bin"]["graph_constants"]
+    first, end = part["offset"], part["offset"] + part["bytes"]
+    assert all(first <= constant.offset and constant.offset + constant.bytes <= end <= len(whole) for constant in graph)
+    for constant in random.Random(0).sample(graph, 4):  # an axis, a shape, a bound
+        damaged = bytearray(whole)
+        damaged[constant.offset] ^= 0xFF
+        weights.write_bytes(damaged)
+        for which in ("cpu", "portable"):
+            refuse("run", folder, "--tokens", "1,2", "-n", 1, "--program", which, naming=[weights, "graph constants", "dsv4_files.json", "convert"])
+    weights.write_bytes(whole)
+
+
+def test_a_list_without_graph_constants_is_one_of_an_earlier_dsv4(library, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(library.folder("toy"), folder)
+    expected = program.generate(folder, [1, 2, 3], 4)["tokens"]
+    files = folder / "dsv4_files.json"
+    listed = json.loads(files.read_text())
+    del listed["files"]["openvino_model.bin"]["graph_constants"]
+    files.write_text(json.dumps(listed))
+    assert program.generate(folder, [1, 2, 3], 4)["tokens"] == expected
+    program.succeed("inspect", folder)
 
 
 @pytest.mark.parametrize("which", ["cpu", "portable"])

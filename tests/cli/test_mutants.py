@@ -1,5 +1,5 @@
 # Damaged checkpoints and model folders, made from a number each: whatever is wrong, every command ends with exit code 0, 1 or 2, one line that names a file, in good time and
-# memory, and leaves nothing behind. A sample here; 10,000 checkpoints and 1,000 folders in test-full.
+# memory, and leaves nothing behind. A sample here; 10,000 checkpoints, 1,000 folders and 500 with damaged graph constants in test-full.
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -44,4 +44,11 @@ def test_damaged_checkpoints(tmp_path, numbers):
 def test_damaged_folders(library, tmp_path, numbers):
     codes = try_all(mutants.try_folder, [library.folder(*key) for key in FOLDERS], tmp_path, numbers)
     assert 0.2 < refused_share(codes) < 0.95
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", [range(10), pytest.param(range(10, 500), marks=pytest.mark.full)], ids=["sample", "all"])
+def test_damaged_graph_constants_of_folders_without_a_list(library, tmp_path, numbers):
+    codes = try_all(mutants.try_graph_constants, [library.folder(*key) for key in (("toy",), FOLDERS[4], FOLDERS[1])], tmp_path, numbers)
+    assert 0 < refused_share(codes) < 0.6  # most bytes are of numbers that a few tokens do not reach
     assert list(tmp_path.iterdir()) == []

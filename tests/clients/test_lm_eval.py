@@ -36,7 +36,7 @@ def evaluate(folder, texts, directory):
     (directory / "ov.json").write_text(json.dumps(client_models.PROPERTIES))
     model = f"pretrained={folder},trust_remote_code=True,ov_config={directory / 'ov.json'}"
     command = [sys.executable, "-m", "lm_eval", "--model", "openvino", "--model_args", model, "--tasks", "verses", "--include_path", directory / "tasks",
-               "--batch_size", "1", "--output_path", directory / "results"]
+               "--device", "cpu", "--batch_size", "1", "--output_path", directory / "results"]
     environment = dict(os.environ, HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME=str(directory / "home"))
     done = subprocess.run(list(map(str, command)), env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -106,12 +106,50 @@ TEST_F(FileList, EveryKindOfDamageIsFound) {
   EXPECT_THAT(unlisted_files(folder(), read_file_list(folder()).value()), ElementsAre("c"));
 }
 
+TEST_F(FileList, APartHasAHashOfItsOwn) {
+  std::string bytes = read_file(folder() / "b");
+  const ListedPart part = {2'000'000, 500, content_hash(bytes.substr(2'000'000, 500))};
+  const ListedFile listed = {"b", bytes.size(), content_hash(bytes), part};
+  write_file(folder() / kFileListName, file_list_text({listed}));
+  const std::vector<ListedFile> again = read_file_list(folder()).value();
+  ASSERT_EQ(again.size(), 1u);
+  ASSERT_TRUE(again[0].graph_constants);
+  EXPECT_EQ(again[0].graph_constants->offset, part.offset);
+  EXPECT_EQ(again[0].graph_constants->bytes, part.bytes);
+  EXPECT_EQ(again[0].graph_constants->hash, part.hash);
+  EXPECT_EQ(file_list_text(again), read_file(folder() / kFileListName));
+  EXPECT_THAT(faults(), ElementsAre());
+
+  const auto quick = [&] { return fault_of_file(folder() / "b", &again[0], Extent::kQuick, nullptr).value_or("nothing"); };
+  for (const size_t at : {1'999'999u, 2'000'000u, 2'000'499u, 2'000'500u}) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    write_file(folder() / "b", damaged);
+    EXPECT_THAT(faults(), ElementsAre(HasSubstr("b has other contents"))) << at;
+    const bool inside = at >= part.offset && at < part.offset + part.bytes;
+    EXPECT_THAT(quick(), inside ? HasSubstr("has other graph constants") : HasSubstr("nothing")) << at;
+  }
+  write_file(folder() / "b", bytes.substr(1));
+  EXPECT_EQ(quick(), "has 2999999 bytes instead of 3000000");
+  fs::remove(folder() / "b");
+  EXPECT_EQ(quick(), "is missing");
+  EXPECT_EQ(fault_of_file(folder() / "b", nullptr, Extent::kWhole, nullptr), "is missing");
+  fs::create_directory(folder() / "b");
+  EXPECT_EQ(fault_of_file(folder() / "b", nullptr, Extent::kWhole, nullptr), "is not a regular file");
+}
+
 TEST_F(FileList, ADamagedListIsNamed) {
   const std::string hash = content_hash("x").hex();
+  const auto with_part = [&](const std::string& part) {
+    return R"({"files": {"a": {"bytes": 9, "xxh3_128": ")" + hash + R"(", "graph_constants": )" + part + "}}}";
+  };
   for (const std::string& text : {std::string(), std::string("{"), std::string("[]"), std::string("{}"), std::string(R"({"files": []})"),
                                   std::string(R"({"files": {"a": 1}})"), R"({"files": {"a": {"bytes": -1, "xxh3_128": ")" + hash + "\"}}}",
                                   R"({"files": {"../a": {"bytes": 1, "xxh3_128": ")" + hash + "\"}}}",
-                                  std::string(R"({"files": {"a": {"bytes": 1, "xxh3_128": "0"}}})")}) {
+                                  std::string(R"({"files": {"a": {"bytes": 1, "xxh3_128": "0"}}})"), with_part("1"), with_part("{}"),
+                                  with_part(R"({"offset": 1, "bytes": 9, "xxh3_128": ")" + hash + "\"}"),
+                                  with_part(R"({"offset": 10, "bytes": 0, "xxh3_128": ")" + hash + "\"}"),
+                                  with_part(R"({"offset": 0, "bytes": 9, "xxh3_128": "0"})")}) {
     write_file(folder() / kFileListName, text);
     EXPECT_THAT(error_of([&] { read_file_list(folder()); }), HasSubstr(kFileListName)) << text;
   }
