@@ -43,7 +43,7 @@ struct FarRun {
   float* y = nullptr;                  ///< of the first token
 };
 
-/// Segments [begin, begin + n) of each row, fewer than kGroupsAtOnce or parts of groups: their scales as quads, and these times the zero points. Not inlined: one
+/// Segments [begin, begin + n) of each row, odd numbers of them or parts of groups: their scales as quads, and these times the zero points. Not inlined: one
 /// copy serves all kernels.
 HWY_NOINLINE void take_few_segments(const FarRun& run, const int64_t (&row)[kFarRows], int64_t begin, int64_t n, float* scales,
                                     float* zeros) {
@@ -70,18 +70,17 @@ HWY_NOINLINE void take_few_segments(const FarRun& run, const int64_t (&row)[kFar
   }
 }
 
-/// The same of kGroupsAtOnce groups.
-template <UnitCodes kCodes>
-HWY_INLINE void take_groups(const FarRun& run, const int64_t (&row)[kFarRows], int64_t begin, float* scales, float* zeros) {
+/// The same of as many groups as takes_groups() says.
+HWY_INLINE void take_groups(const FarRun& run, const int64_t (&row)[kFarRows], int64_t begin, int64_t n, float* scales, float* zeros) {
   const PackedMatrix& m = run.product.matrix;
   RowGroups of_row[kFarRows];
 #pragma GCC unroll 4
-  for (int r = 0; r < kFarRows; ++r) of_row[r] = all_scales(m, row[r] * run.segments + begin);
+  for (int r = 0; r < kFarRows; ++r) of_row[r] = scales_of_groups(m, row[r] * run.segments + begin, n);
   store_as_quads(of_row, scales);
   if (m.zero_points) {
 #pragma GCC unroll 4
     for (int r = 0; r < kFarRows; ++r)
-      of_row[r] = times(plus(all_zero_points(m, row[r] * run.segments + begin), run.form.offset), of_row[r]);
+      of_row[r] = times(plus(zero_points_of_groups(m, row[r] * run.segments + begin, n), run.form.offset), of_row[r]);
     store_as_quads(of_row, zeros);
   } else if (run.corrected) {
     const RowGroups offset = plus(RowGroups{}, run.form.offset);
@@ -130,8 +129,8 @@ void multiply_far_rows(const FarRun& run, const int64_t (&row)[kFarRows], int64_
   };
   alignas(64) float scales[kFarRows * kGroupsAtOnce], zeros[kFarRows * kGroupsAtOnce];
   const auto take = [&](int64_t begin, int64_t n) HWY_ATTR {
-    if (n == kGroupsAtOnce && segment == m.group) {
-      take_groups<kCodes>(run, row, begin, scales, zeros);
+    if (takes_groups(n) && segment == m.group) {
+      take_groups(run, row, begin, n, scales, zeros);
     } else {
       take_few_segments(run, row, begin, n, scales, zeros);
     }

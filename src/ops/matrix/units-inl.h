@@ -57,25 +57,35 @@ HWY_INLINE void sum_quads(Quads v, float (&rows)[kFarRows]) {
   _mm_storeu_ps(rows, _mm_add_ps(first, _mm_add_ps(_mm512_extractf32x4_ps(v, 2), _mm512_extractf32x4_ps(v, 3))));
 }
 
-/// The scales of kGroupsAtOnce groups from `at` on, counted as load_scales does.
-HWY_INLINE __m512 all_scales(const PackedMatrix& m, int64_t at) {
-  if (m.type != WeightType::kF4E2M1) return _mm512_cvtph_ps(load_half_line(m.scales + 2 * at));
-  const __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(m.scales + at)));
+/// Whether the functions below take n groups at once: rows of 1,024 columns have eight of 128.
+HWY_INLINE bool takes_groups(int64_t n) { return n == kGroupsAtOnce || n == kGroupsAtOnce / 2; }
+
+/// The scales of n groups from `at` on, counted as load_scales does; zeros after them.
+HWY_INLINE __m512 scales_of_groups(const PackedMatrix& m, int64_t at, int64_t n) {
+  const auto lanes = static_cast<__mmask16>(0xFFFFu >> (kGroupsAtOnce - n));
+  if (m.type != WeightType::kF4E2M1) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, m.scales + 2 * at));
+  const __m512i e = _mm512_maskz_cvtepu8_epi32(lanes, _mm_maskz_loadu_epi8(lanes, m.scales + at));
   // 2^-127 is a subnormal number, 255 is NaN.
   const __m512i bits = _mm512_max_epi32(_mm512_slli_epi32(e, 23), _mm512_set1_epi32(0x00400000));
   return _mm512_castsi512_ps(
       _mm512_mask_mov_epi32(bits, _mm512_cmpeq_epi32_mask(e, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x7FC00000)));
 }
 
-HWY_INLINE __m512 all_zero_points(const PackedMatrix& m, int64_t at) {
+HWY_INLINE __m512 zero_points_of_groups(const PackedMatrix& m, int64_t at, int64_t n) {
   const int64_t first = m.first_zero_point + at;
   const auto* bytes = reinterpret_cast<const uint8_t*>(m.zero_points);
   if (m.type == WeightType::kU8) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + first))));
+    const auto lanes = static_cast<__mmask16>(0xFFFFu >> (kGroupsAtOnce - n));
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, bytes + first)));
   }
-  uint64_t packed;
-  std::memcpy(&packed, bytes + first / 2, sizeof packed);
-  if (first % 2 != 0) packed = packed >> 4 | static_cast<uint64_t>(bytes[first / 2 + 8]) << 60;
+  uint64_t packed = 0;
+  if (n == kGroupsAtOnce) {
+    std::memcpy(&packed, bytes + first / 2, sizeof packed);
+  } else {
+    std::memcpy(&packed, bytes + first / 2, sizeof packed / 2);
+  }
+  if (first % 2 != 0) packed = packed >> 4 | static_cast<uint64_t>(bytes[(first + n) / 2]) << (4 * n - 4);
+  if (n < kGroupsAtOnce) packed &= 0xFFFFFFFFu;
   const __m128i even = _mm_cvtsi64_si128(static_cast<int64_t>(packed & 0x0F0F0F0F0F0F0F0Fu));
   const __m128i odd = _mm_cvtsi64_si128(static_cast<int64_t>(packed >> 4 & 0x0F0F0F0F0F0F0F0Fu));
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_unpacklo_epi8(even, odd)));
@@ -195,7 +205,9 @@ HWY_INLINE void sum_quads(Quads v, float (&rows)[kFarRows]) {
   rows[1] = _mm_cvtss_f32(_mm_movehl_ps(sums, sums));
 }
 
-HWY_INLINE __m256 all_scales(const PackedMatrix& m, int64_t at) {
+HWY_INLINE bool takes_groups(int64_t n) { return n == kGroupsAtOnce; }
+
+HWY_INLINE __m256 scales_of_groups(const PackedMatrix& m, int64_t at, int64_t) {
   if (m.type != WeightType::kF4E2M1) return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(m.scales + 2 * at)));
   const __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(m.scales + at)));
   const __m256i bits = _mm256_max_epi32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(0x00400000));
@@ -203,7 +215,7 @@ HWY_INLINE __m256 all_scales(const PackedMatrix& m, int64_t at) {
   return _mm256_castsi256_ps(_mm256_or_si256(bits, nan));
 }
 
-HWY_INLINE __m256 all_zero_points(const PackedMatrix& m, int64_t at) {
+HWY_INLINE __m256 zero_points_of_groups(const PackedMatrix& m, int64_t at, int64_t) {
   const int64_t first = m.first_zero_point + at;
   const auto* bytes = reinterpret_cast<const uint8_t*>(m.zero_points);
   if (m.type == WeightType::kU8) {
