@@ -78,12 +78,17 @@ HWY_INLINE void load_scales(const PackedMatrix& m, int64_t begin, int64_t n, flo
   for (; i < n; ++i) out[i] = load_one_f16(halves + 2 * i);
 }
 
-/// For integer products: the scales of segments [begin, begin + n) of a row, and those times the whole zero points. A segment is a group or a part of one.
-HWY_INLINE void load_segment_factors(const PackedMatrix& m, const CodeForm& form, int64_t row, int64_t segment, int64_t begin, int64_t n,
-                                     float* scales, float* zeros) {
-  const int64_t step = segment == m.group ? n : 1;
+/// Whether dots of codes need a correction: codes do not stand for weights with zero at zero.
+HWY_INLINE bool is_corrected(const PackedMatrix& m, const CodeForm& form) { return m.zero_points != nullptr || form.offset != 0.0f; }
+
+/// For integer products: the scales of segments [begin, begin + n) of a row, and those times the whole zero points. A segment is a group or a part of one;
+/// `groups`: of a row (a division that callers do once).
+HWY_INLINE void load_segment_factors(const PackedMatrix& m, const CodeForm& form, int64_t row, int64_t groups, int64_t segment,
+                                     int64_t begin, int64_t n, float* scales, float* zeros) {
+  const bool whole = segment == m.group;
+  const int64_t step = whole ? n : 1;
   for (int64_t i = 0; i < n; i += step) {
-    const int64_t at = row * m.groups() + (begin + i) * segment / m.group;
+    const int64_t at = row * groups + (whole ? begin : (begin + i) * segment / m.group);
     load_scales(m, at, step, scales + i);
     if (m.zero_points) {
       load_zero_points(m, at, step, zeros + i);
@@ -141,11 +146,7 @@ HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin
       return;
     case WeightType::kF16:
       for (; i + kLanes <= n; i += kLanes) store(out + i, load_f16(codes + 2 * (begin + i)));
-      for (; i < n; ++i) {
-        uint16_t bits;
-        std::memcpy(&bits, codes + 2 * (begin + i), sizeof bits);
-        out[i] = f16_to_f32(bits);
-      }
+      for (; i < n; ++i) out[i] = load_one_f16(codes + 2 * (begin + i));
       return;
     case WeightType::kBF16:
       for (; i + kLanes <= n; i += kLanes) store(out + i, load_bf16(codes + 2 * (begin + i)));

@@ -35,7 +35,7 @@ struct FarRun {
   const Product& product;
   const CodeForm& form;
   int64_t row_bytes;
-  int64_t segment, segments, chunk;  ///< columns of a segment, segments of a row, columns of a chunk
+  int64_t groups, segment, segments, chunk;  ///< groups of a row, columns of a segment, segments of a row, columns of a chunk
   bool corrected;
   const float* sums = nullptr;         ///< [T, segments] of the first token on
   const std::byte* records = nullptr;  ///< of the first token on
@@ -47,26 +47,18 @@ struct FarRun {
 /// copy serves all kernels.
 HWY_NOINLINE void take_few_segments(const FarRun& run, const int64_t (&row)[kFarRows], int64_t begin, int64_t n, float* scales,
                                     float* zeros) {
-  const PackedMatrix& m = run.product.matrix;
-  float of_row[kGroupsAtOnce], zeros_of_row[kGroupsAtOnce] = {};
+  float of_row[kGroupsAtOnce], zeros_of_row[kGroupsAtOnce];
   for (int64_t i = 0; i < n; i += kSumLanes) {
     std::fill_n(scales + i * kFarRows, kQuadLanes, 0.0f);
     std::fill_n(zeros + i * kFarRows, kQuadLanes, 0.0f);
   }
   for (int r = 0; r < kFarRows; ++r) {
-    if (run.segment != m.group) {
-      load_segment_factors(m, run.form, row[r], run.segment, begin, std::min(n, kGroupsAtOnce), of_row, zeros_of_row);
-    } else {
-      const int64_t at = row[r] * run.segments + begin;
-      load_scales(m, at, std::min(n, kGroupsAtOnce), of_row);
-      if (m.zero_points) load_zero_points(m, at, std::min(n, kGroupsAtOnce), zeros_of_row);
-      for (int64_t i = 0; i < n && run.corrected; ++i) zeros_of_row[i] = (zeros_of_row[i] + run.form.offset) * of_row[i];
-    }
+    load_segment_factors(run.product.matrix, run.form, row[r], run.groups, run.segment, begin, std::min(n, kGroupsAtOnce), of_row,
+                         zeros_of_row);
     for (int64_t i = 0; i < n; ++i) {
       scales[quad_lane(i, r)] = of_row[i];
       zeros[quad_lane(i, r)] = zeros_of_row[i];
     }
-    if (!m.zero_points) std::fill_n(zeros_of_row, n, 0.0f);
   }
 }
 
@@ -102,7 +94,7 @@ void multiply_far_rows(const FarRun& run, const int64_t (&row)[kFarRows], int64_
   const uint8_t* w[kFarRows];
   for (int r = 0; r < kFarRows; ++r) {
     w[r] = reinterpret_cast<const uint8_t*>(m.codes) + row[r] * run.row_bytes;
-    const int64_t ahead = (row[r] + kRowsOfScalesPrefetch) * (segment == m.group ? segments : 1);
+    const int64_t ahead = (row[r] + kRowsOfScalesPrefetch) * run.groups;
     __builtin_prefetch(m.scales + (m.type == WeightType::kF4E2M1 ? ahead : 2 * ahead), 0, 3);
     if (m.zero_points) __builtin_prefetch(m.zero_points + (m.type == WeightType::kU8 ? ahead : ahead / 2), 0, 3);
   }
@@ -268,7 +260,7 @@ HWY_INLINE void multiply_far(const Product& p, const float* sums, const std::byt
                              int64_t end) {
   const PackedMatrix& m = p.matrix;
   const int64_t segment = segment_columns(m), chunk = chunk_columns(m), units = units_of_row(m.cols, chunk);
-  const FarRun run{p, form, m.row_bytes(), segment, m.cols / segment, chunk, m.zero_points != nullptr || form.offset != 0.0f};
+  const FarRun run{p, form, m.row_bytes(), m.groups(), segment, m.cols / segment, chunk, is_corrected(m, form)};
   const int64_t apart = (end - begin + kFarRows - 1) / kFarRows;
   with_far_form(m, [&](auto codes, auto groups) HWY_ATTR {
     for (int64_t k = 0; k < apart; ++k) {

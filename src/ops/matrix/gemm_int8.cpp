@@ -35,6 +35,24 @@ struct Tile {
   int64_t all_blocks() const { return segments * blocks; }
 };
 
+/// Where the sums of a tile go.
+struct TileTarget {
+  float* y;  ///< of the first token and row
+  int64_t stride;
+  int64_t rows;  ///< of those that the kernel computes
+  bool add;      ///< to what is there: columns before these
+
+  /// The sums of one token.
+  void put(int64_t token, const float* sums) const {
+    float* to = y + token * stride;
+    if (add) {
+      for (int64_t r = 0; r < rows; ++r) to[r] += sums[r];
+    } else {
+      std::memcpy(to, sums, static_cast<size_t>(rows) * sizeof(float));
+    }
+  }
+};
+
 /// Sums of a tile: [T, 16].
 template <int T>
 using Sums = float[T][kPanelRows];
@@ -348,9 +366,9 @@ HWY_INLINE void unpack_factors(const PackedMatrix& m, const CodeForm& form, int6
                                float* scales, float* zeros) {
   constexpr int64_t kMost = kChunkColumns / kActivationBlock;
   alignas(64) float row_scales[kMost], row_zeros[kMost];
-  const int64_t segment = segment_columns(m);
+  const int64_t segment = segment_columns(m), groups = m.groups();
   for (int64_t r = 0; r < kPanelRows; ++r) {
-    load_segment_factors(m, form, row + std::min(r, rows - 1), segment, begin / segment, segments, row_scales, row_zeros);
+    load_segment_factors(m, form, row + std::min(r, rows - 1), groups, segment, begin / segment, segments, row_scales, row_zeros);
     for (int64_t s = 0; s < segments; ++s) {
       scales[s * kPanelRows + r] = row_scales[s];
       zeros[s * kPanelRows + r] = row_zeros[s];
@@ -394,7 +412,7 @@ void GemmInt8(const Product& p, const PackedTokens& packed, int64_t begin, int64
   const auto& kernels = m.type == WeightType::kF4E2M1 ? kUpTo24 : is_four_bits(m.type) ? kUpTo15 : kBytes;
   const int64_t segment = segment_columns(m), segments = m.cols / segment, blocks = p.x.blocks();
   const int64_t chunk = chunk_columns(m);
-  const bool corrected = m.zero_points != nullptr || form.offset != 0.0f;
+  const bool corrected = is_corrected(m, form);
   auto* panels = reinterpret_cast<uint8_t*>(buffer);  // [panel, chunk/4, 16, 4]
   auto* scales = reinterpret_cast<float*>(buffer + kPieceRows * kChunkColumns);
   constexpr int64_t kScales = kPanelRows * kChunkColumns / kActivationBlock;  // of a panel

@@ -44,7 +44,7 @@ HWY_INLINE int32_t dot_of_block(const CodeForm& form, bool four_bits, const uint
 void GemvInt8(const Product& p, const float* sums, const std::byte*, int64_t begin, int64_t end) {
   const PackedMatrix& m = p.matrix;
   const CodeForm form = code_form(m.type);
-  const bool four_bits = is_four_bits(m.type), corrected = m.zero_points != nullptr || form.offset != 0.0f;
+  const bool four_bits = is_four_bits(m.type), corrected = is_corrected(m, form);
   const int64_t segment = segment_columns(m), chunk = chunk_columns(m), segments = m.cols / segment, blocks = p.x.blocks();
   const int64_t block_bytes = four_bits ? kActivationBlock / 2 : kActivationBlock, per_segment = segment / kActivationBlock;
   constexpr int64_t kMost = kChunkColumns / kActivationBlock;
@@ -53,7 +53,7 @@ void GemvInt8(const Product& p, const float* sums, const std::byte*, int64_t beg
     const auto* codes = reinterpret_cast<const uint8_t*>(m.codes) + r * m.row_bytes();
     for (int64_t c = 0; c < m.cols; c += chunk) {
       const int64_t first = c / segment, count = std::min(chunk, m.cols - c) / segment;
-      load_segment_factors(m, form, r, segment, first, count, scales, zeros);
+      load_segment_factors(m, form, r, m.groups(), segment, first, count, scales, zeros);
       for (int64_t t = 0; t < p.x.tokens; ++t) {
         const int64_t x_row = p.x.row_of(t);
         float sum[kSumLanes] = {}, correction[kSumLanes] = {};

@@ -37,24 +37,6 @@ struct PackedTokens {
   int64_t first(int64_t tile) const { return tokens * tile / tiles; }
 };
 
-/// Where the sums of a tile of an int8 GEMM go.
-struct TileTarget {
-  float* y;  ///< of the first token and row
-  int64_t stride;
-  int64_t rows;  ///< of those that the kernel computes
-  bool add;      ///< to what is there: columns before these
-
-  /// The sums of one token.
-  void put(int64_t token, const float* sums) const {
-    float* to = y + token * stride;
-    if (add) {
-      for (int64_t r = 0; r < rows; ++r) to[r] += sums[r];
-    } else {
-      std::memcpy(to, sums, static_cast<size_t>(rows) * sizeof(float));
-    }
-  }
-};
-
 /// Columns whose weights share a scale within a row and lie in one chunk.
 int64_t segment_columns(const PackedMatrix& matrix);
 /// Whole segments, at most kChunkColumns.

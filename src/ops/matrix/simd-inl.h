@@ -168,10 +168,6 @@ HWY_INLINE float load_one_f16(const std::byte* from) {
 #endif
 }
 
-/// Asks for what follows some distance behind weights that are read in order: the processor's own prefetching stops at every page. The address may be behind the
-/// end.
-HWY_INLINE void prefetch_ahead(const void* from) { __builtin_prefetch(static_cast<const char*>(from) + 2048, 0, 3); }
-
 /// kLanes weights of a float type, from any address.
 template <WeightType kType>
 HWY_INLINE Floats load_weights(const std::byte* from) {

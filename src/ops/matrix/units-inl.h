@@ -22,8 +22,6 @@ constexpr int64_t kUnitColumns = kSumLanes * kActivationBlock;
 template <UnitCodes kCodes>
 constexpr int64_t kUnitBytes = kCodes == UnitCodes::kBytes ? kUnitColumns : kUnitColumns / 2;
 
-HWY_INLINE __m256i load_half_line(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-
 #endif
 
 #if DSV4_VNNI
@@ -175,6 +173,8 @@ class Unit<UnitCodes::kBytes> {
 };
 
 #elif DSV4_AVX512 || DSV4_AVX2
+
+HWY_INLINE __m256i load_half_line(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 
 constexpr int kFarRows = 2;
 constexpr int64_t kGroupsAtOnce = 8;
