@@ -4,7 +4,6 @@
 #include <tbb/task_arena.h>
 
 #include <cstring>
-#include <random>
 #include <vector>
 
 #include "ops/matrix/multiply.h"
@@ -16,6 +15,7 @@ namespace {
 
 using testing_support::for_each_instruction_set;
 using testing_support::MatrixKind;
+using testing_support::random_floats;
 using testing_support::random_matrix;
 using testing_support::RandomMatrix;
 
@@ -52,19 +52,6 @@ std::vector<MatrixKind> kinds() {
 /// Numbers of tokens around the widths of tiles.
 constexpr int64_t kTokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 19, 24, 25, 31, 32, 33};
 
-struct Tokens {
-  explicit Tokens(int64_t cols) : stride(cols + 3), values(static_cast<size_t>(kMostTokens * stride)) {
-    std::mt19937 random(11);
-    std::normal_distribution<float> normal;
-    for (float& value : values) value = normal(random);
-    // Twice out of order: products of experts take the tokens that chose them.
-    for (int64_t t = 0; t < kMostTokens; ++t) rows.push_back(static_cast<int32_t>(t * 7 % kMostTokens));
-  }
-  int64_t stride;
-  std::vector<float> values;
-  std::vector<int32_t> rows;
-};
-
 /// [tokens, rows]: each token and every three rows by themselves.
 std::vector<float> one_by_one(const RandomMatrix& w, const Activations& x) {
   const int64_t rows = w.matrix.rows;
@@ -78,22 +65,35 @@ std::vector<float> one_by_one(const RandomMatrix& w, const Activations& x) {
   return y;
 }
 
+/// A matrix, tokens, and what each gives alone.
+struct Alone {
+  explicit Alone(const MatrixKind& kind)
+      : w(random_matrix(kind)),
+        stride(kind.cols + 3),
+        values(random_floats(kMostTokens * stride, 11)),
+        x(make_activations(values.data(), kMostTokens, kind.cols, stride, ActivationMode::kF32, scratch)),
+        y(one_by_one(w, x)) {}
+
+  RandomMatrix w;
+  int64_t stride;
+  std::vector<float> values;
+  Scratch scratch;
+  Activations x;
+  std::vector<float> y;
+};
+
 TEST(FloatBits, AreThoseOfATokenAlone) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind : kinds()) {
       SCOPED_TRACE(kind.name());
-      const RandomMatrix w = random_matrix(kind);
-      const Tokens tokens(kind.cols);
-      Scratch scratch;
-      const Activations x = make_activations(tokens.values.data(), kMostTokens, kind.cols, tokens.stride, ActivationMode::kF32, scratch);
-      const std::vector<float> alone = one_by_one(w, x);
+      Alone alone(kind);
       for (const int threads : {1, 2, 3}) {
         tbb::task_arena(threads).execute([&] {
           for (const int64_t n : kTokens) {
             const int64_t first = kMostTokens - n;
             std::vector<float> together(static_cast<size_t>(n * kind.rows));
-            multiply(w.matrix, x.slice(first, n), together.data(), kind.rows, scratch);
-            ASSERT_EQ(std::memcmp(together.data(), alone.data() + first * kind.rows, together.size() * sizeof(float)), 0)
+            multiply(alone.w.matrix, alone.x.slice(first, n), together.data(), kind.rows, alone.scratch);
+            ASSERT_EQ(std::memcmp(together.data(), alone.y.data() + first * kind.rows, together.size() * sizeof(float)), 0)
                 << n << " tokens, " << threads << " threads";
           }
         });
@@ -107,17 +107,15 @@ TEST(FloatBits, AreThoseOfATokenAloneInGatheredRows) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind : kinds()) {
       SCOPED_TRACE(kind.name());
-      const RandomMatrix w = random_matrix(kind);
-      const Tokens tokens(kind.cols);
-      Scratch scratch;
-      Activations x = make_activations(tokens.values.data(), kMostTokens, kind.cols, tokens.stride, ActivationMode::kF32, scratch);
-      const std::vector<float> alone = one_by_one(w, x);
-      x.row = tokens.rows.data();
+      Alone alone(kind);
+      std::vector<int32_t> order;  // products of experts take the tokens that chose them
+      for (int64_t t = 0; t < kMostTokens; ++t) order.push_back(static_cast<int32_t>(t * 7 % kMostTokens));
+      alone.x.row = order.data();
       for (const int64_t n : kTokens) {
         std::vector<float> together(static_cast<size_t>(n * kind.rows));
-        multiply(w.matrix, x.slice(0, n), together.data(), kind.rows, scratch);
+        multiply(alone.w.matrix, alone.x.slice(0, n), together.data(), kind.rows, alone.scratch);
         for (int64_t t = 0; t < n; ++t) {
-          ASSERT_EQ(std::memcmp(together.data() + t * kind.rows, alone.data() + tokens.rows[static_cast<size_t>(t)] * kind.rows,
+          ASSERT_EQ(std::memcmp(together.data() + t * kind.rows, alone.y.data() + order[static_cast<size_t>(t)] * kind.rows,
                                 static_cast<size_t>(kind.rows) * sizeof(float)),
                     0)
               << "token " << t << " of " << n;
@@ -137,9 +135,10 @@ TEST(FloatBits, AreThoseOfAProductAloneBesideOthers) {
                                            {kI8, 50, 1024, 1024, false}};
     std::vector<RandomMatrix> matrices;
     for (const MatrixKind& kind : kinds) matrices.push_back(random_matrix(kind));
-    const Tokens tokens(1024);
+    constexpr int64_t kStride = 1024 + 3;
+    const std::vector<float> values = random_floats(kMostTokens * kStride, 11);
     Scratch scratch;
-    const Activations x = make_activations(tokens.values.data(), kMostTokens, 1024, tokens.stride, ActivationMode::kF32, scratch);
+    const Activations x = make_activations(values.data(), kMostTokens, 1024, kStride, ActivationMode::kF32, scratch);
     std::vector<std::vector<float>> alone;
     for (const RandomMatrix& w : matrices) alone.push_back(one_by_one(w, x));
     for (const int threads : {1, 2, 3}) {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <random>
 #include <vector>
 
 #include "ops/matrix/multiply.h"
@@ -15,18 +14,11 @@ namespace {
 
 using testing_support::for_each_instruction_set;
 using testing_support::MatrixKind;
+using testing_support::random_floats;
 using testing_support::random_matrix;
 using testing_support::RandomMatrix;
 
 constexpr int64_t kTokens = 40;
-
-std::vector<float> random_floats(int64_t n, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 /// Every width of groups: whole units, halves, blocks, parts of units, rows; rows that do and do not fill units, chunks and vectors of scales.
 std::vector<MatrixKind> kinds() {

@@ -18,16 +18,9 @@ namespace {
 
 using testing_support::for_each_instruction_set;
 using testing_support::MatrixKind;
+using testing_support::random_floats;
 using testing_support::random_matrix;
 using testing_support::RandomMatrix;
-
-std::vector<float> random_floats(int64_t n, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 /// What x stands for in products: itself or its codes.
 std::vector<double> values_of(const Activations& x, bool int8, int64_t row) {

@@ -17,6 +17,15 @@
 
 namespace dsv4::testing_support {
 
+/// Normally distributed.
+inline std::vector<float> random_floats(int64_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
 /// Bytes whose end is followed by a page without access.
 class GuardedBytes {
  public:

@@ -1,5 +1,6 @@
 // Compressed matrices times many tokens in int8: rows are unpacked into panels once and multiplied with all tokens.
 #include <array>
+#include <cstring>
 #include <numeric>
 #include <type_traits>
 #include <utility>
