@@ -25,14 +25,14 @@ namespace {
 
 using dsv4::LazyMemory;
 using dsv4::median;
+using dsv4::NumberFormat;
 using dsv4::seconds;
 using dsv4::ops::ActivationMode;
 using dsv4::ops::PackedMatrix;
-using dsv4::ops::WeightType;
 
 struct Kind {
   const char* name;
-  WeightType type;
+  NumberFormat type;
   int64_t group;  ///< -1: a scale a row; 0: none
   bool zero_points;
 };
@@ -45,6 +45,9 @@ struct Shape {
 std::vector<PackedMatrix> matrices_in(const LazyMemory& memory, const Kind& kind, const Shape& shape, size_t bytes) {
   std::vector<PackedMatrix> matrices;
   PackedMatrix m{.type = kind.type, .rows = shape.rows, .cols = shape.cols, .group = kind.group == -1 ? shape.cols : kind.group};
+  const bool fp8 = kind.type == NumberFormat::kF8E4M3, exponents = fp8 || kind.type == NumberFormat::kF4E2M1;
+  if (exponents) m.scale = NumberFormat::kF8E8M0;
+  if (fp8) m.group_rows = 128;
   std::byte* at = memory.data();
   const auto take = [&](int64_t size) {
     std::byte* taken = at;
@@ -59,8 +62,8 @@ std::vector<PackedMatrix> matrices_in(const LazyMemory& memory, const Kind& kind
       m.scales = scales;
       if (static_cast<size_t>(at - memory.data()) > bytes) return matrices;
       // Finite ones: products with NaN are slow on no processor of today, but results should mean something.
-      for (int64_t i = 0; i < m.scale_bytes(); i += kind.type == WeightType::kF4E2M1 ? 1 : 2) {
-        if (kind.type == WeightType::kF4E2M1) {
+      for (int64_t i = 0; i < m.scale_bytes(); i += exponents ? 1 : 2) {
+        if (exponents) {
           scales[i] = static_cast<std::byte>(118 + random() % 8);
         } else {
           scales[i + 1] = static_cast<std::byte>(0x1C + random() % 4);
@@ -70,10 +73,10 @@ std::vector<PackedMatrix> matrices_in(const LazyMemory& memory, const Kind& kind
     }
     if (static_cast<size_t>(at - memory.data()) > bytes) return matrices;
     if (m.group == 0) {  // exponents without NaN
-      const int width = kind.type == WeightType::kF32 ? 4 : 2;
+      const int width = kind.type == NumberFormat::kF32 ? 4 : 2;
       auto* codes = const_cast<std::byte*>(m.codes);
       for (int64_t i = width - 1; i < m.code_bytes(); i += width)
-        codes[i] = static_cast<std::byte>(kind.type == WeightType::kF16 ? 0x2C : 0x3D);
+        codes[i] = static_cast<std::byte>(kind.type == NumberFormat::kF16 ? 0x2C : 0x3D);
     }
     matrices.push_back(m);
   }
@@ -147,10 +150,12 @@ int main(int argc, char** argv) {
     }
   }
   const std::vector<Kind> kinds = {
-      {"u4 g128", WeightType::kU4, 128, true}, {"u4 g64", WeightType::kU4, 64, true},      {"u4 g32", WeightType::kU4, 32, true},
-      {"u4 row", WeightType::kU4, -1, true},   {"i4 g128", WeightType::kI4, 128, false},   {"u8 row", WeightType::kU8, -1, true},
-      {"i8 row", WeightType::kI8, -1, false},  {"f4e2m1", WeightType::kF4E2M1, 32, false}, {"f16", WeightType::kF16, 0, false},
-      {"bf16", WeightType::kBF16, 0, false},   {"f32", WeightType::kF32, 0, false},
+      {"u4 g128", NumberFormat::kU4, 128, true},  {"u4 g64", NumberFormat::kU4, 64, true},
+      {"u4 g32", NumberFormat::kU4, 32, true},    {"u4 row", NumberFormat::kU4, -1, true},
+      {"i4 g128", NumberFormat::kI4, 128, false}, {"u8 row", NumberFormat::kU8, -1, true},
+      {"i8 row", NumberFormat::kI8, -1, false},   {"f4e2m1", NumberFormat::kF4E2M1, 32, false},
+      {"f16", NumberFormat::kF16, 0, false},      {"bf16", NumberFormat::kBF16, 0, false},
+      {"f32", NumberFormat::kF32, 0, false},      {"f8e4m3", NumberFormat::kF8E4M3, 128, false},
   };
   const LazyMemory memory(int64_t{512} << 20, "matrices", LazyMemory::Pages::kHuge);
   std::mt19937_64 random(7);

@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "checkpoint/dequantize.h"
+#include "formats/dequantize.h"
 #include "quantize/compress.h"
 #include "runtime/measure.h"
 
@@ -36,7 +36,7 @@ struct Source {
 struct Target {
   std::string name;
   bool compressed;
-  dsv4::IntegerCompression how;
+  dsv4::StoredFormat how;
 };
 
 // Random bytes without the e4m3 NaN and without infinite bf16: every exponent bit pattern that a weight may have.
@@ -65,7 +65,7 @@ void work_on(const std::byte* source, const Source& from, const Target& to, cons
   if (!to.compressed) return;
   dsv4::compress_rows(scratch.weights.data(), kRowsAtOnce, kColumns, to.how,
                       {scratch.codes.data(), scratch.halves.data(), scratch.zero_points.data()});
-  if (dsv4::bits_of(to.how.mode) == 4) dsv4::pack_nibbles(scratch.codes.data(), kRowsAtOnce * kColumns, scratch.packed.data());
+  if (dsv4::bits_of(to.how.type) == 4) dsv4::pack_nibbles(scratch.codes.data(), kRowsAtOnce * kColumns, scratch.packed.data());
 }
 
 /// Of one pass over some bytes: wall time, and the processor time of all threads, which other users of the machine do not lengthen.
@@ -153,15 +153,15 @@ int main(int argc, char** argv) {
        [](const std::byte* row, const float* scales, float* out) { dsv4::dequantize_f8_row(row, scales, kF8Block, kColumns, out); }},
       {"BF16", 2.0, [](const std::byte* row, const float*, float* out) { dsv4::bf16_to_f32_row(row, kColumns, out); }},
   };
-  using dsv4::IntegerMode;
+  using dsv4::NumberFormat;
   const std::vector<Target> targets = {
       {"float32", false, {}},
-      {"INT8_ASYM", true, {IntegerMode::kInt8Asym, -1}},
-      {"INT8_SYM", true, {IntegerMode::kInt8Sym, -1}},
-      {"INT4_ASYM g128", true, {IntegerMode::kInt4Asym, 128}},
-      {"INT4_SYM g128", true, {IntegerMode::kInt4Sym, 128}},
-      {"INT4_ASYM g32", true, {IntegerMode::kInt4Asym, 32}},
-      {"INT4_SYM g32", true, {IntegerMode::kInt4Sym, 32}},
+      {"INT8_ASYM", true, {NumberFormat::kU8, -1}},
+      {"INT8_SYM", true, {NumberFormat::kI8, -1}},
+      {"INT4_ASYM g128", true, {NumberFormat::kU4, 128}},
+      {"INT4_SYM g128", true, {NumberFormat::kI4, 128}},
+      {"INT4_ASYM g32", true, {NumberFormat::kU4, 32}},
+      {"INT4_SYM g32", true, {NumberFormat::kI4, 32}},
   };
   const std::vector<std::byte> bytes = random_bytes(static_cast<size_t>(megabytes) << 20);
   std::vector<Scratch> scratch(static_cast<size_t>(all_threads));

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ARRAY_TYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32}
-BYTES_OF = {"F32": 4, "I32": 4, "I64": 8, "BF16": 2, "F16": 2, "I8": 1, "F8_E4M3": 1, "F8_E8M0": 1}
+BYTES_OF = {"F32": 4, "I32": 4, "I64": 8, "BF16": 2, "F16": 2, "I8": 1, "U8": 1, "F8_E4M3": 1, "F8_E8M0": 1}
 
 
 @dataclass

@@ -7,11 +7,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "checkpoint/dequantize.h"
 #include "checkpoint/file_set.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/tensor_match.h"
 #include "dsv4/error.h"
+#include "formats/dequantize.h"
 
 namespace dsv4 {
 namespace {
@@ -159,6 +159,7 @@ const TensorView* Checkpoint::zero_point(const std::string& name) const { return
 const TensorView* Checkpoint::global_scale(const std::string& name) const { return present(impl_->tensor(name).global_scale); }
 GlobalScale Checkpoint::second_scale(const std::string& name) const { return impl_->tensor(name).factor; }
 int64_t Checkpoint::scale_rows(const std::string& name) const { return impl_->tensor(name).scale_rows; }
+int64_t Checkpoint::scale_cols(const std::string& name) const { return impl_->tensor(name).scale_cols; }
 
 void Checkpoint::read_rows(const std::string& name, int64_t row_begin, int64_t row_end, float* out) const {
   const auto [rows, cols] = as_matrix(shape(name));

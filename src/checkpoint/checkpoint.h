@@ -82,6 +82,7 @@ class Checkpoint {
   const TensorView* global_scale(const std::string& name) const;  ///< NVFP4: one F32; or nullptr
   GlobalScale second_scale(const std::string& name) const;        ///< NVFP4: what that says; else a factor of 1
   int64_t scale_rows(const std::string& name) const;              ///< rows that share a scale
+  int64_t scale_cols(const std::string& name) const;              ///< inputs that share a scale
 
   /// Rows [row_begin, row_end) of a tensor of rank 1 (one row) or 2, dequantised to the float32 nearest to the exact value, row-major into `out`. Error for I64,
   /// for rows that are not there, for a scale that is NaN and for a file that was truncated meanwhile.

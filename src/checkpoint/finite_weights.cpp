@@ -10,10 +10,10 @@
 #include <thread>
 #include <vector>
 
-#include "checkpoint/dequantize.h"
 #include "checkpoint/helper_threads.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "formats/dequantize.h"
 
 namespace dsv4 {
 namespace {
@@ -37,7 +37,7 @@ class Reader {
   Reader(const Checkpoint& checkpoint, const std::function<void(uint64_t, uint64_t)>& progress)
       : checkpoint_(checkpoint), progress_(progress) {
     for (const TensorSpec& spec : table()) {
-      if (spec.published != Published::kI64) total_ += checkpoint.stored(spec.name).bytes.size();
+      if (spec.published != NumberFormat::kI64) total_ += checkpoint.stored(spec.name).bytes.size();
     }
   }
 
@@ -74,11 +74,11 @@ class Reader {
     const std::lock_guard lock(mutex_);
     while (next_.tensor < table().size()) {
       const TensorSpec& spec = table()[next_.tensor];
-      if (spec.published != Published::kI64 && next_.end == 0) {  // at its beginning
+      if (spec.published != NumberFormat::kI64 && next_.end == 0) {  // at its beginning
         next_.rows = spec.shape.size() < 2 ? 1 : spec.shape[0];
         next_.columns = element_count(spec.shape) / std::max<int64_t>(next_.rows, 1);
       }
-      if (spec.published == Published::kI64 || next_.end == next_.rows) {
+      if (spec.published == NumberFormat::kI64 || next_.end == next_.rows) {
         next_ = {.tensor = next_.tensor + 1};
         continue;
       }

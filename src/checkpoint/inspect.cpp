@@ -23,7 +23,7 @@ void count_parameters(const Checkpoint& checkpoint, InspectReport& report) {
   int64_t routed = 0;
   std::set<Encoding> encodings;
   for (const TensorSpec& spec : checkpoint.table()) {
-    if (spec.published == Published::kI64) continue;
+    if (spec.published == NumberFormat::kI64) continue;
     const int64_t count = element_count(spec.shape);
     report.parameters += count;
     if (parse_expert_name(spec.name)) {

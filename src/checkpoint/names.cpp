@@ -303,6 +303,16 @@ std::optional<ExpertName> parse_expert_name(std::string_view deepseek) {
   return ExpertName{deepseek.substr(0, at + kExpertsPrefix.size()), *expert, rest[2] - '0', *leaf};
 }
 
+std::string gate_up_stack_name(std::string_view block) { return concat(block, ".ffn.experts.w1w3.weight"); }
+
+std::string down_stack_name(std::string_view block) { return concat(block, ".ffn.experts.w2.weight"); }
+
+std::string constant_name(const std::string& weight) {
+  const std::optional<ExpertName> expert = parse_expert_name(weight);
+  if (!expert) return weight;
+  return expert->matrix == 2 ? down_stack_name(expert->block()) : gate_up_stack_name(expert->block());
+}
+
 std::optional<int64_t> layer_number(std::string_view deepseek) {
   if (!consume_prefix(deepseek, kLayersPrefix)) return std::nullopt;
   const std::optional<int64_t> layer = consume_number(deepseek);

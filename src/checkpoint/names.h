@@ -46,10 +46,19 @@ struct ExpertName {
   int64_t expert = 0;
   int matrix = 1;         ///< 1, 2 or 3: w1 (gate), w2 (down), w3 (up)
   std::string_view leaf;  ///< ".weight", ".scale" or one of those above
+
+  std::string_view block() const { return prefix.substr(0, prefix.find(".ffn.experts.")); }  ///< "layers.0"
 };
 
 /// "layers.0.ffn.experts.3.w1.weight" (or another leaf), a DeepSeek name; nothing for other tensors.
 std::optional<ExpertName> parse_expert_name(std::string_view deepseek);
+
+/// The constants of a model folder that hold all routed experts of a block ("layers.3"): gate and up rows of one expert together, [E, 2I, D]
+/// ("layers.3.ffn.experts.w1w3.weight"), and down, [E, D, I] ("layers.3.ffn.experts.w2.weight").
+std::string gate_up_stack_name(std::string_view block);
+std::string down_stack_name(std::string_view block);
+/// The constant that holds a weight: the stack of an expert's matrix, any other by its own name.
+std::string constant_name(const std::string& weight);
 
 /// N of "layers.N.", nothing for other names.
 std::optional<int64_t> layer_number(std::string_view deepseek);

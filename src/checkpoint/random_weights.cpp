@@ -7,8 +7,8 @@
 #include <cstring>
 #include <string_view>
 
-#include "checkpoint/numbers.h"
 #include "dsv4/error.h"
+#include "formats/numbers.h"
 
 namespace dsv4 {
 namespace {
@@ -125,14 +125,14 @@ void RandomTensor::choose_law(const std::string& name) {
   const double inputs = static_cast<double>(cols_);
   if (scale_rows_ > 0) {
     // The wanted variance lies between two powers of four; blocks are drawn from both so that their mean is right.
-    const double unit = published_ == Published::kFp8 ? kByteSumVariance : kFp4Variance * kFp4StepVariance;
+    const double unit = published_ == NumberFormat::kF8E4M3 ? kByteSumVariance : kFp4Variance * kFp4StepVariance;
     double ratio = 1.0 / (inputs * unit);
     while (ratio < 1.0) {
       ratio *= 4.0;
       --exponent_;
     }
     step_up_ = static_cast<uint32_t>((ratio - 1.0) / 3.0 * 65536.0);
-  } else if (published_ == Published::kI64) {
+  } else if (published_ == NumberFormat::kI64) {
     law_ = Law::kExperts;
   } else if (name == "embed.weight" || ends_with(name, ".attn_sink")) {
     normal(1.0);
@@ -159,7 +159,7 @@ RandomTensor::BlockScale RandomTensor::block_scale(int64_t row, int64_t col) con
   const uint64_t bits = draw(scale_key_, static_cast<uint64_t>(row * scale_cols_ + col));
   int exponent = exponent_ + ((bits & 0xFFFF) < step_up_ ? 1 : 0);
   int shift = 0;
-  if (published_ == Published::kFp8) {
+  if (published_ == NumberFormat::kF8E4M3) {
     // Neighbours always differ, so that even a scale of two entries is not constant; and not the same way along both axes.
     shift = static_cast<int>((scale_key_ + static_cast<uint64_t>(row) + 2 * static_cast<uint64_t>(col)) % kFp8Shifts);
     exponent += 3 * shift;
@@ -175,8 +175,8 @@ void RandomTensor::fill_scale_row(int64_t row, std::byte* out) const {
 
 void RandomTensor::fill_row(int64_t row, std::byte* out) const {
   const uint64_t key = mix(key_ + static_cast<uint64_t>(row) * kGolden);
-  if (published_ == Published::kFp8) return fill_fp8(row, key, out);
-  if (published_ == Published::kFp4) return fill_fp4(key, out);
+  if (published_ == NumberFormat::kF8E4M3) return fill_fp8(row, key, out);
+  if (published_ == NumberFormat::kF4E2M1) return fill_fp4(key, out);
   if (law_ == Law::kExperts) return fill_experts(key, out);
   fill_real(key, out);
 }
@@ -224,7 +224,7 @@ float RandomTensor::real(uint64_t bits) const {
 void RandomTensor::fill_real(uint64_t key, std::byte* out) const {
   for (int64_t col = 0; col < cols_; ++col) {
     const float value = real(draw(key, static_cast<uint64_t>(col)));
-    if (published_ == Published::kF32) {
+    if (published_ == NumberFormat::kF32) {
       std::memcpy(out + col * 4, &value, 4);
     } else {
       const uint16_t bits = f32_to_bf16(value);

@@ -45,7 +45,7 @@ class RandomTensor {
   void fill_experts(uint64_t key, std::byte* out) const;
   float real(uint64_t bits) const;
 
-  Published published_;
+  NumberFormat published_;
   Law law_ = Law::kNormal;
   float mean_ = 0.0f;
   float spread_ = 0.0f;  ///< kNormal: a unit of the 18-bit sum; kUniform: half the width

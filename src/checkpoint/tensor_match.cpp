@@ -9,11 +9,11 @@
 #include <unordered_map>
 #include <utility>
 
-#include "checkpoint/dequantize.h"
 #include "checkpoint/foreign_weights.h"
 #include "checkpoint/names.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "formats/dequantize.h"
 
 namespace dsv4 {
 namespace {

@@ -6,16 +6,14 @@
 
 #include "checkpoint/config.h"
 #include "checkpoint/dtype.h"
+#include "formats/number_format.h"
 
 namespace dsv4 {
 
-/// How a tensor is published. kFp8 and kFp4 weights come with a `.scale` tensor next to them.
-enum class Published { kFp8, kFp4, kBf16, kF32, kI64 };
-
 /// One logical tensor. `shape` is the logical shape: FP4 [out, in] although it is stored as I8 [out, in/2].
 struct TensorSpec {
-  std::string name;  ///< DeepSeek's name, e.g. "layers.0.attn.wq_a.weight"; scales are not listed: scale_name(name) is theirs
-  Published published;
+  std::string name;        ///< DeepSeek's name, e.g. "layers.0.attn.wq_a.weight"; scales are not listed: scale_name(name) is theirs
+  NumberFormat published;  ///< FP8 and FP4 weights come with a `.scale` tensor next to them
   Shape shape;
   bool mtp = false;  ///< belongs to mtp.*: recognised, checked, not converted
 };

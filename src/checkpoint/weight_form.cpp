@@ -11,23 +11,22 @@
 namespace dsv4 {
 namespace {
 
-constexpr int64_t kFp4Group = 32;  // inputs that share a scale
 constexpr int64_t kNvfp4Group = 16;
 constexpr int64_t kCodesPerWord = 8;  // of INT4
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 bool is_matrix(const TensorSpec& spec) {
-  return spec.published != Published::kI64 && spec.shape.size() == 2 && spec.name.ends_with(".weight");
+  return spec.published != NumberFormat::kI64 && spec.shape.size() == 2 && spec.name.ends_with(".weight");
 }
 
 [[noreturn]] void refuse_dtype(const TensorSpec& spec, const StoredTensor& weight) {
   const bool routed = parse_expert_name(spec.name).has_value();
-  const char* expected = spec.published == Published::kI64   ? "I64 or I32"
-                         : routed                            ? "I8 (FP4), F8_E4M3, BF16, F16 or F32"
-                         : is_matrix(spec)                   ? "F8_E4M3, BF16, F16 or F32"
-                         : spec.published == Published::kF32 ? "F32, BF16 or F16"
-                                                             : "BF16, F16 or F32";
+  const char* expected = spec.published == NumberFormat::kI64   ? "I64 or I32"
+                         : routed                               ? "I8 (FP4), F8_E4M3, BF16, F16 or F32"
+                         : is_matrix(spec)                      ? "F8_E4M3, BF16, F16 or F32"
+                         : spec.published == NumberFormat::kF32 ? "F32, BF16 or F16"
+                                                                : "BF16, F16 or F32";
   fail(weight.where(), ": its dtype is ", weight.dtype_text(), ", expected ", expected, "; this form of the weight is not supported");
 }
 
@@ -44,7 +43,7 @@ Encoding encoding_of_floats4(const WeightTensors& tensors) {
 
 Encoding decide_encoding(const TensorSpec& spec, const WeightTensors& tensors) {
   const StoredTensor& weight = *tensors.weight;
-  const bool floats = spec.published != Published::kI64, matrix = is_matrix(spec);
+  const bool floats = spec.published != NumberFormat::kI64, matrix = is_matrix(spec);
   switch (weight.entry->dtype) {
     case DType::kF8E4M3:
       if (matrix && !tensors.packed) return Encoding::kFp8;

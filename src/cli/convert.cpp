@@ -163,7 +163,9 @@ void add_convert_command(CommandLine& line) {
   const auto arguments = std::make_shared<ConvertArguments>();
   command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").required();
   command.option("output", arguments->options.output, "Model folder to create").required();
-  command.option("--weight-format", arguments->format, "fp32, fp16, int8, int4 or mxfp4 (the experts' published FP4, the rest INT8)")
+  command
+      .option("--weight-format", arguments->format,
+              "fp32, fp16, int8, int4, mxfp4 (the experts' published FP4, the rest INT8) or published (every released bit)")
       .shows_default();
   CompressionOptions& compression = arguments->options.compression;
   command.flag("--sym", compression.symmetric, "INT8, INT4: symmetric, without zero points");

@@ -60,7 +60,8 @@ std::vector<int64_t> spread_tokens(int64_t count, int64_t vocab_size) {
 
 bool keeps_every_value(const StoredFormats& formats) {
   return std::all_of(formats.begin(), formats.end(), [](const auto& tensor) {
-    return tensor.second.type == StoredType::kF32 || tensor.second.type == StoredType::kF4E2M1;
+    const NumberFormat type = tensor.second.type;  // the last three as published: StoredWeights refuses them for anything else
+    return type == NumberFormat::kF32 || type == NumberFormat::kF4E2M1 || type == NumberFormat::kF8E4M3 || type == NumberFormat::kBF16;
   });
 }
 

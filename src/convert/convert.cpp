@@ -24,6 +24,7 @@
 #include "convert/partial_folder.h"
 #include "convert/piece_queue.h"
 #include "convert/placeholders.h"
+#include "convert/published_bits.h"
 #include "convert/resume.h"
 #include "convert/rt_info.h"
 #include "convert/sensitivity.h"
@@ -31,7 +32,7 @@
 #include "convert/source_errors.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
-#include "graph/model.h"
+#include "graph/portable/portable.h"
 #include "openvino/core/version.hpp"
 #include "text/tokenizer_models.h"
 
@@ -62,9 +63,9 @@ void check_stop(const ConvertOptions& options) {
 }
 
 /// Before the plan, which wants groups of 32.
-void check_published_fp4(const Checkpoint& checkpoint, const std::vector<WeightUnit>& units, const std::vector<StoredForm>& forms) {
+void check_published_fp4(const Checkpoint& checkpoint, const std::vector<WeightUnit>& units, const std::vector<StoredFormat>& forms) {
   for (size_t i = 0; i < units.size(); ++i) {
-    if (forms[i].kind != StoredForm::Kind::kMxfp4) continue;
+    if (forms[i].type != NumberFormat::kF4E2M1) continue;
     for (const WeightPart& part : units[i].parts) {
       const Encoding encoding = checkpoint.encoding(part.tensor);
       if (encoding == Encoding::kNvfp4) check_power_of_two_scales(checkpoint, part.tensor);
@@ -103,11 +104,14 @@ Conversion prepare(const ConvertOptions& options) {
   if (options.compression.format == WeightFormat::kInt4 && options.compression.ratio < 1.0 && options.notice) {
     options.notice("--ratio: reading all weights once to find the least sensitive ones");
   }
-  const std::vector<StoredForm> forms = choose_forms(units, options.compression, [&](const WeightUnit& unit) {
+  const auto error_of = [&](const WeightUnit& unit) {
     const float error = int8_error(checkpoint, unit, [&] { return is_stopped(options); });
     check_stop(options);
     return error;
-  });
+  };
+  const bool published = options.compression.format == WeightFormat::kPublished;
+  const std::vector<StoredFormat> forms =
+      published ? published_forms(checkpoint, units) : choose_forms(units, options.compression, error_of);
   check_published_fp4(checkpoint, units, forms);
   StoragePlan plan = plan_storage(std::move(units), forms);
 

@@ -11,7 +11,7 @@
 
 #include "convert/errors.h"
 #include "convert/weight_format.h"
-#include "graph/model.h"
+#include "graph/portable/portable.h"
 
 namespace dsv4 {
 

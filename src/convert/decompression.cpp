@@ -40,9 +40,9 @@ Value decompress(const StoredNodes& stored, const DecompressionNames& names, con
     x.get_node()->get_rt_info()[Decompression::get_type_info_static()] = Decompression();
     return x;
   }
-  // Published FP4 goes through float32: float16 does not hold every E8M0 scale. Integers go through float16, as NNCF's do; plugins that recognise the
+  // Published FP4 and FP8 go through float32: float16 does not hold every scale of theirs. Integers go through float16, as NNCF's do; plugins that recognise the
   // sub-graph compute (value - zero point) * scale in float32.
-  const ov::element::Type work = type == ov::element::f4e2m1 ? ov::element::f32 : ov::element::f16;
+  const ov::element::Type work = type == ov::element::f4e2m1 || type == ov::element::f8e4m3 ? ov::element::f32 : ov::element::f16;
   Value x = convert(stored.values, work);
   if (stored.zero_points.get_node()) {
     x = named(std::make_shared<op::v1::Subtract>(x, convert(stored.zero_points, work)), names.weight + "/zero_point/subtract");

@@ -11,7 +11,7 @@ namespace dsv4 {
 
 /// A weight's nodes as stored, whole or some rows of its first axis.
 struct StoredNodes {
-  ov::Output<ov::Node> values;       ///< [..., groups, group] or [..., in]
+  ov::Output<ov::Node> values;       ///< [..., groups, group] or [..., in]; FP8 [..., blocks, rows, groups, group]
   ov::Output<ov::Node> scales;       ///< [..., groups, 1] or [..., 1]; no node: not compressed
   ov::Output<ov::Node> zero_points;  ///< like scales, in the type of the values; no node: symmetric
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dsv4/error.h"
+#include "formats/numbers.h"
 #include "openvino/op/constant.hpp"
 #include "openvino/op/convert.hpp"
 #include "openvino/op/gather.hpp"
@@ -52,6 +53,8 @@ Value gather_part(const StoredStack::Part& part, const Value& ids) {
       table.push_back(nibble_value(part.type, byte % 16));
       table.push_back(nibble_value(part.type, byte / 16));
     }
+  } else if (part.type == ov::element::f8e4m3) {
+    table.assign(kF8E4M3Values.begin(), kF8E4M3Values.end());
   } else if (part.type == ov::element::f8e8m0) {
     for (int byte = 0; byte < 255; ++byte) table.push_back(std::ldexp(1.0f, byte - 127));
     table.push_back(std::numeric_limits<float>::quiet_NaN());
@@ -67,6 +70,7 @@ Value gather_part(const StoredStack::Part& part, const Value& ids) {
 }  // namespace
 
 GatherView gather_view(ov::element::Type type, const ov::Shape& shape, const std::string& name) {
+  if (type == ov::element::f8e4m3) return {ov::element::u8, shape};  // whose blocks nothing else would tell
   if (!is_nibble(type) && type != ov::element::f8e8m0) return {type, shape};
   const size_t bits = ov::shape_size(shape) / shape[0] * type.bitwidth();
   if (bits % 8 != 0) {
@@ -82,7 +86,9 @@ Value gather_stack(const StoredStack& stack, const Value& ids) {
   if (stack.scales.constant.get_node()) x = std::make_shared<op::v1::Multiply>(x, gather_part(stack.scales, ids));
   const ov::Shape& shape = stack.values.shape;
   if (shape.size() == 3) return x;
-  const std::vector<int32_t> matrices = {-1, static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2] * shape[3])};
+  const bool blocks = shape.size() == 5;  // FP8: [E, blocks, rows, groups, group], else [E, rows, groups, group]
+  const size_t rows = blocks ? shape[1] * shape[2] : shape[1], columns = shape[shape.size() - 2] * shape.back();
+  const std::vector<int32_t> matrices = {-1, static_cast<int32_t>(rows), static_cast<int32_t>(columns)};
   return std::make_shared<op::v1::Reshape>(x, op::v0::Constant::create(ov::element::i32, {3}, matrices), false);
 }
 

@@ -148,6 +148,14 @@ constexpr std::string_view kPrecision =
     "INFERENCE_PRECISION_HINT=\"f32\")`,\n"
     "`OVModelForCausalLM.from_pretrained(..., ov_config={\"INFERENCE_PRECISION_HINT\": \"f32\"})`. An IR cannot ask for that itself.\n\n";
 
+constexpr std::string_view kPublishedBits =
+    "## Published bits\n\n"
+    "Every matrix is stored in the bits in which it was published, with its scales. dsv4 computes with them as they lie. OpenVINO's CPU "
+    "plugin "
+    "(2026.4.1)\n"
+    "makes float32 of them while it loads the model: FP8 takes four times its size in memory, BF16 twice, FP4 eight times "
+    "(`--experts gather` keeps the experts packed).\n\n";
+
 }  // namespace
 
 std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoint, const Config& config, const ConvertReport& report,
@@ -156,8 +164,8 @@ std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoi
   const std::string name = name_text(fs::absolute(checkpoint.directory()).lexically_normal());
   return concat(hub_metadata(options, checkpoint, small_files), "# ", name, " for OpenVINO, ",
                 weight_format_name(options.compression.format), "\n\n", model_section(options, checkpoint, config),
-                weights_section(options, report), files_section(files), running_section(options, files), kPrecision, "## Verification\n\n",
-                kVerifyBegin,
+                weights_section(options, report), files_section(files), running_section(options, files), kPrecision,
+                options.compression.format == WeightFormat::kPublished ? kPublishedBits : "", "## Verification\n\n", kVerifyBegin,
                 "Not measured. `dsv4 verify CHECKPOINT MODEL --card` compares the logits with a plain forward pass of the checkpoint "
                 "and writes the numbers here.\n",
                 kVerifyEnd);

@@ -6,28 +6,19 @@
 #include <cmath>
 #include <limits>
 
-#include "checkpoint/dequantize.h"
 #include "checkpoint/quote.h"
-#include "convert/nvfp4_as_mxfp4.h"
+#include "convert/published_bits.h"
 #include "dsv4/error.h"
+#include "formats/dequantize.h"
 #include "quantize/compress.h"
 
 namespace dsv4 {
 
 namespace {
 
-using Kind = StoredForm::Kind;
-
 constexpr float kMaxF16 = 65504.0f;
 constexpr int64_t kZeroPointsPerWord = 8;
 constexpr uint64_t kAheadBytes = 8 << 20;  // of the same tensor, read while a piece is converted
-
-// "SHARD: tensor "NAME"": the start of every message about what it holds.
-std::string where(const Checkpoint& checkpoint, const Piece& piece) {
-  const TensorView& view = checkpoint.stored(piece.part->tensor);
-  const std::string stored = view.stored_name == piece.part->tensor ? "" : concat(" (", view.stored_name, ")");
-  return concat(path_text(view.file->path()), ": tensor ", piece.part->tensor, excerpt(stored));
-}
 
 // Error for values beyond `limit`. The largest magnitude of all is found first, as integers, which vectorises (those of infinity and NaN are the
 // largest); the culprit is looked for only if there is one.
@@ -36,7 +27,7 @@ void check_values(const Checkpoint& checkpoint, const Piece& piece, const std::v
   for (const float value : values) largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7FFFFFFFu);
   if (largest <= std::bit_cast<uint32_t>(limit)) return;
   const float culprit = *std::find_if(values.begin(), values.end(), [&](float value) { return !(std::fabs(value) <= limit); });
-  const std::string tensor = where(checkpoint, piece);
+  const std::string tensor = source_name(checkpoint, piece);
   if (!std::isfinite(culprit)) fail(tensor, " holds ", culprit, ", which is no weight; the checkpoint is damaged");
   fail(tensor, " holds ", culprit, ", which float16 cannot; convert with --weight-format fp32");
 }
@@ -46,53 +37,17 @@ void check_scales(const Checkpoint& checkpoint, const Piece& piece, const std::v
   bool finite = true;
   for (const uint16_t bits : scales) finite &= (bits & 0x7C00u) != 0x7C00u;
   if (!finite)
-    fail(where(checkpoint, piece), " has values so large that their scale does not fit float16; convert with --weight-format fp32");
-}
-
-std::span<const std::byte> rows_of(const TensorView& view, const Piece& piece) {
-  const size_t row_bytes = view.bytes.size() / static_cast<size_t>(view.shape[0]);
-  return view.bytes.subspan(static_cast<size_t>(piece.row_begin) * row_bytes, static_cast<size_t>(piece.rows()) * row_bytes);
-}
-
-void write_mxfp4(const Piece& piece, std::span<const std::byte> codes, std::span<const std::byte> scales, PieceSink& sink) {
-  const PlannedWeight& w = *piece.weight;
-  const uint64_t row = static_cast<uint64_t>(piece.weight_row);
-  const size_t rows = static_cast<size_t>(piece.rows());
-  sink.write_at(w.values.offset + row * (codes.size() / rows), codes.data(), codes.size());
-  sink.write_at(w.scales.offset + row * (scales.size() / rows), scales.data(), scales.size());
-}
-
-// Published FP4 as it is: nibbles and E8M0 scales, byte for byte.
-void copy_fp4(const Checkpoint& checkpoint, const Piece& piece, PieceSink& sink) {
-  const TensorView& codes = checkpoint.stored(piece.part->tensor);
-  const TensorView* scales = checkpoint.scale(piece.part->tensor);
-  if (codes.dtype != DType::kI8 || !scales || scales->dtype != DType::kF8E8M0) {
-    fail("tensor ", piece.part->tensor, " is not published in FP4 with E8M0 scales; this is a mistake in dsv4");
-  }
-  const std::span<const std::byte> scale_rows = rows_of(*scales, piece);
-  constexpr std::byte kNan{0xFF};
-  if (std::find(scale_rows.begin(), scale_rows.end(), kNan) != scale_rows.end()) {
-    fail(path_text(scales->file->path()), ": tensor ", excerpt(scales->stored_name),
-         " holds a scale that is not a number; the checkpoint is damaged");
-  }
-  write_mxfp4(piece, rows_of(codes, piece), scale_rows, sink);
-}
-
-// NVFP4 whose scales are powers of two: the same nibbles, with the scale of both halves of 32 inputs as E8M0.
-void repack_nvfp4(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b, PieceSink& sink) {
-  nvfp4_as_mxfp4(checkpoint, *piece.part, piece.row_begin, piece.row_end, b.codes, b.zero_points);
-  write_mxfp4(piece, std::as_bytes(std::span(b.codes)), std::as_bytes(std::span(b.zero_points)), sink);
+    fail(source_name(checkpoint, piece), " has values so large that their scale does not fit float16; convert with --weight-format fp32");
 }
 
 void write_integers(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b, PieceSink& sink) {
   const PlannedWeight& w = *piece.weight;
   const int64_t rows = piece.rows(), columns = w.unit.columns(), groups = columns / w.group();
-  const bool asymmetric = is_asymmetric(w.form.integer.mode), nibbles = bits_of(w.form.integer.mode) == 4;
+  const bool asymmetric = is_asymmetric(w.form.type), nibbles = is_four_bits(w.form.type);
   b.codes.resize(static_cast<size_t>(rows * columns));
   b.halves.resize(static_cast<size_t>(rows * groups));
   if (asymmetric) b.zero_points.resize(b.halves.size());
-  compress_rows(b.values.data(), rows, columns, w.form.integer,
-                {b.codes.data(), b.halves.data(), asymmetric ? b.zero_points.data() : nullptr});
+  compress_rows(b.values.data(), rows, columns, w.form, {b.codes.data(), b.halves.data(), asymmetric ? b.zero_points.data() : nullptr});
   check_scales(checkpoint, piece, b.halves);
 
   const uint64_t first_code = static_cast<uint64_t>(piece.weight_row * columns),
@@ -110,6 +65,12 @@ void write_integers(const Checkpoint& checkpoint, const Piece& piece, PieceBuffe
 }
 
 }  // namespace
+
+std::string source_name(const Checkpoint& checkpoint, const Piece& piece) {
+  const TensorView& view = checkpoint.stored(piece.part->tensor);
+  const std::string stored = view.stored_name == piece.part->tensor ? "" : concat(" (", view.stored_name, ")");
+  return concat(path_text(view.file->path()), ": tensor ", piece.part->tensor, excerpt(stored));
+}
 
 uint64_t written_bytes(const Piece& piece) {
   const PlannedWeight& w = *piece.weight;
@@ -156,38 +117,40 @@ void read_ahead(const Checkpoint& checkpoint, const Piece& piece) {
 void read_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b) {
   b.values.resize(static_cast<size_t>(piece.rows() * piece.weight->unit.columns()));
   checkpoint.read_rows(piece.part->tensor, piece.row_begin, piece.row_end, b.values.data());
-  check_values(checkpoint, piece, b.values, piece.weight->form.kind == Kind::kF16 ? kMaxF16 : std::numeric_limits<float>::max());
+  check_values(checkpoint, piece, b.values, piece.weight->form.type == NumberFormat::kF16 ? kMaxF16 : std::numeric_limits<float>::max());
 }
 
 void convert_piece(const Checkpoint& checkpoint, const Piece& piece, PieceBuffers& b, PieceSink& sink) {
   const PlannedWeight& w = *piece.weight;
   const uint64_t first = static_cast<uint64_t>(piece.weight_row * w.unit.columns());
-  switch (w.form.kind) {
-    case Kind::kI32: {  // expert ids: small tables, whole at once
+  switch (w.form.type) {
+    case NumberFormat::kI32: {  // expert ids: small tables, whole at once
       const std::vector<int64_t> ids = checkpoint.read_i64(piece.part->tensor);
       const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(piece.row_begin * w.unit.columns());
       const std::vector<int32_t> narrow(begin, begin + static_cast<std::ptrdiff_t>(piece.rows() * w.unit.columns()));
       sink.write_at(w.values.offset + 4 * first, narrow.data(), 4 * narrow.size());
       return;
     }
-    case Kind::kMxfp4:
-      if (checkpoint.encoding(piece.part->tensor) == Encoding::kNvfp4) return repack_nvfp4(checkpoint, piece, b, sink);
-      copy_fp4(checkpoint, piece, sink);
-      return;
-    case Kind::kF32:
+    case NumberFormat::kF4E2M1:
+      return copy_fp4(checkpoint, piece, b, sink);
+    case NumberFormat::kF8E4M3:
+      return copy_fp8(checkpoint, piece, sink);
+    case NumberFormat::kBF16:
+      read_piece(checkpoint, piece, b);  // nothing but numbers
+      return copy_values(checkpoint, piece, sink);
+    case NumberFormat::kF32:
       read_piece(checkpoint, piece, b);
       sink.write_at(w.values.offset + 4 * first, b.values.data(), 4 * b.values.size());
       return;
-    case Kind::kF16:
+    case NumberFormat::kF16:
       read_piece(checkpoint, piece, b);
       b.halves.resize(b.values.size());
       f32_to_f16_row(b.values.data(), static_cast<int64_t>(b.values.size()), b.halves.data());
       sink.write_at(w.values.offset + 2 * first, b.halves.data(), 2 * b.halves.size());
       return;
-    case Kind::kInteger:
+    default:  // integers
       read_piece(checkpoint, piece, b);
-      write_integers(checkpoint, piece, b, sink);
-      return;
+      return write_integers(checkpoint, piece, b, sink);
   }
 }
 

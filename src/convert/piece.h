@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -29,6 +30,9 @@ struct PieceBuffers {
   std::vector<uint8_t> codes, zero_points;  // of mxfp4: two codes a byte, E8M0 scales
   std::vector<uint16_t> halves;
 };
+
+/// "SHARD: tensor NAME": the start of every message about what it holds.
+std::string source_name(const Checkpoint& checkpoint, const Piece& piece);
 
 /// Bytes of the .bin that the piece becomes.
 uint64_t written_bytes(const Piece& piece);

@@ -14,7 +14,9 @@ namespace dsv4 {
 /// A constant of the .bin.
 struct PlannedConstant {
   ov::element::Type type;
-  ov::Shape shape;      ///< grouped weights: [..., groups, group size], their scales and zero points [..., groups, 1]
+  ov::Shape
+      shape;  ///< grouped weights: [..., groups, group size], their scales and zero points [..., groups, 1]; FP8 [..., blocks, rows, groups, size]
+              ///< and [..., blocks, 1, groups, 1]
   uint64_t offset = 0;  ///< in the .bin; a multiple of 64, of 4096 for the values of expert stacks
   uint64_t bytes = 0;
 };
@@ -22,10 +24,10 @@ struct PlannedConstant {
 /// A weight as it is stored: its values and, compressed, what they are decompressed with.
 struct PlannedWeight {
   WeightUnit unit;
-  StoredForm form;
+  StoredFormat form;
   PlannedConstant values;
-  PlannedConstant scales;       ///< kInteger: f16; kMxfp4: f8e8m0; else no bytes
-  PlannedConstant zero_points;  ///< asymmetric kInteger, in the type of the values; else no bytes
+  PlannedConstant scales;       ///< of formats with scales; else no bytes
+  PlannedConstant zero_points;  ///< of asymmetric integers, in the type of the values; else no bytes
 
   /// Inputs that share a scale: the columns for a scale a row.
   int64_t group() const;
@@ -39,11 +41,11 @@ struct StoragePlan {
   const PlannedWeight& at(const std::string& name) const;
 
  private:
-  friend StoragePlan plan_storage(std::vector<WeightUnit>, const std::vector<StoredForm>&);
+  friend StoragePlan plan_storage(std::vector<WeightUnit>, const std::vector<StoredFormat>&);
   std::map<std::string, size_t> index_;
 };
 
 /// Lays out `units`, each in its form.
-StoragePlan plan_storage(std::vector<WeightUnit> units, const std::vector<StoredForm>& forms);
+StoragePlan plan_storage(std::vector<WeightUnit> units, const std::vector<StoredFormat>& forms);
 
 }  // namespace dsv4

@@ -8,20 +8,17 @@
 
 #include "checkpoint/names.h"
 #include "dsv4/error.h"
-#include "graph/weights.h"
 
 namespace dsv4 {
 
 namespace {
-
-using Kind = StoredForm::Kind;
 
 constexpr int64_t kSmallestAdjustedGroup = 32;  // NNCF's min_adjusted_group_size
 
 ov::Shape to_ov_shape(const Shape& shape) { return ov::Shape(shape.begin(), shape.end()); }
 
 WeightUse use_of(const TensorSpec& spec) {
-  if (spec.published == Published::kI64) return WeightUse::kExpertIds;
+  if (spec.published == NumberFormat::kI64) return WeightUse::kExpertIds;
   if (spec.shape.size() < 2 || spec.name.ends_with(".ape")) return WeightUse::kExact;
   if (spec.name == "embed.weight") return WeightUse::kEmbedding;
   return spec.name == "head.weight" ? WeightUse::kHead : WeightUse::kMatrix;
@@ -30,24 +27,23 @@ WeightUse use_of(const TensorSpec& spec) {
 WeightPart whole(const std::string& tensor, const Shape& shape) { return {tensor, 0, shape.size() < 2 ? 1 : shape[0]}; }
 
 // What the weight is where no compression touches it.
-Kind float_kind(const WeightUnit& unit, const CompressionOptions& options) {
-  if (unit.use == WeightUse::kExpertIds) return Kind::kI32;
-  // Published in float32, or a norm: never trained to be coarse, and too small to matter. NNCF leaves the float32 model's constants as they are.
-  const bool f32 = unit.use == WeightUse::kExact || unit.published == Published::kF32 || options.format == WeightFormat::kFp32 ||
+NumberFormat float_format(const WeightUnit& unit, const CompressionOptions& options) {
+  if (unit.use == WeightUse::kExpertIds) return NumberFormat::kI32;
+  // NumberFormat in float32, or a norm: never trained to be coarse, and too small to matter. NNCF leaves the float32 model's constants as they are.
+  const bool f32 = unit.use == WeightUse::kExact || unit.published == NumberFormat::kF32 || options.format == WeightFormat::kFp32 ||
                    (is_compressed(options.format) && options.selection == Selection::kNncf);
-  return f32 ? Kind::kF32 : Kind::kF16;
+  return f32 ? NumberFormat::kF32 : NumberFormat::kF16;
 }
 
 bool is_candidate(const WeightUnit& unit, Selection selection) {
   if (unit.use == WeightUse::kExact || unit.use == WeightUse::kExpertIds) return false;
   if (selection == Selection::kNncf || unit.use == WeightUse::kEmbedding || unit.use == WeightUse::kHead) return true;
-  return unit.published == Published::kFp8 || unit.published == Published::kFp4;
+  return unit.published == NumberFormat::kF8E4M3 || unit.published == NumberFormat::kF4E2M1;
 }
 
-std::optional<StoredForm> backup_form(BackupPrecision backup) {
+std::optional<StoredFormat> backup_form(BackupPrecision backup) {
   if (backup == BackupPrecision::kNone) return std::nullopt;
-  const IntegerMode mode = backup == BackupPrecision::kInt8Sym ? IntegerMode::kInt8Sym : IntegerMode::kInt8Asym;
-  return StoredForm{Kind::kInteger, {mode, -1}};
+  return StoredFormat{backup == BackupPrecision::kInt8Sym ? NumberFormat::kI8 : NumberFormat::kU8};
 }
 
 // The group size for a row of `columns`, by the fallback's rule; nothing: not in groups.
@@ -87,8 +83,8 @@ void refuse_group(const std::vector<WeightUnit>& units, const std::vector<size_t
 }
 
 void choose_int4(const std::vector<WeightUnit>& units, const std::vector<size_t>& candidates, const CompressionOptions& options,
-                 const std::function<float(const WeightUnit&)>& error_of, std::vector<StoredForm>& forms) {
-  const std::optional<StoredForm> backup = backup_form(options.backup);
+                 const std::function<float(const WeightUnit&)>& error_of, std::vector<StoredFormat>& forms) {
+  const std::optional<StoredFormat> backup = backup_form(options.backup);
   for (const size_t i : candidates) forms[i] = backup.value_or(forms[i]);
 
   // The weights that may become INT4: matrix products but for the last, and with --all-layers everything, embeddings behind them.
@@ -103,20 +99,20 @@ void choose_int4(const std::vector<WeightUnit>& units, const std::vector<size_t>
     }
   }
 
-  const IntegerMode mode = options.symmetric ? IntegerMode::kInt4Sym : IntegerMode::kInt4Asym;
+  const NumberFormat type = options.symmetric ? NumberFormat::kI4 : NumberFormat::kU4;
   std::vector<size_t> fitting, bad;
-  std::vector<StoredForm> primary(units.size());
+  std::vector<StoredFormat> primary(units.size());
   for (const size_t i : members) {
     const bool fits = options.group_size < 0 || units[i].columns() % options.group_size == 0;
     std::optional<int64_t> group = options.group_size;
     if (!fits && options.fallback == GroupSizeFallback::kAdjust) group = adjusted_group(units[i].columns(), options.group_size);
     if (!fits && options.fallback == GroupSizeFallback::kIgnore) {
-      forms[i] = {float_kind(units[i], options)};
+      forms[i] = {float_format(units[i], options)};
       continue;
     }
     if (!group) continue;  // it keeps the backup precision
     if (!fits && options.fallback == GroupSizeFallback::kError) bad.push_back(i);
-    primary[i] = {Kind::kInteger, {mode, *group}};
+    primary[i] = {type, *group};
     fitting.push_back(i);
   }
   const std::vector<size_t> taken = options.ratio < 1.0 ? within_ratio(units, fitting, options.ratio, error_of) : fitting;
@@ -137,9 +133,9 @@ std::vector<WeightUnit> weight_units(const Config& config, const std::vector<Ten
     if (spec.mtp) continue;
     if (const std::optional<ExpertName> expert = parse_expert_name(spec.name)) {
       if (expert->expert == 0 && expert->matrix == 1) {  // the first of a layer: its two stacks begin
-        const int64_t layer = layer_number(spec.name).value();
-        units.push_back({stacked_gate_up_name(layer), WeightUse::kExperts, spec.published, to_ov_shape({experts, 2 * width, d}), {}});
-        units.push_back({stacked_down_name(layer), WeightUse::kExperts, spec.published, to_ov_shape({experts, d, width}), {}});
+        units.push_back(
+            {gate_up_stack_name(expert->block()), WeightUse::kExperts, spec.published, to_ov_shape({experts, 2 * width, d}), {}});
+        units.push_back({down_stack_name(expert->block()), WeightUse::kExperts, spec.published, to_ov_shape({experts, d, width}), {}});
       }
       WeightUnit& stack = units[units.size() - (expert->matrix == 2 ? 1 : 2)];  // gate rows, then up rows of one expert; down rows
       stack.parts.push_back(whole(spec.name, spec.shape));
@@ -156,10 +152,10 @@ std::vector<WeightUnit> weight_units(const Config& config, const std::vector<Ten
   return units;
 }
 
-std::vector<StoredForm> choose_forms(const std::vector<WeightUnit>& units, const CompressionOptions& options,
-                                     const std::function<float(const WeightUnit&)>& error_of) {
-  std::vector<StoredForm> forms;
-  for (const WeightUnit& unit : units) forms.push_back({float_kind(unit, options)});
+std::vector<StoredFormat> choose_forms(const std::vector<WeightUnit>& units, const CompressionOptions& options,
+                                       const std::function<float(const WeightUnit&)>& error_of) {
+  std::vector<StoredFormat> forms;
+  for (const WeightUnit& unit : units) forms.push_back({float_format(unit, options)});
   if (!is_compressed(options.format)) return forms;
 
   std::vector<size_t> candidates;
@@ -170,31 +166,14 @@ std::vector<StoredForm> choose_forms(const std::vector<WeightUnit>& units, const
     choose_int4(units, candidates, options, error_of, forms);
     return forms;
   }
-  const std::optional<StoredForm> int8 = options.format == WeightFormat::kMxfp4
-                                             ? backup_form(options.backup)
-                                             : backup_form(options.symmetric ? BackupPrecision::kInt8Sym : BackupPrecision::kInt8Asym);
+  const std::optional<StoredFormat> int8 = options.format == WeightFormat::kMxfp4
+                                               ? backup_form(options.backup)
+                                               : backup_form(options.symmetric ? BackupPrecision::kInt8Sym : BackupPrecision::kInt8Asym);
   for (const size_t i : candidates) {
     const bool kept = options.format == WeightFormat::kMxfp4 && units[i].use == WeightUse::kExperts;
-    forms[i] = kept ? StoredForm{Kind::kMxfp4} : int8.value_or(forms[i]);
+    forms[i] = kept ? StoredFormat{NumberFormat::kF4E2M1} : int8.value_or(forms[i]);
   }
   return forms;
-}
-
-std::string describe(const StoredForm& form) {
-  switch (form.kind) {
-    case Kind::kF32:
-      return "f32";
-    case Kind::kF16:
-      return "f16";
-    case Kind::kI32:
-      return "i32";
-    case Kind::kMxfp4:
-      return "f4e2m1, e8m0 scales of 32";
-    case Kind::kInteger:
-      break;
-  }
-  const std::string type = concat(is_asymmetric(form.integer.mode) ? "u" : "i", bits_of(form.integer.mode));
-  return form.integer.group_size < 0 ? type + ", a scale a row" : concat(type, ", groups of ", form.integer.group_size);
 }
 
 }  // namespace dsv4

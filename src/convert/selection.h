@@ -8,8 +8,8 @@
 
 #include "checkpoint/tensor_table.h"
 #include "convert/weight_format.h"
+#include "formats/stored_format.h"
 #include "openvino/core/shape.hpp"
-#include "quantize/compress.h"
 
 namespace dsv4 {
 
@@ -33,7 +33,7 @@ enum class WeightUse {
 struct WeightUnit {
   std::string name;  ///< checkpoint name; that of an expert stack; "X/rows.G" for a row group of wo_a
   WeightUse use = WeightUse::kExact;
-  Published published = Published::kF32;
+  NumberFormat published = NumberFormat::kF32;
   ov::Shape shape;                ///< [n], [out, in] or [E, out, in]
   std::vector<WeightPart> parts;  ///< one after another along the rows of the unit
 
@@ -44,22 +44,10 @@ struct WeightUnit {
 /// Every weight of the first config.num_hidden_layers layers, in the order in which the graph meets them.
 std::vector<WeightUnit> weight_units(const Config& config, const std::vector<TensorSpec>& table);
 
-/// How a unit is stored.
-struct StoredForm {
-  enum class Kind { kF32, kF16, kI32, kInteger, kMxfp4 };
-  Kind kind = Kind::kF32;
-  IntegerCompression integer = {};  ///< of kInteger
-
-  bool operator==(const StoredForm&) const = default;
-};
-
 /// A form for each unit, by NNCF's rules for its candidates. `error_of(unit)` is the quantisation error that NNCF's data-free criterion looks at
 /// (convert/sensitivity.h); asked only where options.ratio < 1. Error when a group size fits no whole number of times into a row and
 /// options.fallback says so, and for kMxfp4 when the experts are not published in FP4.
-std::vector<StoredForm> choose_forms(const std::vector<WeightUnit>& units, const CompressionOptions& options,
-                                     const std::function<float(const WeightUnit&)>& error_of);
-
-/// "u4, groups of 128", "f16", "f4e2m1 with e8m0 scales": for people.
-std::string describe(const StoredForm& form);
+std::vector<StoredFormat> choose_forms(const std::vector<WeightUnit>& units, const CompressionOptions& options,
+                                       const std::function<float(const WeightUnit&)>& error_of);
 
 }  // namespace dsv4

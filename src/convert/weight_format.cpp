@@ -13,11 +13,12 @@ namespace {
 template <class T, size_t N>
 using Names = std::array<std::pair<const char*, T>, N>;
 
-constexpr Names<WeightFormat, 5> kFormats = {{{"fp32", WeightFormat::kFp32},
+constexpr Names<WeightFormat, 6> kFormats = {{{"fp32", WeightFormat::kFp32},
                                               {"fp16", WeightFormat::kFp16},
                                               {"int8", WeightFormat::kInt8},
                                               {"int4", WeightFormat::kInt4},
-                                              {"mxfp4", WeightFormat::kMxfp4}}};
+                                              {"mxfp4", WeightFormat::kMxfp4},
+                                              {"published", WeightFormat::kPublished}}};
 constexpr Names<Selection, 2> kSelections = {{{"trained", Selection::kTrained}, {"nncf", Selection::kNncf}}};
 constexpr Names<GroupSizeFallback, 3> kFallbacks = {
     {{"error", GroupSizeFallback::kError}, {"ignore", GroupSizeFallback::kIgnore}, {"adjust", GroupSizeFallback::kAdjust}}};
@@ -54,7 +55,9 @@ std::string selection_name(Selection selection) { return name_of(kSelections, se
 std::string group_size_fallback_name(GroupSizeFallback fallback) { return name_of(kFallbacks, fallback); }
 std::string backup_precision_name(BackupPrecision backup) { return name_of(kBackups, backup); }
 
-bool is_compressed(WeightFormat format) { return format != WeightFormat::kFp32 && format != WeightFormat::kFp16; }
+bool is_compressed(WeightFormat format) {
+  return format == WeightFormat::kInt8 || format == WeightFormat::kInt4 || format == WeightFormat::kMxfp4;
+}
 
 std::string describe(const CompressionOptions& o) {
   std::string text = weight_format_name(o.format);

@@ -7,11 +7,12 @@
 namespace dsv4 {
 
 enum class WeightFormat {
-  kFp32,   ///< every float constant float32
-  kFp16,   ///< matrices float16; what is published in float32, and norms, stay float32
-  kInt8,   ///< NNCF's INT8, a scale for each row
-  kInt4,   ///< NNCF's INT4, a scale for each group of inputs
-  kMxfp4,  ///< the routed experts' own FP4 values and E8M0 scales as published, the rest INT8
+  kFp32,       ///< every float constant float32
+  kFp16,       ///< matrices float16; what is published in float32, and norms, stay float32
+  kInt8,       ///< NNCF's INT8, a scale for each row
+  kInt4,       ///< NNCF's INT4, a scale for each group of inputs
+  kMxfp4,      ///< the routed experts' own FP4 values and E8M0 scales as published, the rest INT8
+  kPublished,  ///< every matrix in the bits in which it is published: FP8, FP4, BF16
 };
 
 /// Which matrices a compressed format takes.
@@ -52,7 +53,7 @@ std::string selection_name(Selection selection);
 std::string group_size_fallback_name(GroupSizeFallback fallback);
 std::string backup_precision_name(BackupPrecision backup);
 
-/// Whether matrices are stored in fewer bits than float16.
+/// Whether dsv4 compresses matrices: not floats, and not what keeps its published bits.
 bool is_compressed(WeightFormat format);
 
 /// "int4, asymmetric, groups of 128, trained selection": one line for people.

@@ -1,37 +1,23 @@
-// The DeepSeek-V4 model as a graph: embedding, layers, head, written once over the op vocabulary.
+// The DeepSeek-V4 model as a graph: embedding, blocks, head, written once over the op vocabulary.
 #pragma once
 
-#include <memory>
-#include <optional>
+#include <cstdint>
+#include <span>
+#include <vector>
 
 #include "checkpoint/config.h"
 #include "graph/vocabulary.h"
-#include "graph/weights.h"
 
 namespace dsv4 {
 
-/// How the routed experts are multiplied.
-enum class ExpertForm {
-  kGrouped,  ///< GroupedMatMul-17: OpenVINO 2026.3 or later
-  kGather,   ///< the routed experts' weights by Gather, as they are stored, and operations up to opset 15
-};
+/// The blocks of the model's own layers, in order: "layers.0", "layers.1", ...
+std::vector<Block> model_blocks(const Config& config);
 
-/// Rows and tokens a row of a program that takes nothing else.
-struct StaticShape {
-  int64_t batch = 1;
-  int64_t length = 1;
-};
+/// One block (docs/model.md, 2.3): streams [T,hc,D] -> [T,hc,D].
+Streams block(Vocabulary& vocabulary, const Streams& streams, const Block& block);
 
-struct PortableOptions {
-  bool stateful = true;  ///< false: the prefill-only form, input_ids alone
-  ExpertForm experts = ExpertForm::kGrouped;
-  std::optional<StaticShape> static_shape;  ///< of the prefill-only form: no dynamic dimension in the whole program; Error with `stateful`
-};
-
-/// The architecture itself (spec 2): runs the blocks of `config` through `vocabulary`.
-std::shared_ptr<ov::Model> build_model(const Config& config, Vocabulary& vocabulary);
-
-/// The portable program: standard ops only, inputs and state as design.md section 3 says.
-std::shared_ptr<ov::Model> build_portable_model(const Config& config, WeightSource& weights, const PortableOptions& options = {});
+/// The architecture itself (docs/model.md, 2): runs the blocks of `config` through `vocabulary`. `tap_layers`, in ascending order: the layers behind which the streams
+/// are wanted too.
+ModelOutputs build_model(const Config& config, Vocabulary& vocabulary, std::span<const int64_t> tap_layers = {});
 
 }  // namespace dsv4

@@ -5,7 +5,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "checkpoint/config.h"
 #include "openvino/core/model.hpp"
 #include "openvino/core/node_output.hpp"
 
@@ -33,6 +35,20 @@ struct Streams {
   std::optional<Post> pending;
 };
 
+/// A block of the architecture, attention and experts: where its weights are, of what kind it is, which of the cache's layers is its own.
+struct Block {
+  std::string prefix;  ///< of its weights in the checkpoint: "layers.3"
+  LayerConfig kind;
+  int64_t cache = 0;
+};
+
+/// What the model's graph ends in.
+struct ModelOutputs {
+  Value logits;               ///< [B,S,V], or [n,V]
+  Streams streams;            ///< behind the last block
+  std::vector<Streams> taps;  ///< behind the blocks that were asked for, in their order
+};
+
 /// Activations are float32; a program may leave out dims of 1. Weights are named, never passed: `prefix` is a checkpoint prefix such as "layers.3.attn".
 class Vocabulary {
  public:
@@ -46,15 +62,15 @@ class Vocabulary {
   virtual Streams hyper_connect_post(const HyperConnection& connection, const Value& output) = 0;
   /// streams [T,hc,D] -> [T,1,D], normalised by the weight `norm`. site: "hc_head".
   virtual Value hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) = 0;
-  /// x [T,1,D] -> [T,1,D]: attention of one layer, its state included.
-  virtual Value attention(const Value& x, int64_t layer) = 0;
-  /// x [T,1,D] -> [T,1,D]: router, routed experts and shared expert of one layer.
-  virtual Value experts(const Value& x, int64_t layer) = 0;
+  /// x [T,1,D] -> [T,1,D]: attention of a block, its state included.
+  virtual Value attention(const Value& x, const Block& block) = 0;
+  /// x [T,1,D] -> [T,1,D]: router, routed experts and shared expert of a block.
+  virtual Value experts(const Value& x, const Block& block) = 0;
   /// x [T,1,D] -> [B,S,V].
   virtual Value logits(const Value& x, const std::string& weight) = 0;
 
   /// The program with these logits as its output.
-  virtual std::shared_ptr<ov::Model> finish(const Value& logits) = 0;
+  virtual std::shared_ptr<ov::Model> finish(const ModelOutputs& outputs) = 0;
 };
 
 }  // namespace dsv4

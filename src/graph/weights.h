@@ -17,7 +17,7 @@ class WeightSource {
   /// A matrix [out, in] or a stack [E, out, in] as float32, decompressed in the graph when it is stored in fewer bits.
   virtual ov::Output<ov::Node> matrix(const std::string& name) = 0;
 
-  /// Row group `index` of `count` equal ones of a matrix: [out / count, in].
+  /// Row group `index` of `count` equal ones of a matrix, row_group_name (formats/stored_format.h): [out / count, in].
   virtual ov::Output<ov::Node> matrix_rows(const std::string& name, int64_t index, int64_t count) = 0;
 
   /// Rows of a table [V, D] picked by `ids` (i32, any shape S): float32 [S..., D].
@@ -29,12 +29,5 @@ class WeightSource {
   /// A float32 tensor that is never compressed (norms, sinks, biases, hyper-connections, ape), or an i32 table.
   virtual ov::Output<ov::Node> exact(const std::string& name) = 0;
 };
-
-/// Names of the stacks that hold all routed experts of a layer: gate and up rows of one expert together, [E, 2I, D], and down, [E, D, I].
-std::string stacked_gate_up_name(int64_t layer);
-std::string stacked_down_name(int64_t layer);
-
-/// Name of the row group `index` of a matrix that matrix_rows cuts: "X.weight/rows.2".
-std::string row_group_name(const std::string& matrix, int64_t index);
 
 }  // namespace dsv4

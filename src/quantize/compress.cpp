@@ -8,7 +8,7 @@
 #include <limits>
 #include <vector>
 
-#include "checkpoint/dequantize.h"
+#include "formats/dequantize.h"
 
 // Highway compiles what is between the two marks once for each instruction set, by including this file again.
 #undef HWY_TARGET_INCLUDE
@@ -26,14 +26,14 @@ struct Levels {
   int lowest, highest;
 };
 
-constexpr Levels levels_of(IntegerMode mode) {
-  const int levels = 1 << bits_of(mode);
-  return is_asymmetric(mode) ? Levels{0, levels - 1} : Levels{-levels / 2, levels / 2 - 1};
+constexpr Levels levels_of(NumberFormat type) {
+  const int levels = 1 << bits_of(type);
+  return is_asymmetric(type) ? Levels{0, levels - 1} : Levels{-levels / 2, levels / 2 - 1};
 }
 
 constexpr int64_t kGroupsAtOnce = 256;  // a multiple of any number of float lanes
 
-/// Scales and zero points of some groups, as float32: what the codes are computed with. Symmetric modes have zero points of 0.
+/// Scales and zero points of some groups, as float32: what the codes are computed with. Symmetric types have zero points of 0.
 struct Parameters {
   std::array<float, kGroupsAtOnce> scales, zero_points;
 };
@@ -88,8 +88,8 @@ constexpr float kWhole = 12582912.0f;
 
 /// Scales and zero points of vectors of groups.
 void ParametersOf(const std::array<float, kGroupsAtOnce>& mins, const std::array<float, kGroupsAtOnce>& maxs, int64_t count,
-                  IntegerMode mode, Parameters& out) {
-  const Levels levels = levels_of(mode);
+                  NumberFormat type, Parameters& out) {
+  const Levels levels = levels_of(type);
   const auto zero = hn::Zero(Floats());
   const auto whole = hn::Set(Floats(), kWhole);
   const auto highest = hn::Set(Floats(), static_cast<float>(levels.highest));
@@ -100,7 +100,7 @@ void ParametersOf(const std::array<float, kGroupsAtOnce>& mins, const std::array
     auto min = hn::LoadU(Floats(), mins.data() + g);
     auto max = hn::LoadU(Floats(), maxs.data() + g);
     auto scale = zero;
-    if (is_asymmetric(mode)) {
+    if (is_asymmetric(type)) {
       min = hn::Min(zero, min);
       max = hn::Max(zero, max);
       scale = hn::Div(hn::Sub(max, min), highest);
@@ -113,7 +113,7 @@ void ParametersOf(const std::array<float, kGroupsAtOnce>& mins, const std::array
     scale = hn::IfThenElse(hn::Lt(hn::Abs(scale), epsilon), epsilon, scale);
     hn::StoreU(scale, Floats(), out.scales.data() + g);
     auto zero_point = zero;
-    if (is_asymmetric(mode)) {
+    if (is_asymmetric(type)) {
       const auto rounded = hn::Sub(hn::Add(hn::Div(min, scale), whole), whole);
       zero_point = hn::Min(hn::Max(hn::Sub(zero, rounded), zero), highest);
     }
@@ -129,9 +129,9 @@ HWY_INLINE hn::Vec<Words> codes_of(hn::Vec<Floats> weights, hn::Vec<Floats> scal
   return hn::Max(hn::Min(code, hn::Set(Words(), levels.highest)), hn::Set(Words(), levels.lowest));
 }
 
-HWY_INLINE void encode(const float* weights, int64_t n, float scale, float zero_point, IntegerMode mode, uint8_t* codes) {
-  const Levels levels = levels_of(mode);
-  const auto mask = hn::Set(Words(), (1 << bits_of(mode)) - 1);
+HWY_INLINE void encode(const float* weights, int64_t n, float scale, float zero_point, NumberFormat type, uint8_t* codes) {
+  const Levels levels = levels_of(type);
+  const auto mask = hn::Set(Words(), (1 << bits_of(type)) - 1);
   const auto scales = hn::Set(Floats(), scale);
   const auto zero_points = hn::Set(Floats(), zero_point);
   for_vectors(n, [&](int64_t i) HWY_ATTR {
@@ -140,8 +140,8 @@ HWY_INLINE void encode(const float* weights, int64_t n, float scale, float zero_
   });
 }
 
-/// At most kGroupsAtOnce groups; zero points are written in asymmetric modes.
-void CompressGroups(const float* weights, int64_t groups, int64_t group, IntegerMode mode, uint8_t* codes, Parameters& parameters,
+/// At most kGroupsAtOnce groups; zero points are written in asymmetric types.
+void CompressGroups(const float* weights, int64_t groups, int64_t group, NumberFormat type, uint8_t* codes, Parameters& parameters,
                     uint8_t* zero_points) {
   std::array<float, kGroupsAtOnce> mins{}, maxs{};
   const bool short_groups = fills_no_vector(group);
@@ -154,17 +154,17 @@ void CompressGroups(const float* weights, int64_t groups, int64_t group, Integer
       range_of(begin, group, mins[g], maxs[g]);
     }
   }
-  ParametersOf(mins, maxs, groups, mode, parameters);
+  ParametersOf(mins, maxs, groups, type, parameters);
   for (int64_t g = 0; g < groups; ++g) {
     const float* begin = weights + g * group;
     if (short_groups) {
       uint8_t padded[hn::MaxLanes(Floats())];
-      encode(Padded(begin, group).values, lanes, parameters.scales[g], parameters.zero_points[g], mode, padded);
+      encode(Padded(begin, group).values, lanes, parameters.scales[g], parameters.zero_points[g], type, padded);
       std::memcpy(codes + g * group, padded, static_cast<size_t>(group));
     } else {
-      encode(begin, group, parameters.scales[g], parameters.zero_points[g], mode, codes + g * group);
+      encode(begin, group, parameters.scales[g], parameters.zero_points[g], type, codes + g * group);
     }
-    if (is_asymmetric(mode)) zero_points[g] = static_cast<uint8_t>(parameters.zero_points[g]);
+    if (is_asymmetric(type)) zero_points[g] = static_cast<uint8_t>(parameters.zero_points[g]);
   }
 }
 
@@ -187,7 +187,7 @@ void PackNibbles(const uint8_t* codes, int64_t count, uint8_t* packed) {
 
 /// (dequantised - w)^2 of a row in INT8_ASYM.
 void SquaredErrors(const float* weights, int64_t n, float* squares) {
-  constexpr IntegerMode kMode = IntegerMode::kInt8Asym;
+  constexpr NumberFormat kMode = NumberFormat::kU8;
   if (fills_no_vector(n)) {
     float all[hn::MaxLanes(Floats())];
     SquaredErrors(Padded(weights, n).values, static_cast<int64_t>(hn::Lanes(Floats())), all);
@@ -218,14 +218,14 @@ HWY_EXPORT(CompressGroups);
 HWY_EXPORT(PackNibbles);
 HWY_EXPORT(SquaredErrors);
 
-void compress_rows(const float* weights, int64_t rows, int64_t columns, const IntegerCompression& how, const CompressedRows& out) {
+void compress_rows(const float* weights, int64_t rows, int64_t columns, const StoredFormat& how, const CompressedRows& out) {
   Parameters parameters;
   const int64_t group = how.group_size == -1 ? columns : how.group_size;
   const int64_t groups = rows * (columns / group);
   for (int64_t g = 0; g < groups; g += kGroupsAtOnce) {
     const int64_t count = std::min(kGroupsAtOnce, groups - g);
-    uint8_t* zero_points = is_asymmetric(how.mode) ? out.zero_points + g : nullptr;
-    HWY_DYNAMIC_DISPATCH(CompressGroups)(weights + g * group, count, group, how.mode, out.codes + g * group, parameters, zero_points);
+    uint8_t* zero_points = is_asymmetric(how.type) ? out.zero_points + g : nullptr;
+    HWY_DYNAMIC_DISPATCH(CompressGroups)(weights + g * group, count, group, how.type, out.codes + g * group, parameters, zero_points);
     f32_to_f16_row(parameters.scales.data(), count, out.scales + g);
   }
 }

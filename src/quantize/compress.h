@@ -3,25 +3,9 @@
 
 #include <cstdint>
 
+#include "formats/stored_format.h"
+
 namespace dsv4 {
-
-enum class IntegerMode {
-  kInt8Asym,  ///< u8 with zero point, levels 0..255
-  kInt8Sym,   ///< i8, -128..127, the scale may be negative
-  kInt4Asym,  ///< u4 with zero point, levels 0..15
-  kInt4Sym,   ///< i4, -8..7, the scale may be negative
-};
-
-constexpr int bits_of(IntegerMode mode) { return mode == IntegerMode::kInt8Asym || mode == IntegerMode::kInt8Sym ? 8 : 4; }
-constexpr bool is_asymmetric(IntegerMode mode) { return mode == IntegerMode::kInt8Asym || mode == IntegerMode::kInt4Asym; }
-
-/// How the rows of a matrix are compressed.
-struct IntegerCompression {
-  IntegerMode mode = IntegerMode::kInt8Asym;
-  int64_t group_size = -1;  ///< inputs of a row that share a scale; divides the columns. -1: the whole row
-
-  bool operator==(const IntegerCompression&) const = default;
-};
 
 /// Where compress_rows writes; row-major like the weights, groups = columns / group size.
 struct CompressedRows {
@@ -31,8 +15,8 @@ struct CompressedRows {
   uint8_t* zero_points = nullptr;  ///< [rows, groups], a byte each; not written in symmetric modes
 };
 
-/// weights [rows, columns], finite. Source: NNCF 3.4.0 (zero is forced into the range in asymmetric modes), IEEE float32 with true division.
-void compress_rows(const float* weights, int64_t rows, int64_t columns, const IntegerCompression& how, const CompressedRows& out);
+/// weights [rows, columns], finite; into u8 or u4 (levels from 0, with a zero point), i8 or i4 (both signs; the scale may be negative). Source: NNCF 3.4.0 (zero is forced into the range in asymmetric modes), IEEE float32 with true division.
+void compress_rows(const float* weights, int64_t rows, int64_t columns, const StoredFormat& how, const CompressedRows& out);
 
 /// Two codes a byte, even index in the low nibble; an odd count leaves the last high nibble 0. `packed` holds (count + 1) / 2 bytes.
 void pack_nibbles(const uint8_t* codes, int64_t count, uint8_t* packed);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "checkpoint/numbers.h"
+#include "formats/numbers.h"
 
 namespace dsv4 {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/stored_format.h"
+#include "formats/stored_format.h"
 #include "reference/choices.h"
 
 namespace dsv4 {

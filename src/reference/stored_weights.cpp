@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "checkpoint/numbers.h"
 #include "dsv4/error.h"
+#include "formats/numbers.h"
 
 namespace dsv4::reference {
 namespace {
@@ -55,11 +55,29 @@ void round_symmetric(const std::string& name, int levels, std::span<float> group
 }
 
 int64_t group_length(const std::string& name, const StoredFormat& format, int64_t columns) {
-  if (format.group_size == -1) return columns;
+  if (!is_integer_code(format.type) || format.group_size == -1) return columns;
   if (format.group_size < 1 || columns % format.group_size != 0) {
     fail(name, ": ", stored_format_name(format), ", but its rows have ", columns, " values, expected a multiple of the group size");
   }
   return format.group_size;
+}
+
+/// Whether nothing is rounded when a weight of this encoding is stored in a published type; true for all others.
+bool keeps_bits_of(NumberFormat type, Encoding encoding) {
+  switch (type) {
+    case NumberFormat::kF4E2M1:
+      return encoding == Encoding::kFp4 || encoding == Encoding::kNvfp4;
+    case NumberFormat::kF8E4M3:
+      return encoding == Encoding::kFp8;
+    case NumberFormat::kBF16:
+      return encoding == Encoding::kBf16;
+    default:
+      return true;
+  }
+}
+
+const char* published_name(NumberFormat type) {
+  return type == NumberFormat::kF4E2M1 ? "FP4" : type == NumberFormat::kF8E4M3 ? "FP8" : "BF16";
 }
 
 }  // namespace
@@ -70,32 +88,34 @@ void round_as_stored(const std::string& name, const StoredFormat& format, int64_
     for (size_t begin = 0; begin < values.size(); begin += length) round(name, levels, values.subspan(begin, length));
   };
   switch (format.type) {
-    case StoredType::kF32:
-    case StoredType::kF4E2M1:
+    case NumberFormat::kF32:
+    case NumberFormat::kF4E2M1:  // published bits: nothing is rounded
+    case NumberFormat::kF8E4M3:
+    case NumberFormat::kBF16:
       return;
-    case StoredType::kF16:
+    case NumberFormat::kF16:
       for (float& w : values) w = through_f16(name, w);
       return;
-    case StoredType::kU8:
+    case NumberFormat::kU8:
       return each_group(round_asymmetric, 256);
-    case StoredType::kU4:
+    case NumberFormat::kU4:
       return each_group(round_asymmetric, 16);
-    case StoredType::kI8:
+    case NumberFormat::kI8:
       return each_group(round_symmetric, 256);
-    case StoredType::kI4:
+    case NumberFormat::kI4:
       return each_group(round_symmetric, 16);
+    default:
+      fail(name, ": ", name_of(format.type), " holds no weights; this is a mistake in dsv4");
   }
-  fail(name, ": unknown stored type ", static_cast<int>(format.type));
 }
 
 StoredWeights::StoredWeights(const Checkpoint& checkpoint, const StoredFormats& formats) : checkpoint_(checkpoint), formats_(formats) {
   for (const auto& [key, format] : formats) {
-    const std::string name = tensor_of_row_group(key);
+    const std::string name = matrix_of_row_group(key);
     group_length(name, format, checkpoint.shape(name).back());
-    const Encoding encoding = checkpoint.encoding(name);
-    if (format.type == StoredType::kF4E2M1 && encoding != Encoding::kFp4 && encoding != Encoding::kNvfp4) {
-      fail(name,
-           ": f4e2m1 is for what the checkpoint publishes in FP4, and this tensor is not; the model was made from another checkpoint");
+    if (!keeps_bits_of(format.type, checkpoint.encoding(name))) {
+      fail(name, ": ", name_of(format.type), " is for what the checkpoint publishes in ", published_name(format.type),
+           ", and this tensor is not; the model was made from another checkpoint");
     }
   }
 }
@@ -104,7 +124,7 @@ void StoredWeights::round(const std::string& name, int64_t first_row, int64_t co
   const auto found = formats_.find(name);
   if (found != formats_.end()) return round_as_stored(name, found->second, columns, values);
   int64_t groups = 0;
-  while (formats_.contains(stored_row_group(name, groups))) ++groups;
+  while (formats_.contains(row_group_name(name, groups))) ++groups;
   if (groups == 0) return;
   const int64_t all_rows = checkpoint_.shape(name)[0];
   if (all_rows % groups != 0) fail(name, ": ", all_rows, " rows in ", groups, " groups; the model was made from another checkpoint");
@@ -113,7 +133,7 @@ void StoredWeights::round(const std::string& name, int64_t first_row, int64_t co
     const int64_t group = (first_row + row) / group_rows;
     const int64_t end = std::min(rows, (group + 1) * group_rows - first_row);
     const auto part = values.subspan(static_cast<size_t>(row * columns), static_cast<size_t>((end - row) * columns));
-    round_as_stored(name, formats_.at(stored_row_group(name, group)), columns, part);
+    round_as_stored(name, formats_.at(row_group_name(name, group)), columns, part);
     row = end;
   }
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/stored_format.h"
+#include "formats/stored_format.h"
 #include "reference/linear_algebra.h"
 
 namespace dsv4::reference {
@@ -20,7 +20,7 @@ void round_as_stored(const std::string& name, const StoredFormat& format, int64_
 /// A checkpoint whose tensors read as `formats` keep them.
 class StoredWeights {
  public:
-  /// Error for a name that the checkpoint does not have, groups that do not divide its rows, and kF4E2M1 for what is not published in FP4 or NVFP4.
+  /// Error for a name that the checkpoint does not have, groups that do not divide its rows, and a published format (FP4, FP8, BF16) for what is published in another.
   StoredWeights(const Checkpoint& checkpoint, const StoredFormats& formats);
 
   const Checkpoint& checkpoint() const { return checkpoint_; }

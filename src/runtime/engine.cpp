@@ -9,6 +9,7 @@
 #include "checkpoint/end_tokens.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "graph/model.h"
 #include "graph/portable/raw_rows.h"
 #include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
@@ -110,11 +111,11 @@ std::map<std::string, StateForm> state_forms(const ov::Model& model, const Confi
       fail(path_text(folder), ": the state ", info.variable_id, " of openvino_model.xml has no shape; convert the checkpoint again");
     form.shape[0] = 1;  // one sequence
   }
-  for (size_t i = 0; i < config.layers.size(); ++i) {
-    const auto list = forms.find(entry_state_name(static_cast<int64_t>(i)));
+  for (const Block& block : model_blocks(config)) {
+    const auto list = forms.find(entry_state_name(block.prefix));
     if (list == forms.end()) continue;
     StateForm& form = list->second;
-    form.positions_a_row = config.layers[i].compress_ratio;
+    form.positions_a_row = block.kind.compress_ratio;
     while (form.growing_dim + 1 < form.shape.size() && form.shape[form.growing_dim].is_static()) ++form.growing_dim;
   }
   for (const auto& [name, form] : forms) {

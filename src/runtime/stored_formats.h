@@ -2,7 +2,7 @@
 #pragma once
 
 #include "checkpoint/config.h"
-#include "checkpoint/stored_format.h"
+#include "formats/stored_format.h"
 #include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
 #include "runtime/constants.h"

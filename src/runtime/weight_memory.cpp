@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "dsv4/error.h"
+#include "ops/matrix/stored_layout.h"
 #include "runtime/available_memory.h"
 #include "runtime/stored_formats.h"
 
@@ -16,7 +17,6 @@ namespace dsv4 {
 namespace {
 
 constexpr int64_t kCopyAlignment = 64;
-constexpr int64_t kFp4Group = 32;  // of published FP4
 
 int64_t aligned(int64_t bytes) { return (bytes + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment; }
 
@@ -94,17 +94,11 @@ ov::OutputVector ModelWeights::stored_stack(const std::string& name, int64_t cou
   if (!codes || !is_byte_stack(*codes)) return stored(name);
   const auto dim = [](int64_t n) { return static_cast<size_t>(n); };
   const StoredFormat format = byte_stack_format(constants_, name, *codes, {dim(count), dim(rows), dim(cols)});
-  const bool fp4 = format.type == StoredType::kF4E2M1;
-  const ov::element::Type type = fp4 ? ov::element::f4e2m1 : format.type == StoredType::kU4 ? ov::element::u4 : ov::element::i4;
-  const int64_t group = fp4 ? kFp4Group : format.group_size;  // -1: a scale a row
-  ov::Shape shape = {dim(count), dim(rows)};
-  if (group > 0) shape.push_back(dim(cols / group));
-  shape.push_back(dim(group > 0 ? group : cols));
-  ov::Shape scale_shape = shape;
-  scale_shape.back() = 1;
+  const ov::element::Type type = element_type(format.type);
+  const ov::Shape shape = values_shape({dim(count), dim(rows), dim(cols)}, format), scale_shape = scales_shape(shape, format.type);
   ov::OutputVector parts = {placed(*codes, type, shape),
-                            placed(*constants_.find(name + "/scale"), fp4 ? ov::element::f8e8m0 : ov::element::f16, scale_shape)};
-  if (format.type == StoredType::kU4) parts.push_back(placed(*constants_.find(name + "/zero_point"), type, scale_shape));
+                            placed(*constants_.find(name + "/scale"), element_type(scale_type(format)), scale_shape)};
+  if (is_asymmetric(format.type)) parts.push_back(placed(*constants_.find(name + "/zero_point"), type, scale_shape));
   return parts;
 }
 

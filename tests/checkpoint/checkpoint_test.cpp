@@ -8,10 +8,10 @@
 #include <map>
 #include <optional>
 
-#include "checkpoint/independent_numbers.h"
 #include "checkpoint/tiny_checkpoint.h"
 #include "checkpoint/transformers_spelling.h"
 #include "dsv4/error.h"
+#include "support/independent_numbers.h"
 
 namespace dsv4 {
 namespace {
@@ -92,7 +92,7 @@ Values decoded_all(const std::vector<RawTensor>& tensors, int64_t block_rows = 1
 Values read_all(const Checkpoint& checkpoint) {
   Values values;
   for (const TensorSpec& spec : checkpoint.table()) {
-    if (spec.published != Published::kI64) values[spec.name] = checkpoint.read(spec.name);
+    if (spec.published != NumberFormat::kI64) values[spec.name] = checkpoint.read(spec.name);
   }
   return values;
 }

@@ -7,9 +7,9 @@
 #include <random>
 #include <vector>
 
-#include "checkpoint/dequantize.h"
-#include "checkpoint/independent_numbers.h"
-#include "checkpoint/numbers.h"
+#include "formats/dequantize.h"
+#include "formats/numbers.h"
+#include "support/independent_numbers.h"
 #include "support/instruction_sets.h"
 
 namespace dsv4 {

@@ -184,11 +184,11 @@ TEST(TensorTable, CompressorFollowsTheClassNotTheRate) {
 
 TEST(TensorTable, ScalesHaveCeilBlocks) {
   const Config config = parse_config(toy().dump(), "toy");
-  const std::vector<StoredSpec> fp8 = stored_tensors(config, {"a.weight", Published::kFp8, {129, 64}});
+  const std::vector<StoredSpec> fp8 = stored_tensors(config, {"a.weight", NumberFormat::kF8E4M3, {129, 64}});
   ASSERT_EQ(fp8.size(), 2u);
   EXPECT_EQ(fp8[1].name, "a.scale");
   EXPECT_EQ(fp8[1].shape, (Shape{2, 1}));
-  const std::vector<StoredSpec> fp4 = stored_tensors(config, {"a.weight", Published::kFp4, {5, 96}});
+  const std::vector<StoredSpec> fp4 = stored_tensors(config, {"a.weight", NumberFormat::kF4E2M1, {5, 96}});
   EXPECT_EQ(fp4[0].shape, (Shape{5, 48}));
   EXPECT_EQ(fp4[1].shape, (Shape{5, 3}));
 }

@@ -8,9 +8,9 @@
 #include <map>
 #include <optional>
 
-#include "checkpoint/independent_numbers.h"
 #include "checkpoint/tiny_checkpoint.h"
 #include "dsv4/error.h"
+#include "support/independent_numbers.h"
 
 namespace dsv4 {
 namespace {
@@ -274,7 +274,7 @@ TEST(WeightForm, Fp8ScalesOfRowsAndOfTheMatrix) {
 std::vector<float> all_values(const Checkpoint& checkpoint) {
   std::vector<float> values;
   for (const TensorSpec& spec : checkpoint.table()) {
-    if (spec.published == Published::kI64) continue;
+    if (spec.published == NumberFormat::kI64) continue;
     const std::vector<float> weight = checkpoint.read(spec.name);
     values.insert(values.end(), weight.begin(), weight.end());
   }

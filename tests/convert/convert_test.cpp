@@ -7,9 +7,9 @@
 #include <cmath>
 #include <set>
 
-#include "checkpoint/independent_numbers.h"
 #include "checkpoint/safetensors_writer.h"
 #include "support/files.h"
+#include "support/independent_numbers.h"
 #include "support/ir_scan.h"
 
 namespace dsv4 {

@@ -33,7 +33,7 @@ using namespace testing_support;
 StoragePlan toy_plan(WeightFormat format) {
   const Config config = read_config(std::filesystem::path(DSV4_TEST_DATA) / "goldens/toy");
   std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
-  const std::vector<StoredForm> forms = choose_forms(units, {.format = format, .group_size = 64}, [](const WeightUnit&) { return 0.0f; });
+  const std::vector<StoredFormat> forms = choose_forms(units, {.format = format, .group_size = 64}, [](const WeightUnit&) { return 0.0f; });
   return plan_storage(std::move(units), forms);
 }
 
@@ -169,7 +169,7 @@ class IntegerIr : public testing::TestWithParam<CompressionOptions> {};
 TEST_P(IntegerIr, ComputesWithCodeMinusZeroPointTimesScale) {
   const Config config = read_config(std::filesystem::path(DSV4_TEST_DATA) / "goldens/toy");
   std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
-  const std::vector<StoredForm> forms = choose_forms(units, GetParam(), [](const WeightUnit&) { return 0.0f; });
+  const std::vector<StoredFormat> forms = choose_forms(units, GetParam(), [](const WeightUnit&) { return 0.0f; });
   const StoragePlan plan = plan_storage(std::move(units), forms);
   PlaceholderWeights weights(plan);
   const auto x = std::make_shared<op::v0::Parameter>(ov::element::f32, ov::PartialShape{-1, 128});

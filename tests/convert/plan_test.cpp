@@ -47,7 +47,7 @@ constexpr WeightFormat kFormats[] = {WeightFormat::kFp32, WeightFormat::kFp16, W
 
 StoragePlan plan_of(const Config& config, const std::vector<TensorSpec>& table, const CompressionOptions& options) {
   std::vector<WeightUnit> units = weight_units(config, table);
-  const std::vector<StoredForm> forms =
+  const std::vector<StoredFormat> forms =
       choose_forms(units, options, [](const WeightUnit&) -> float { throw std::logic_error("asked for an error"); });
   return plan_storage(std::move(units), forms);
 }
@@ -185,8 +185,8 @@ TEST_P(Plan, KeepsShapesAndChoosesFloatTypesAsDocumented) {
       EXPECT_EQ(weight.values.shape, ov::Shape(spec.shape.begin(), spec.shape.end())) << spec.name;
       const bool norm = spec.name.ends_with("norm.weight");
       ov::element::Type expected = format == WeightFormat::kFp16 ? ov::element::f16 : ov::element::f32;
-      if (spec.published == Published::kF32 || norm) expected = ov::element::f32;
-      if (spec.published == Published::kI64) expected = ov::element::i32;
+      if (spec.published == NumberFormat::kF32 || norm) expected = ov::element::f32;
+      if (spec.published == NumberFormat::kI64) expected = ov::element::i32;
       EXPECT_EQ(weight.values.type, expected) << spec.name;
     }
   }

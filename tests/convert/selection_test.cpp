@@ -18,8 +18,6 @@ using testing::HasSubstr;
 using namespace testing_support;
 namespace fs = std::filesystem;
 
-using Kind = StoredForm::Kind;
-
 const fs::path kData = DSV4_TEST_DATA;
 
 float no_error(const WeightUnit&) { throw std::logic_error("no error was to be asked for"); }
@@ -29,10 +27,10 @@ std::vector<WeightUnit> units_of(const std::string& golden) {
   return weight_units(config, tensor_table(config));
 }
 
-std::map<std::string, StoredForm> forms_of(const std::vector<WeightUnit>& units, const CompressionOptions& options,
-                                           const std::function<float(const WeightUnit&)>& error = no_error) {
-  const std::vector<StoredForm> forms = choose_forms(units, options, error);
-  std::map<std::string, StoredForm> by_name;
+std::map<std::string, StoredFormat> forms_of(const std::vector<WeightUnit>& units, const CompressionOptions& options,
+                                             const std::function<float(const WeightUnit&)>& error = no_error) {
+  const std::vector<StoredFormat> forms = choose_forms(units, options, error);
+  std::map<std::string, StoredFormat> by_name;
   for (size_t i = 0; i < units.size(); ++i) by_name[units[i].name] = forms[i];
   return by_name;
 }
@@ -44,9 +42,11 @@ CompressionOptions int4(int64_t group) {
   return options;
 }
 
-StoredForm integer(IntegerMode mode, int64_t group) { return {Kind::kInteger, {mode, group}}; }
+StoredFormat integer(NumberFormat type, int64_t group) { return {type, group}; }
 
-bool is_published_coarse(const WeightUnit& unit) { return unit.published == Published::kFp8 || unit.published == Published::kFp4; }
+bool is_published_coarse(const WeightUnit& unit) {
+  return unit.published == NumberFormat::kF8E4M3 || unit.published == NumberFormat::kF4E2M1;
+}
 
 TEST(TrainedSelection, QuantisesWhatIsPublishedCoarseAndTheVocabulary) {
   for (const char* golden : {"toy", "hash"}) {
@@ -62,15 +62,15 @@ TEST(TrainedSelection, QuantisesWhatIsPublishedCoarseAndTheVocabulary) {
       const bool vocabulary = unit.name == "embed.weight" || unit.name == "head.weight";
       const bool experts = unit.name.find(".ffn.experts.") != std::string::npos;
       if (vocabulary || is_published_coarse(unit)) {
-        EXPECT_EQ(eight.at(unit.name), integer(IntegerMode::kInt8Asym, -1));
-        EXPECT_EQ(four.at(unit.name), vocabulary ? integer(IntegerMode::kInt8Asym, -1) : integer(IntegerMode::kInt4Asym, 32));
-        EXPECT_EQ(mx.at(unit.name), experts ? StoredForm{Kind::kMxfp4} : integer(IntegerMode::kInt8Asym, -1));
+        EXPECT_EQ(eight.at(unit.name), integer(NumberFormat::kU8, -1));
+        EXPECT_EQ(four.at(unit.name), vocabulary ? integer(NumberFormat::kU8, -1) : integer(NumberFormat::kU4, 32));
+        EXPECT_EQ(mx.at(unit.name), experts ? StoredFormat{NumberFormat::kF4E2M1} : integer(NumberFormat::kU8, -1));
         continue;
       }
       const bool norm = unit.name.ends_with("norm.weight");
-      Kind expected = unit.published == Published::kF32 || norm ? Kind::kF32 : Kind::kF16;
-      if (unit.published == Published::kI64) expected = Kind::kI32;
-      for (const auto* forms : {&four, &eight, &mx}) EXPECT_EQ(forms->at(unit.name), StoredForm{expected});
+      NumberFormat expected = unit.published == NumberFormat::kF32 || norm ? NumberFormat::kF32 : NumberFormat::kF16;
+      if (unit.published == NumberFormat::kI64) expected = NumberFormat::kI32;
+      for (const auto* forms : {&four, &eight, &mx}) EXPECT_EQ(forms->at(unit.name), StoredFormat{expected});
     }
   }
 }
@@ -84,13 +84,16 @@ TEST(NncfSelection, TakesEveryMatrixAndNoVector) {
   for (const WeightUnit& unit : units) {
     SCOPED_TRACE(unit.name);
     const bool matrix = unit.shape.size() > 1 && !unit.name.ends_with(".ape");
-    EXPECT_EQ(forms.at(unit.name).kind, matrix ? Kind::kInteger : Kind::kF32);
+    EXPECT_EQ(is_integer_code(forms.at(unit.name).type), matrix);
+    if (!matrix) {
+      EXPECT_EQ(forms.at(unit.name).type, NumberFormat::kF32);
+    }
     taken += matrix;
   }
   EXPECT_EQ(taken, 67u) << "nncf 3.4.0 compresses 67 constants of the toy";
-  EXPECT_EQ(forms.at("layers.0.hc_attn_fn"), integer(IntegerMode::kInt4Asym, 32));
-  EXPECT_EQ(forms.at("layers.0.ffn.gate.weight"), integer(IntegerMode::kInt4Asym, 32));
-  EXPECT_EQ(forms.at("head.weight"), integer(IntegerMode::kInt8Asym, -1));
+  EXPECT_EQ(forms.at("layers.0.hc_attn_fn"), integer(NumberFormat::kU4, 32));
+  EXPECT_EQ(forms.at("layers.0.ffn.gate.weight"), integer(NumberFormat::kU4, 32));
+  EXPECT_EQ(forms.at("head.weight"), integer(NumberFormat::kU8, -1));
 }
 
 TEST(Int4, FollowsSymmetryBackupAndAllLayers) {
@@ -99,16 +102,16 @@ TEST(Int4, FollowsSymmetryBackupAndAllLayers) {
   options.symmetric = true;
   options.backup = BackupPrecision::kInt8Sym;
   auto forms = forms_of(units, options);
-  EXPECT_EQ(forms.at("layers.0.attn.wq_a.weight"), integer(IntegerMode::kInt4Sym, 64));
-  EXPECT_EQ(forms.at("embed.weight"), integer(IntegerMode::kInt8Sym, -1));
+  EXPECT_EQ(forms.at("layers.0.attn.wq_a.weight"), integer(NumberFormat::kI4, 64));
+  EXPECT_EQ(forms.at("embed.weight"), integer(NumberFormat::kI8, -1));
   options.backup = BackupPrecision::kNone;
   forms = forms_of(units, options);
-  EXPECT_EQ(forms.at("embed.weight"), StoredForm{Kind::kF16});
+  EXPECT_EQ(forms.at("embed.weight"), StoredFormat{NumberFormat::kF16});
   options.selection = Selection::kNncf;
-  EXPECT_EQ(forms_of(units, options).at("embed.weight"), StoredForm{Kind::kF32}) << "NNCF leaves the float32 constant";
+  EXPECT_EQ(forms_of(units, options).at("embed.weight"), StoredFormat{NumberFormat::kF32}) << "NNCF leaves the float32 constant";
   options.all_layers = true;
   forms = forms_of(units, options);
-  for (const char* name : {"embed.weight", "head.weight"}) EXPECT_EQ(forms.at(name), integer(IntegerMode::kInt4Sym, 64)) << name;
+  for (const char* name : {"embed.weight", "head.weight"}) EXPECT_EQ(forms.at(name), integer(NumberFormat::kI4, 64)) << name;
 }
 
 TEST(Int4, GroupSizeThatDoesNotDivideFollowsTheFallback) {
@@ -119,32 +122,32 @@ TEST(Int4, GroupSizeThatDoesNotDivideFollowsTheFallback) {
 
   options.fallback = GroupSizeFallback::kAdjust;
   auto forms = forms_of(units, options);
-  EXPECT_EQ(forms.at("layers.0.attn.wq_a.weight"), integer(IntegerMode::kInt4Asym, 128));
-  EXPECT_EQ(forms.at("layers.0.attn.wq_b.weight"), integer(IntegerMode::kInt4Asym, 64));
+  EXPECT_EQ(forms.at("layers.0.attn.wq_a.weight"), integer(NumberFormat::kU4, 128));
+  EXPECT_EQ(forms.at("layers.0.attn.wq_b.weight"), integer(NumberFormat::kU4, 64));
 
   options.fallback = GroupSizeFallback::kIgnore;
   forms = forms_of(units, options);
-  EXPECT_EQ(forms.at("layers.0.attn.wq_a.weight"), integer(IntegerMode::kInt4Asym, 128));
-  EXPECT_EQ(forms.at("layers.0.attn.wq_b.weight"), StoredForm{Kind::kF16});
+  EXPECT_EQ(forms.at("layers.0.attn.wq_a.weight"), integer(NumberFormat::kU4, 128));
+  EXPECT_EQ(forms.at("layers.0.attn.wq_b.weight"), StoredFormat{NumberFormat::kF16});
 
   options.group_size = -1;
-  EXPECT_EQ(forms_of(units, options).at("layers.0.attn.wq_b.weight"), integer(IntegerMode::kInt4Asym, -1));
+  EXPECT_EQ(forms_of(units, options).at("layers.0.attn.wq_b.weight"), integer(NumberFormat::kU4, -1));
 }
 
 TEST(Int4, RowsWithoutALargePowerOfTwoKeepTheBackup) {
-  std::vector<WeightUnit> units = {{"odd", WeightUse::kMatrix, Published::kFp8, {4, 48}, {{"odd", 0, 4}}},
-                                   {"head.weight", WeightUse::kHead, Published::kBf16, {4, 64}, {{"head.weight", 0, 4}}}};
+  std::vector<WeightUnit> units = {{"odd", WeightUse::kMatrix, NumberFormat::kF8E4M3, {4, 48}, {{"odd", 0, 4}}},
+                                   {"head.weight", WeightUse::kHead, NumberFormat::kBF16, {4, 64}, {{"head.weight", 0, 4}}}};
   CompressionOptions options = int4(64);
   options.fallback = GroupSizeFallback::kAdjust;
-  EXPECT_EQ(forms_of(units, options).at("odd"), integer(IntegerMode::kInt8Asym, -1)) << "16 is below NNCF's smallest group of 32";
+  EXPECT_EQ(forms_of(units, options).at("odd"), integer(NumberFormat::kU8, -1)) << "16 is below NNCF's smallest group of 32";
 }
 
 TEST(Int4, RatioTakesTheLeastSensitiveAndStopsAtTheShare) {
   std::vector<WeightUnit> units;
   for (const auto& [name, rows] : std::map<std::string, size_t>{{"a", 10}, {"b", 20}, {"c", 30}, {"d", 40}}) {
-    units.push_back({name, WeightUse::kMatrix, Published::kFp8, {rows, 32}, {{name, 0, static_cast<int64_t>(rows)}}});
+    units.push_back({name, WeightUse::kMatrix, NumberFormat::kF8E4M3, {rows, 32}, {{name, 0, static_cast<int64_t>(rows)}}});
   }
-  units.push_back({"head.weight", WeightUse::kHead, Published::kBf16, {1000, 32}, {{"head.weight", 0, 1000}}});
+  units.push_back({"head.weight", WeightUse::kHead, NumberFormat::kBF16, {1000, 32}, {{"head.weight", 0, 1000}}});
   // A large INT8 error is a low score: NNCF takes those first.
   const std::map<std::string, float> errors = {{"a", 4e-3f}, {"b", 1e-3f}, {"c", 3e-3f}, {"d", 2e-3f}};
   const auto taken = [&](double ratio) {
@@ -152,7 +155,7 @@ TEST(Int4, RatioTakesTheLeastSensitiveAndStopsAtTheShare) {
     options.ratio = ratio;
     std::set<std::string> names;
     for (const auto& [name, form] : forms_of(units, options, [&](const WeightUnit& unit) { return errors.at(unit.name); })) {
-      if (form.kind == Kind::kInteger && bits_of(form.integer.mode) == 4) names.insert(name);
+      if (is_integer_code(form.type) && bits_of(form.type) == 4) names.insert(name);
     }
     return names;
   };
@@ -167,12 +170,12 @@ TEST(Int4, RatioTakesTheLeastSensitiveAndStopsAtTheShare) {
 }
 
 TEST(Int4, ErrorFallbackDoesNotMindWhatTheRatioLeavesOut) {
-  std::vector<WeightUnit> units = {{"fits", WeightUse::kMatrix, Published::kFp8, {10, 64}, {{"fits", 0, 10}}},
-                                   {"odd", WeightUse::kMatrix, Published::kFp8, {10, 48}, {{"odd", 0, 10}}}};
+  std::vector<WeightUnit> units = {{"fits", WeightUse::kMatrix, NumberFormat::kF8E4M3, {10, 64}, {{"fits", 0, 10}}},
+                                   {"odd", WeightUse::kMatrix, NumberFormat::kF8E4M3, {10, 48}, {{"odd", 0, 10}}}};
   CompressionOptions options = int4(64);
   options.ratio = 0.7;
   const auto error = [](const WeightUnit& unit) { return unit.name == "fits" ? 1.0f : 1e-6f; };
-  EXPECT_EQ(forms_of(units, options, error).at("odd"), integer(IntegerMode::kInt8Asym, -1));
+  EXPECT_EQ(forms_of(units, options, error).at("odd"), integer(NumberFormat::kU8, -1));
 }
 
 TEST(Mxfp4, BackupIsWhatTheRestBecomes) {
@@ -180,8 +183,8 @@ TEST(Mxfp4, BackupIsWhatTheRestBecomes) {
   options.format = WeightFormat::kMxfp4;
   options.backup = BackupPrecision::kNone;
   const auto forms = forms_of(units_of("toy"), options);
-  EXPECT_EQ(forms.at("layers.1.ffn.experts.w2.weight"), StoredForm{Kind::kMxfp4});
-  EXPECT_EQ(forms.at("layers.1.attn.wq_a.weight"), StoredForm{Kind::kF16});
+  EXPECT_EQ(forms.at("layers.1.ffn.experts.w2.weight"), StoredFormat{NumberFormat::kF4E2M1});
+  EXPECT_EQ(forms.at("layers.1.attn.wq_a.weight"), StoredFormat{NumberFormat::kF16});
 }
 
 template <class Parse>

@@ -37,7 +37,9 @@ struct OpText {
     const auto found = numbers.find(name);
     return found == numbers.end() ? otherwise : found->second;
   }
-  int64_t part(size_t weight, size_t field) const { return parts.at(6 * weight + field); }  // inputs, type, count, rows, cols, group
+  int64_t part(size_t weight, size_t field) const {
+    return parts.at(8 * weight + field);
+  }  // inputs, type, count, rows, cols, group, rows of a group, type of scales
 
  private:
   void add(std::string_view word) {
@@ -59,15 +61,20 @@ struct OpText {
 /// Sizes of the inputs that `parts` announces, by the definition of packed weights; a size that no memory has is 2^40.
 inline std::vector<int64_t> input_bytes(const OpText& text) {
   constexpr double kHuge = 1099511627776.0;
-  constexpr double kBits[] = {32, 16, 16, 8, 8, 4, 4, 4};
+  constexpr double kBits[] = {32, 16, 16, 8, 8, 4, 4, 4, 8};
   std::vector<int64_t> sizes;
-  for (size_t weight = 0; 6 * weight + 5 < text.parts.size() && sizes.size() < 64; ++weight) {
+  for (size_t weight = 0; 8 * weight + 7 < text.parts.size() && sizes.size() < 64; ++weight) {
     const int64_t inputs = text.part(weight, 0), type = text.part(weight, 1), group = text.part(weight, 5);
-    const double bits = type >= 0 && type < 8 ? kBits[type] : 8;
+    const int64_t together = text.part(weight, 6), scale = text.part(weight, 7);
+    const double bits = type >= 0 && type < 9 ? kBits[type] : 8;
     const double matrices = static_cast<double>(text.part(weight, 2)) * static_cast<double>(text.part(weight, 3)),
                  cols = static_cast<double>(text.part(weight, 4));
     const double groups = group > 0 ? matrices * std::floor(cols / static_cast<double>(group)) : 0.0;
-    const double bytes[] = {matrices * std::ceil(cols * bits / 8), groups * (type == 7 ? 1 : 2), std::ceil(groups * bits / 8)};
+    const double bytes[] = {matrices * std::ceil(cols * bits / 8),
+                            std::floor(groups / static_cast<double>(together > 0 ? together : 1)) * (scale == 9   ? 1
+                                                                                                     : scale == 0 ? 4
+                                                                                                                  : 2),
+                            std::ceil(groups * bits / 8)};
     for (int64_t input = 0; input < std::clamp<int64_t>(inputs, 0, 3); ++input) {
       sizes.push_back(static_cast<int64_t>(std::clamp(bytes[input], 0.0, kHuge)));
     }

@@ -257,7 +257,7 @@ TEST(Attention, TakesWeightsOfEveryFormat) {
     rounded.attributes.mode = ActivationMode::kInt8;
     const double error = difference(Runner(rounded, weights, inputs).run_all(new_cache(layout), x, {11, 1, 18}), expected);
     EXPECT_LT(error, 3e-2);
-    EXPECT_EQ(error > 1e-4, testing_blocks::is_compressed(kind));
+    EXPECT_EQ(error > 1e-4, testing_blocks::rounds_activations(kind));
   }
 }
 

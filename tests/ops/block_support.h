@@ -19,16 +19,20 @@
 
 namespace dsv4::ops::testing_blocks {
 
-enum class Kind { kF32, kF16, kBF16, kU8, kI8, kU4, kI4, kF4E2M1 };
+enum class Kind { kF32, kF16, kBF16, kU8, kI8, kU4, kI4, kF4E2M1, kF8E4M3 };
 
-inline const std::vector<Kind> kAllKinds = {Kind::kF32, Kind::kF16, Kind::kBF16, Kind::kU8, Kind::kI8, Kind::kU4, Kind::kI4, Kind::kF4E2M1};
+inline const std::vector<Kind> kAllKinds = {Kind::kF32, Kind::kF16, Kind::kBF16,   Kind::kU8,    Kind::kI8,
+                                            Kind::kU4,  Kind::kI4,  Kind::kF4E2M1, Kind::kF8E4M3};
 
 inline std::string name_of(Kind kind) {
-  constexpr const char* names[] = {"f32", "f16", "bf16", "u8", "i8", "u4", "i4", "f4e2m1"};
+  constexpr const char* names[] = {"f32", "f16", "bf16", "u8", "i8", "u4", "i4", "f4e2m1", "f8e4m3"};
   return names[static_cast<int>(kind)];
 }
 
 inline bool is_compressed(Kind kind) { return kind > Kind::kBF16; }
+
+/// Whether products with int8 activations round them: FP8 and floats are multiplied in float32.
+inline bool rounds_activations(Kind kind) { return is_compressed(kind) && kind != Kind::kF8E4M3; }
 
 struct Weight {
   ov::OutputVector nodes;      ///< constants: codes, scales, zero points
@@ -68,6 +72,10 @@ class Random {
       return w;
     }
     const bool grouped = group > 0 && group < cols;
+    if (kind == Kind::kF8E4M3) {
+      fp8(count, rows, cols, grouped ? group : cols, deviation, w);
+      return w;
+    }
     if (grouped) {
       shape.insert(shape.end(), {static_cast<size_t>(cols / group), static_cast<size_t>(group)});
     } else {
@@ -88,6 +96,40 @@ class Random {
   }
 
  private:
+  /// In blocks of up to 4 rows; scales in float32 and in powers of two by turns.
+  void fp8(int64_t count, int64_t rows, int64_t cols, int64_t group, double deviation, Weight& w) {
+    const int64_t together = rows % 4 == 0 ? 4 : rows % 2 == 0 ? 2 : 1, groups = cols / group, all = std::max<int64_t>(count, 1) * rows;
+    const bool exponents_only = integer(0, 1) == 1;
+    std::vector<uint8_t> codes(static_cast<size_t>(all * cols)), exponents;
+    std::vector<float> scales;
+    for (int64_t i = 0; i < all / together * groups; ++i) {
+      exponents.push_back(static_cast<uint8_t>(127 + std::lround(std::log2(deviation)) - integer(4, 7)));
+      scales.push_back(exponents_only ? std::exp2(static_cast<float>(exponents.back()) - 127.0f)
+                                      : static_cast<float>(deviation * (0.01 + 0.01 * integer(0, 10))));
+    }
+    for (int64_t i = 0; i < all * cols; ++i) {
+      const int number = integer(0, 0x6F), negative = integer(0, 1);  // up to 240: neither NaN nor far from the others
+      codes[static_cast<size_t>(i)] = static_cast<uint8_t>(number | negative << 7);
+      const int exponent = number >> 3, fraction = number & 7;
+      const double magnitude = exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8 + fraction, exponent - 10);
+      const int64_t row = i / cols, g = row / together * groups + i % cols / group;
+      w.values.push_back((negative ? -magnitude : magnitude) * static_cast<double>(scales[static_cast<size_t>(g)]));
+    }
+    const auto dim = [](int64_t n) { return static_cast<size_t>(n); };
+    ov::Shape shape = {dim(rows / together), dim(together), dim(groups), dim(group)},
+              scale_shape = {dim(rows / together), 1, dim(groups), 1};
+    if (count > 0) {
+      shape.insert(shape.begin(), dim(count));
+      scale_shape.insert(scale_shape.begin(), dim(count));
+    }
+    w.nodes = {constant(ov::element::f8e4m3, shape, codes)};
+    if (exponents_only) {
+      w.nodes.push_back(constant(ov::element::f8e8m0, scale_shape, exponents));
+    } else {
+      w.nodes.push_back(constant(ov::element::f32, scale_shape, scales));
+    }
+  }
+
   void uncompressed(Kind kind, const ov::Shape& shape, int64_t n, double deviation, Weight& w) {
     const std::vector<float> values = floats(n, deviation);
     if (kind == Kind::kF32) {

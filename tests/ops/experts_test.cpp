@@ -184,7 +184,7 @@ Expected expect_all(const Case& c, const Layer& layer, const Tokens& tokens) {
     double total = 0.0;
     for (const int64_t e : chosen) total += scores[static_cast<size_t>(e)];
     std::vector<double> y(static_cast<size_t>(c.width), 0.0), slack = y;
-    const bool stack_rounds = int8 && is_compressed(c.stack), shared_rounds = int8 && is_compressed(c.shared);
+    const bool stack_rounds = int8 && rounds_activations(c.stack), shared_rounds = int8 && rounds_activations(c.shared);
     for (const int64_t e : chosen) {
       const double* gate_up = layer.gate_up.row(e * 2 * c.inner);
       add_expert(c, rounded(x, stack_rounds), gate_up, gate_up + c.inner * c.width, layer.down.row(e * c.width),

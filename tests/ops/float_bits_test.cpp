@@ -23,14 +23,14 @@ constexpr int64_t kMostTokens = 33;
 
 /// All types; columns that do and do not fill vectors and chunks, groups that are the row, whole vectors or neither; rows around what is multiplied at once.
 std::vector<MatrixKind> kinds() {
-  using enum WeightType;
+  using enum NumberFormat;
   std::vector<MatrixKind> kinds;
-  for (const WeightType type : {kF32, kF16, kBF16}) {
+  for (const NumberFormat type : {kF32, kF16, kBF16}) {
     for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {2, 15}, {3, 37}, {5, 1024}, {70, 2100}, {69, 1031}}) {
       kinds.push_back({type, rows, cols, 0, false});
     }
   }
-  for (const WeightType type : {kU4, kI4, kU8, kI8, kF4E2M1}) {
+  for (const NumberFormat type : {kU4, kI4, kU8, kI8, kF4E2M1}) {
     const bool zero_points = type == kU4 || type == kU8;
     for (const auto& [rows, cols, group] : {std::array<int64_t, 3>{1, 2, 2},
                                             {3, 38, 38},
@@ -45,6 +45,12 @@ std::vector<MatrixKind> kinds() {
       kinds.push_back({type, rows, cols, group, zero_points});
       if (zero_points) kinds.push_back({type, rows, cols, group, false});
     }
+  }
+  for (const MatrixKind& kind :
+       {MatrixKind{kF8E4M3, 1, 3, 3, false, 1, true}, MatrixKind{kF8E4M3, 70, 2176, 128, false, 32, false, 31},
+        MatrixKind{kF8E4M3, 67, 1152, 128, false, 128, true, 64}, MatrixKind{kF8E4M3, 6, 2106, 2106, false, 2, false, 1},
+        MatrixKind{kF8E4M3, 9, 1056, 24, false, 5, true, 3}}) {
+    kinds.push_back(kind);
   }
   return kinds;
 }
@@ -126,7 +132,7 @@ TEST(FloatBits, AreThoseOfATokenAloneInGatheredRows) {
 }
 
 TEST(FloatBits, AreThoseOfAProductAloneBesideOthers) {
-  using enum WeightType;
+  using enum NumberFormat;
   for_each_instruction_set([] {
     const std::vector<MatrixKind> kinds = {{kU4, 300, 1024, 128, true},
                                            {kF16, 200, 1024, 0, false},

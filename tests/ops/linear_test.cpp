@@ -24,8 +24,8 @@ using testing_support::RandomMatrix;
 ov::OutputVector constants_of(const RandomMatrix& w) {
   using ov::op::v0::Constant;
   const PackedMatrix& m = w.matrix;
-  static const ov::element::Type kTypes[] = {ov::element::f32, ov::element::f16, ov::element::bf16, ov::element::u8,
-                                             ov::element::i8,  ov::element::u4,  ov::element::i4,   ov::element::f4e2m1};
+  static const ov::element::Type kTypes[] = {ov::element::f32, ov::element::f16, ov::element::bf16,   ov::element::u8,    ov::element::i8,
+                                             ov::element::u4,  ov::element::i4,  ov::element::f4e2m1, ov::element::f8e4m3};
   const ov::element::Type type = kTypes[static_cast<int>(m.type)];
   const auto rows = static_cast<size_t>(m.rows), cols = static_cast<size_t>(m.cols), group = static_cast<size_t>(m.group);
   ov::Shape codes = {rows, cols}, scales = {rows, 1};
@@ -33,9 +33,16 @@ ov::OutputVector constants_of(const RandomMatrix& w) {
     codes = {rows, cols / group, group};
     scales = {rows, cols / group, 1};
   }
+  if (m.type == NumberFormat::kF8E4M3) {
+    const auto block = static_cast<size_t>(m.group_rows);
+    codes = {rows / block, block, cols / group, group};
+    scales = {rows / block, 1, cols / group, 1};
+  }
   ov::OutputVector nodes = {std::make_shared<Constant>(type, codes, m.codes)};
-  if (m.scales)
-    nodes.push_back(std::make_shared<Constant>(m.type == WeightType::kF4E2M1 ? ov::element::f8e8m0 : ov::element::f16, scales, m.scales));
+  const auto scale_type = m.scale == NumberFormat::kF8E8M0 ? ov::element::f8e8m0
+                          : m.scale == NumberFormat::kF32  ? ov::element::f32
+                                                           : ov::element::f16;
+  if (m.scales) nodes.push_back(std::make_shared<Constant>(scale_type, scales, m.scales));
   if (m.zero_points) nodes.push_back(std::make_shared<Constant>(type, scales, m.zero_points));
   return nodes;
 }
@@ -48,10 +55,13 @@ std::shared_ptr<ov::Model> linear_model(const RandomMatrix& w, ActivationMode mo
 }
 
 std::vector<MatrixKind> kinds() {
-  using enum WeightType;
+  using enum NumberFormat;
   // Zero points that begin at a byte, as those of a whole tensor do.
-  return {{kF32, 12, 40, 0, false}, {kF16, 12, 40, 0, false}, {kBF16, 12, 40, 0, false}, {kU8, 12, 64, 64, true},
-          {kI8, 12, 64, 32, false}, {kU4, 13, 96, 32, false}, {kI4, 13, 96, 96, false},  {kF4E2M1, 13, 96, 32, false}};
+  return {{kF32, 12, 40, 0, false},        {kF16, 12, 40, 0, false},
+          {kBF16, 12, 40, 0, false},       {kU8, 12, 64, 64, true},
+          {kI8, 12, 64, 32, false},        {kU4, 13, 96, 32, false},
+          {kI4, 13, 96, 96, false},        {kF4E2M1, 13, 96, 32, false},
+          {kF8E4M3, 12, 96, 32, false, 4}, {kF8E4M3, 14, 96, 96, false, 7, true}};
 }
 
 void expect_products(const RandomMatrix& w, const ov::Tensor& x, const ov::Tensor& y, double bound) {
@@ -88,14 +98,15 @@ TEST(Linear, RunsInAModelOnTheCpu) {
         request.set_input_tensor(x);
         request.infer();
         // Codes are at most half a step of largest/127 away from their values: about 1 % of the products' magnitudes.
-        expect_products(w, x, request.get_output_tensor(), mode == ActivationMode::kInt8 ? 0.012 : 1e-5);
+        const bool rounded = mode == ActivationMode::kInt8 && kind.type != NumberFormat::kF8E4M3;
+        expect_products(w, x, request.get_output_tensor(), rounded ? 0.012 : 1e-5);
       }
     }
   }
 }
 
 TEST(Linear, RoundsActivationsInInt8Alone) {
-  const RandomMatrix w = random_matrix({WeightType::kU8, 12, 64, 64, true});
+  const RandomMatrix w = random_matrix({NumberFormat::kU8, 12, 64, 64, true});
   ov::Core core;
   std::vector<float> results[2];
   for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
@@ -111,7 +122,7 @@ TEST(Linear, RoundsActivationsInInt8Alone) {
 }
 
 TEST(Linear, KeepsItsAttributesInAClone) {
-  const RandomMatrix w = random_matrix({WeightType::kU4, 4, 64, 32, false});
+  const RandomMatrix w = random_matrix({NumberFormat::kU4, 4, 64, 32, false});
   const auto model = linear_model(w, ActivationMode::kInt8, {-1, 64});
   const auto clone = model->clone();
   EXPECT_EQ(clone->output(0).get_partial_shape(), (ov::PartialShape{-1, 4}));
@@ -130,7 +141,7 @@ TEST(Linear, KeepsItsAttributesInAClone) {
 }
 
 TEST(Linear, RefusesOtherInputs) {
-  const RandomMatrix w = random_matrix({WeightType::kU4, 4, 64, 32, false});
+  const RandomMatrix w = random_matrix({NumberFormat::kU4, 4, 64, 32, false});
   for (const auto& [type, shape] : {std::pair<ov::element::Type, ov::PartialShape>{ov::element::f16, {-1, 64}},
                                     {ov::element::f32, {-1, 63}},
                                     {ov::element::f32, {64}},

@@ -22,7 +22,7 @@ constexpr int64_t kTokens = 40;
 
 /// Every width of groups: whole units, halves, blocks, parts of units, rows; rows that do and do not fill units, chunks and vectors of scales.
 std::vector<MatrixKind> kinds() {
-  using enum WeightType;
+  using enum NumberFormat;
   return {{kU4, 1, 128, 128, true},
           {kU4, 7, 9 * 128, 128, true},
           {kU4, 6, 8 * 256, 256, true},

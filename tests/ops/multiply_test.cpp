@@ -36,7 +36,7 @@ std::vector<double> values_of(const Activations& x, bool int8, int64_t row) {
 /// y [tokens, y_stride] against plain loops.
 void expect_products(const RandomMatrix& w, const Activations& x, const float* y, int64_t y_stride) {
   const PackedMatrix& m = w.matrix;
-  const bool int8 = x.codes != nullptr && m.group != 0 && m.group % 32 == 0;
+  const bool int8 = x.codes != nullptr && m.type != NumberFormat::kF8E4M3 && m.group != 0 && m.group % 32 == 0;
   for (int64_t t = 0; t < x.tokens; ++t) {
     const std::vector<double> values = values_of(x, int8, x.row ? x.row[t] : t);
     for (int64_t r = 0; r < m.rows; ++r) {
@@ -70,12 +70,12 @@ void check(const MatrixKind& kind, ActivationMode mode, int64_t tokens) {
 }
 
 std::vector<MatrixKind> kinds() {
-  using enum WeightType;
+  using enum NumberFormat;
   std::vector<MatrixKind> kinds;
   // Rows and columns around the widths of vectors, panels and chunks; groups that are whole blocks and groups that are not.
   const std::pair<int64_t, int64_t> compressed[] = {{1, 32}, {5, 96}, {17, 128}, {33, 160}, {3, 288}, {16, 384}};
   for (const auto& [rows, cols] : compressed) {
-    for (const WeightType type : {kU4, kI4, kU8, kI8, kF4E2M1}) {
+    for (const NumberFormat type : {kU4, kI4, kU8, kI8, kF4E2M1}) {
       for (const int64_t group : {int64_t{32}, int64_t{64}, int64_t{96}, int64_t{128}, int64_t{160}, cols}) {
         if (cols % group != 0 || (group == cols && (group == 32 || group == 96 || group == 128 || group == 160))) continue;
         kinds.push_back({type, rows, cols, group, false});
@@ -83,14 +83,24 @@ std::vector<MatrixKind> kinds() {
       }
     }
   }
-  for (const WeightType type : {kU4, kI4, kU8, kI8, kF4E2M1}) {
+  for (const NumberFormat type : {kU4, kI4, kU8, kI8, kF4E2M1}) {
     for (const auto& [cols, group] : {std::pair<int64_t, int64_t>{100, 100}, {100, 20}, {48, 16}, {30, 5}, {30, 3}, {2, 2}, {32, 32}}) {
       kinds.push_back({type, 7, cols, group, type == kU4 || type == kU8});
     }
   }
-  for (const WeightType type : {kF32, kF16, kBF16}) {
+  for (const NumberFormat type : {kF32, kF16, kBF16}) {
     for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {24, 64}, {35, 97}, {16, 530}})
       kinds.push_back({type, rows, cols, 0, false});
+  }
+  for (const bool f32_scales : {false, true}) {
+    for (const auto& [rows, cols, group, block] : {std::array<int64_t, 4>{1, 1, 1, 1},
+                                                   {7, 100, 20, 7},
+                                                   {24, 128, 64, 8},
+                                                   {33, 160, 160, 16},
+                                                   {19, 384, 128, 128},
+                                                   {5, 530, 530, 3}}) {
+      kinds.push_back({kF8E4M3, rows, cols, group, false, block, f32_scales, block / 2});
+    }
   }
   return kinds;
 }
@@ -109,12 +119,12 @@ TEST(Multiply, EqualsPlainLoopsForEveryTypeShapeAndNumberOfTokens) {
 }
 
 TEST(Multiply, EqualsPlainLoopsBeyondAChunkOfColumns) {
-  using enum WeightType;
+  using enum NumberFormat;
   for_each_instruction_set([] {
-    for (const MatrixKind& kind :
-         {MatrixKind{kU4, 18, 4096 + 128, 128, true}, MatrixKind{kU8, 18, 7168, 7168, true},
-          MatrixKind{kI8, 2, 2 * 4096 + 96, 2 * 4096 + 96, false}, MatrixKind{kF4E2M1, 20, 4096 + 32, 32, false},
-          MatrixKind{kI4, 3, 3 * 96 * 50, 96, false}, MatrixKind{kU8, 2, 2 * 16416, 16416, true}, MatrixKind{kBF16, 20, 4100, 0, false}}) {
+    for (const MatrixKind& kind : {MatrixKind{kU4, 18, 4096 + 128, 128, true}, MatrixKind{kU8, 18, 7168, 7168, true},
+                                   MatrixKind{kI8, 2, 2 * 4096 + 96, 2 * 4096 + 96, false}, MatrixKind{kF4E2M1, 20, 4096 + 32, 32, false},
+                                   MatrixKind{kI4, 3, 3 * 96 * 50, 96, false}, MatrixKind{kU8, 2, 2 * 16416, 16416, true},
+                                   MatrixKind{kBF16, 20, 4100, 0, false}, MatrixKind{kF8E4M3, 20, 4096 + 128, 128, false, 8, false, 5}}) {
       for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
         for (const int64_t tokens : {1, 9}) check(kind, mode, tokens);
       }
@@ -124,7 +134,7 @@ TEST(Multiply, EqualsPlainLoopsBeyondAChunkOfColumns) {
 
 /// Whole lines of 64 bytes, in more groups than one vector of scales holds, in numbers that do and do not fill the last one.
 std::vector<MatrixKind> kinds_of_long_rows() {
-  using enum WeightType;
+  using enum NumberFormat;
   return {{kU4, 1, 128, 128, true},     {kU4, 7, 9 * 128, 128, true},     {kU4, 6, 8 * 256, 256, true},     {kU4, 5, 17 * 128, 128, false},
           {kU4, 3, 1280, 1280, true},   {kU4, 7, 20 * 64, 64, true},      {kU4, 8, 36 * 32, 32, true},      {kI4, 7, 11 * 128, 128, false},
           {kI4, 5, 22 * 64, 64, false}, {kF4E2M1, 7, 44 * 32, 32, false}, {kF4E2M1, 2, 64 * 32, 32, false}, {kU8, 7, 19 * 64, 64, true},
@@ -168,7 +178,7 @@ TEST(Multiply, FewTokensHaveTheBitsOfOneAndRowsThoseOfAnyPiece) {
 }
 
 TEST(Multiply, EqualsPlainLoopsForManyTiles) {
-  using enum WeightType;
+  using enum NumberFormat;
   for_each_instruction_set([] {
     for (const MatrixKind& kind :
          {MatrixKind{kU4, 21, 256, 128, true}, MatrixKind{kU8, 65, 64, 64, true}, MatrixKind{kF16, 40, 96, 0, false}}) {
@@ -178,7 +188,7 @@ TEST(Multiply, EqualsPlainLoopsForManyTiles) {
 }
 
 TEST(Multiply, GathersRows) {
-  using enum WeightType;
+  using enum NumberFormat;
   for_each_instruction_set([] {
     for (const MatrixKind& kind :
          {MatrixKind{kU4, 9, 128, 64, true}, MatrixKind{kI8, 9, 96, 96, false}, MatrixKind{kF16, 9, 70, 0, false}}) {
@@ -202,7 +212,7 @@ TEST(Multiply, GathersRows) {
 }
 
 TEST(Multiply, DoesNothingWithoutTokens) {
-  const RandomMatrix w = random_matrix({WeightType::kU4, 9, 128, 64, true});
+  const RandomMatrix w = random_matrix({NumberFormat::kU4, 9, 128, 64, true});
   Scratch scratch;
   const Activations x = make_activations(nullptr, 0, 128, 128, ActivationMode::kInt8, scratch);
   float y = 5.0f;
@@ -213,7 +223,7 @@ TEST(Multiply, DoesNothingWithoutTokens) {
 
 /// Several products of unlike kinds in one call, so large that threads divide them.
 std::vector<std::vector<float>> many_products(int threads, ActivationMode mode, int64_t tokens, bool check_values) {
-  using enum WeightType;
+  using enum NumberFormat;
   static const std::vector<MatrixKind> kKinds = {{kU4, 1000, 1024, 128, true}, {kI8, 500, 1024, 1024, false},
                                                  {kF16, 300, 1024, 0, false},  {kF4E2M1, 1000, 1024, 32, false},
                                                  {kU8, 77, 1024, 256, true},   {kI4, 1, 1024, 64, false}};
@@ -254,7 +264,7 @@ TEST(Multiply, TakesExtremeScales) {
   for_each_instruction_set([] {
     for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
       for (const int64_t tokens : {1, 8}) {
-        RandomMatrix w = random_matrix({WeightType::kF4E2M1, 3, 64, 32, false});
+        RandomMatrix w = random_matrix({NumberFormat::kF4E2M1, 3, 64, 32, false});
         std::byte* scales = w.scales->data();
         for (int i = 0; i < 4; ++i) scales[i] = std::byte{0};
         scales[3] = std::byte{240};
@@ -277,7 +287,7 @@ TEST(Multiply, TakesExtremeScales) {
 TEST(Multiply, TakesExtremeScalesInRowsOfWholeLines) {
   for_each_instruction_set([] {
     for (const int64_t tokens : {1, 8}) {
-      RandomMatrix w = random_matrix({WeightType::kF4E2M1, 3, 256, 32, false});
+      RandomMatrix w = random_matrix({NumberFormat::kF4E2M1, 3, 256, 32, false});
       std::byte* scales = w.scales->data();
       for (int i = 0; i < 24; ++i) scales[i] = std::byte{0};
       scales[9] = std::byte{240};
@@ -356,7 +366,7 @@ TEST(MakeActivations, KeepsNotANumber) {
       const Activations a = make_activations(values.data(), 1, 64, 64, ActivationMode::kInt8, scratch);
       EXPECT_EQ(a.codes[0], 127);
       EXPECT_TRUE(std::isnan(a.scales[1]) && std::isnan(a.sums[1]));
-      const RandomMatrix w = random_matrix({WeightType::kU4, 2, 64, 64, true});
+      const RandomMatrix w = random_matrix({NumberFormat::kU4, 2, 64, 64, true});
       float y[2];
       multiply(w.matrix, a, y, 2, scratch);
       EXPECT_TRUE(std::isnan(y[0]) && std::isnan(y[1]));

@@ -23,7 +23,7 @@ PackedMatrix describe(const std::vector<Type>& types, const std::vector<ov::Shap
 
 TEST(DescribeMatrix, ReadsFloatMatrices) {
   const PackedMatrix m = describe({ov::element::bf16}, {{5, 7}});
-  EXPECT_EQ(m.type, WeightType::kBF16);
+  EXPECT_EQ(m.type, NumberFormat::kBF16);
   EXPECT_EQ(m.count, 1);
   EXPECT_EQ(m.rows, 5);
   EXPECT_EQ(m.cols, 7);
@@ -36,20 +36,20 @@ TEST(DescribeMatrix, ReadsFloatMatrices) {
 
 TEST(DescribeMatrix, TakesOneDimensionForARow) {
   const PackedMatrix m = describe({ov::element::f32}, {{9}});
-  EXPECT_EQ(m.type, WeightType::kF32);
+  EXPECT_EQ(m.type, NumberFormat::kF32);
   EXPECT_EQ(m.rows, 1);
   EXPECT_EQ(m.cols, 9);
 }
 
 TEST(DescribeMatrix, ReadsScalesOfRowsAndOfGroups) {
   const PackedMatrix of_rows = describe({ov::element::i8, ov::element::f16}, {{5, 64}, {5, 1}});
-  EXPECT_EQ(of_rows.type, WeightType::kI8);
+  EXPECT_EQ(of_rows.type, NumberFormat::kI8);
   EXPECT_EQ(of_rows.group, 64);
   EXPECT_EQ(of_rows.groups(), 1);
   EXPECT_EQ(of_rows.scale_bytes(), 10);
 
   const PackedMatrix of_groups = describe({ov::element::u4, ov::element::f16, ov::element::u4}, {{5, 3, 32}, {5, 3, 1}, {5, 3, 1}});
-  EXPECT_EQ(of_groups.type, WeightType::kU4);
+  EXPECT_EQ(of_groups.type, NumberFormat::kU4);
   EXPECT_EQ(of_groups.rows, 5);
   EXPECT_EQ(of_groups.cols, 96);
   EXPECT_EQ(of_groups.group, 32);
@@ -59,7 +59,7 @@ TEST(DescribeMatrix, ReadsScalesOfRowsAndOfGroups) {
   EXPECT_EQ(of_groups.zero_point_bytes(), 8);  // 15 nibbles
 
   const PackedMatrix fp4 = describe({ov::element::f4e2m1, ov::element::f8e8m0}, {{5, 3, 32}, {5, 3, 1}});
-  EXPECT_EQ(fp4.type, WeightType::kF4E2M1);
+  EXPECT_EQ(fp4.type, NumberFormat::kF4E2M1);
   EXPECT_EQ(fp4.scale_bytes(), 15);
 }
 
@@ -130,13 +130,13 @@ TEST(DescribeMatrix, RefusesWhatIsNoMatrix) {
 }
 
 std::vector<MatrixKind> kinds() {
-  using enum WeightType;
+  using enum NumberFormat;
   std::vector<MatrixKind> kinds;
-  for (const WeightType type : {kF32, kF16, kBF16}) {
+  for (const NumberFormat type : {kF32, kF16, kBF16}) {
     kinds.push_back({type, 6, 11, 0, false});
     kinds.push_back({type, 6, 300, 0, false});
   }
-  for (const WeightType type : {kU8, kI8, kU4, kI4, kF4E2M1}) {
+  for (const NumberFormat type : {kU8, kI8, kU4, kI4, kF4E2M1}) {
     for (const int64_t group : {2, 10, 15, 30}) {
       kinds.push_back({type, 6, 30, group, false});
       if (type == kU8 || type == kU4) kinds.push_back({type, 6, 30, group, true});

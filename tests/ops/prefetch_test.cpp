@@ -56,7 +56,7 @@ class ColdFile {
 
 TEST(Prefetch, BringsPartsOfAWeightIntoMemory) {
   constexpr int64_t kRows = 1024, kCols = 4096, kGroup = 8;
-  PackedMatrix stack{WeightType::kU4, 3, kRows, kCols, kGroup};
+  PackedMatrix stack{NumberFormat::kU4, 3, kRows, kCols, kGroup};
   const auto codes = static_cast<size_t>(stack.code_bytes()), scales = static_cast<size_t>(stack.scale_bytes());
   const ColdFile file(codes + scales + static_cast<size_t>(stack.zero_point_bytes()) + 100);
   if (file.present(0, codes + scales) > 0) GTEST_SKIP() << "the file system keeps all pages in memory";
@@ -88,7 +88,7 @@ TEST(ReadAhead, GivesEveryMatrixOnceInOrder) {
   std::vector<PackedMatrix> order;
   const std::vector<std::byte> memory(size_t{1} << 16);
   for (const int64_t megabytes : {1, 40, 60, 300, 20, 20, 100, 1}) {
-    PackedMatrix m{WeightType::kF32, 1, megabytes << 10, 256, 0};
+    PackedMatrix m{NumberFormat::kF32, 1, megabytes << 10, 256, 0};
     m.codes = memory.data();
     order.push_back(m);
   }
@@ -104,7 +104,7 @@ TEST(ReadAhead, GivesEveryMatrixOnceInOrder) {
 
 TEST(Prefetch, LeavesOtherMemoryAlone) {
   const std::vector<std::byte> memory(size_t{1} << 20, std::byte{7});
-  PackedMatrix m{WeightType::kI8, 1, 128, 4096, 4096};
+  PackedMatrix m{NumberFormat::kI8, 1, 128, 4096, 4096};
   m.codes = memory.data() + 3;
   m.scales = memory.data() + 128 * 4096 + 3;
   for (int i = 0; i < 2; ++i) {

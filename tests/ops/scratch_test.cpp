@@ -85,7 +85,7 @@ TEST(HostileSizes, OfHyperConnectionsAreRefused) {
   const auto input = [](ov::element::Type type, const ov::PartialShape& shape) {
     return std::make_shared<ov::op::v0::Parameter>(type, shape);
   };
-  const int64_t f32 = static_cast<int64_t>(WeightType::kF32), huge = int64_t{1} << 40;
+  const int64_t f32 = static_cast<int64_t>(NumberFormat::kF32), huge = int64_t{1} << 40;
   for (const int64_t cols : {huge, int64_t{1} << 33, int64_t{65}, int64_t{3} << 31}) {
     WeightInputs weights;
     const auto add = [&](int64_t rows, int64_t columns) {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/independent_numbers.h"
+#include "support/independent_numbers.h"
 #include "support/instruction_sets.h"
 
 namespace dsv4 {
@@ -20,7 +20,7 @@ namespace {
 
 using testing_support::for_each_instruction_set;
 
-constexpr IntegerMode kModes[] = {IntegerMode::kInt8Asym, IntegerMode::kInt8Sym, IntegerMode::kInt4Asym, IntegerMode::kInt4Sym};
+constexpr NumberFormat kModes[] = {NumberFormat::kU8, NumberFormat::kI8, NumberFormat::kU4, NumberFormat::kI4};
 
 struct Compressed {
   std::vector<uint8_t> codes;
@@ -29,7 +29,7 @@ struct Compressed {
 };
 
 /// compress_rows with a sentinel behind each result.
-Compressed compress(const std::vector<float>& weights, int64_t rows, int64_t columns, IntegerCompression how) {
+Compressed compress(const std::vector<float>& weights, int64_t rows, int64_t columns, StoredFormat how) {
   const int64_t groups = how.group_size == -1 ? 1 : columns / how.group_size;
   Compressed result{std::vector<uint8_t>(weights.size() + 1, 0xA5), std::vector<uint16_t>(static_cast<size_t>(rows * groups) + 1, 0xA5A5),
                     std::vector<uint8_t>(static_cast<size_t>(rows * groups) + 1, 0xA5)};
@@ -44,7 +44,7 @@ Compressed compress(const std::vector<float>& weights, int64_t rows, int64_t col
 }
 
 /// The code as a number: two's complement in symmetric modes.
-int number(uint8_t code, IntegerMode mode) {
+int number(uint8_t code, NumberFormat mode) {
   if (is_asymmetric(mode)) return code;
   return bits_of(mode) == 8 ? static_cast<int8_t>(code) : (code ^ 8) - 8;
 }
@@ -73,11 +73,11 @@ struct Expected {
   std::vector<int> codes;
 };
 
-Expected by_definition(const float* w, int64_t n, IntegerMode mode) {
+Expected by_definition(const float* w, int64_t n, NumberFormat mode) {
   Expected e{};
   const float smallest = *std::min_element(w, w + n), largest = *std::max_element(w, w + n);
-  if (mode == IntegerMode::kInt8Asym || mode == IntegerMode::kInt4Asym) {
-    const int top = mode == IntegerMode::kInt8Asym ? 255 : 15;
+  if (mode == NumberFormat::kU8 || mode == NumberFormat::kU4) {
+    const int top = mode == NumberFormat::kU8 ? 255 : 15;
     const float low = smallest < 0 ? smallest : 0.0f, high = largest > 0 ? largest : 0.0f;
     e.scale = (high - low) / static_cast<float>(top);
     if (std::abs(e.scale) < std::numeric_limits<float>::epsilon()) e.scale = std::numeric_limits<float>::epsilon();
@@ -88,7 +88,7 @@ Expected by_definition(const float* w, int64_t n, IntegerMode mode) {
       e.codes.push_back(std::min(top, std::max(0, static_cast<int>(std::rint(moved)))));
     }
   } else {
-    const int half = mode == IntegerMode::kInt8Sym ? 128 : 8;
+    const int half = mode == NumberFormat::kI8 ? 128 : 8;
     e.scale = std::abs(smallest);
     if (e.scale < largest) e.scale = -largest;
     e.scale /= static_cast<float>(half);
@@ -98,19 +98,19 @@ Expected by_definition(const float* w, int64_t n, IntegerMode mode) {
   return e;
 }
 
-void expect_definition(const std::vector<float>& weights, int64_t rows, int64_t columns, IntegerCompression how) {
-  SCOPED_TRACE("mode " + std::to_string(static_cast<int>(how.mode)) + ", columns " + std::to_string(columns) + ", group " +
+void expect_definition(const std::vector<float>& weights, int64_t rows, int64_t columns, StoredFormat how) {
+  SCOPED_TRACE("mode " + std::to_string(static_cast<int>(how.type)) + ", columns " + std::to_string(columns) + ", group " +
                std::to_string(how.group_size));
   const Compressed actual = compress(weights, rows, columns, how);
   const int64_t group = how.group_size == -1 ? columns : how.group_size;
   for (int64_t g = 0; g < rows * columns / group; ++g) {
-    const Expected expected = by_definition(weights.data() + g * group, group, how.mode);
+    const Expected expected = by_definition(weights.data() + g * group, group, how.type);
     ASSERT_EQ(actual.scales[g], nearest_half(expected.scale)) << "group " << g << ", scale " << expected.scale;
-    ASSERT_EQ(actual.zero_points[g], is_asymmetric(how.mode) ? expected.zero_point : 0xA5) << "group " << g;
+    ASSERT_EQ(actual.zero_points[g], is_asymmetric(how.type) ? expected.zero_point : 0xA5) << "group " << g;
     for (int64_t i = 0; i < group; ++i) {
       const uint8_t code = actual.codes[g * group + i];
-      ASSERT_EQ(number(code, how.mode), expected.codes[i]) << "group " << g << " at " << i << ": " << weights[g * group + i];
-      ASSERT_LT(code, 1 << bits_of(how.mode));
+      ASSERT_EQ(number(code, how.type), expected.codes[i]) << "group " << g << " at " << i << ": " << weights[g * group + i];
+      ASSERT_LT(code, 1 << bits_of(how.type));
     }
   }
 }
@@ -164,7 +164,7 @@ TEST(Compress, EqualsTheDefinitionInGroupsOfEverySize) {
   for_each_instruction_set([] {
     for (int kind = 0; kind < kKinds; ++kind) {
       const std::vector<float> weights = matrix(kind, 5, 384);
-      for (const IntegerMode mode : kModes) {
+      for (const NumberFormat mode : kModes) {
         for (const int64_t group : {-1, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 384}) expect_definition(weights, 5, 384, {mode, group});
       }
     }
@@ -174,7 +174,7 @@ TEST(Compress, EqualsTheDefinitionInGroupsOfEverySize) {
 TEST(Compress, EqualsTheDefinitionForWholeRowsOfEveryLength) {
   for_each_instruction_set([] {
     for (int64_t columns = 1; columns <= 70; ++columns) {
-      for (const IntegerMode mode : kModes)
+      for (const NumberFormat mode : kModes)
         expect_definition(matrix(static_cast<int>(columns % kKinds), 3, columns), 3, columns, {mode, -1});
     }
   });
@@ -182,45 +182,45 @@ TEST(Compress, EqualsTheDefinitionForWholeRowsOfEveryLength) {
 
 TEST(Compress, ManyGroupsInOneCall) {
   for_each_instruction_set([] {
-    for (const IntegerMode mode : kModes) expect_definition(matrix(0, 65, 512), 65, 512, {mode, 32});
+    for (const NumberFormat mode : kModes) expect_definition(matrix(0, 65, 512), 65, 512, {mode, 32});
   });
 }
 
 TEST(Compress, TiesGoToEven) {
   // Range -1..254 over 255 levels: scale 1, zero point 1.
   const std::vector<float> weights = {-1.0f, 254.0f, 0.5f, 1.5f, 2.5f, 3.5f, -0.5f, 252.5f};
-  const Compressed result = compress(weights, 1, 8, {IntegerMode::kInt8Asym, -1});
+  const Compressed result = compress(weights, 1, 8, {NumberFormat::kU8, -1});
   EXPECT_EQ(result.codes, (std::vector<uint8_t>{0, 255, 2, 2, 4, 4, 0, 254}));
   EXPECT_EQ(result.zero_points, (std::vector<uint8_t>{1}));
   EXPECT_EQ(result.scales, (std::vector<uint16_t>{0x3C00}));
   // Reach 8 to the left: scale 1.
-  const Compressed symmetric = compress({-8.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 7.5f, 7.0f}, 1, 8, {IntegerMode::kInt4Sym, -1});
+  const Compressed symmetric = compress({-8.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 7.5f, 7.0f}, 1, 8, {NumberFormat::kI4, -1});
   EXPECT_EQ(symmetric.codes, (std::vector<uint8_t>{8, 0, 2, 2, 0, 14, 7, 7}));
 }
 
 TEST(Compress, ZeroIsForcedIntoTheRange) {
-  const Compressed positive = compress({3.75f, 3.75f, 1.0f, 2.0f}, 1, 4, {IntegerMode::kInt4Asym, -1});
+  const Compressed positive = compress({3.75f, 3.75f, 1.0f, 2.0f}, 1, 4, {NumberFormat::kU4, -1});
   EXPECT_EQ(positive.scales, (std::vector<uint16_t>{0x3400}));  // 3.75 / 15, not 2.75 / 15
   EXPECT_EQ(positive.zero_points, (std::vector<uint8_t>{0}));
   EXPECT_EQ(positive.codes, (std::vector<uint8_t>{15, 15, 4, 8}));
-  const Compressed negative = compress({-3.75f, -3.75f, -1.0f, -2.0f}, 1, 4, {IntegerMode::kInt4Asym, -1});
+  const Compressed negative = compress({-3.75f, -3.75f, -1.0f, -2.0f}, 1, 4, {NumberFormat::kU4, -1});
   EXPECT_EQ(negative.scales, positive.scales);
   EXPECT_EQ(negative.zero_points, (std::vector<uint8_t>{15}));
   EXPECT_EQ(negative.codes, (std::vector<uint8_t>{0, 0, 11, 7}));
 }
 
 TEST(Compress, TheScaleIsNegativeWhereThePositiveSideReachesFurther) {
-  const Compressed result = compress({4.0f, -2.0f, 1.0f, -3.5f}, 1, 4, {IntegerMode::kInt4Sym, -1});
+  const Compressed result = compress({4.0f, -2.0f, 1.0f, -3.5f}, 1, 4, {NumberFormat::kI4, -1});
   EXPECT_EQ(result.scales, (std::vector<uint16_t>{0xB800}));     // -0.5
   EXPECT_EQ(result.codes, (std::vector<uint8_t>{8, 4, 14, 7}));  // -8, 4, -2, 7
-  const Compressed equal = compress({4.0f, -4.0f}, 1, 2, {IntegerMode::kInt4Sym, -1});
+  const Compressed equal = compress({4.0f, -4.0f}, 1, 2, {NumberFormat::kI4, -1});
   EXPECT_EQ(equal.scales, (std::vector<uint16_t>{0x3800}));
   EXPECT_EQ(equal.codes, (std::vector<uint8_t>{7, 8}));
 }
 
 TEST(Compress, RowsOfZerosGetTheEpsilonScale) {
   for (const float zero : {0.0f, -0.0f}) {
-    for (const IntegerMode mode : kModes) {
+    for (const NumberFormat mode : kModes) {
       const Compressed result = compress(std::vector<float>(40, zero), 2, 20, {mode, 4});
       EXPECT_EQ(result.codes, std::vector<uint8_t>(40, 0));
       EXPECT_EQ(result.scales, std::vector<uint16_t>(10, 0x0002));  // 2^-23 in float16
@@ -232,13 +232,13 @@ TEST(Compress, RowsOfZerosGetTheEpsilonScale) {
 }
 
 TEST(Compress, ConstantRows) {
-  const Compressed positive = compress(std::vector<float>(3, 2.55f), 1, 3, {IntegerMode::kInt8Asym, -1});
+  const Compressed positive = compress(std::vector<float>(3, 2.55f), 1, 3, {NumberFormat::kU8, -1});
   EXPECT_EQ(positive.codes, std::vector<uint8_t>(3, 255));
   EXPECT_EQ(positive.zero_points, std::vector<uint8_t>(1, 0));
-  const Compressed negative = compress(std::vector<float>(3, -2.55f), 1, 3, {IntegerMode::kInt8Asym, -1});
+  const Compressed negative = compress(std::vector<float>(3, -2.55f), 1, 3, {NumberFormat::kU8, -1});
   EXPECT_EQ(negative.codes, std::vector<uint8_t>(3, 0));
   EXPECT_EQ(negative.zero_points, std::vector<uint8_t>(1, 255));
-  const Compressed symmetric = compress({1.0f, 1.0f, -1.0f, -1.0f}, 2, 2, {IntegerMode::kInt8Sym, -1});
+  const Compressed symmetric = compress({1.0f, 1.0f, -1.0f, -1.0f}, 2, 2, {NumberFormat::kI8, -1});
   // NNCF compares |min| with max: of a positive constant both are equal, the scale is positive and the code 128 is cut to 127.
   EXPECT_EQ(symmetric.codes, (std::vector<uint8_t>{0x7F, 0x7F, 0x80, 0x80}));
   EXPECT_EQ(symmetric.scales, std::vector<uint16_t>(2, 0x2000));  // 2^-7
@@ -247,22 +247,22 @@ TEST(Compress, ConstantRows) {
 TEST(Compress, AnOutlierTakesTheWholeRange) {
   std::vector<float> weights(64, 0.001f);
   weights[17] = -1000.0f;
-  const Compressed result = compress(weights, 1, 64, {IntegerMode::kInt8Asym, -1});
+  const Compressed result = compress(weights, 1, 64, {NumberFormat::kU8, -1});
   EXPECT_EQ(result.zero_points[0], 255);
   for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(result.codes[i], i == 17 ? 0 : 255);
 }
 
 TEST(Compress, ScalesBeyondFloat16AreInfinityAndTinyOnesSubnormal) {
-  const Compressed huge = compress({3e38f, -3e38f, 1.0f, 0.0f}, 2, 2, {IntegerMode::kInt8Asym, -1});
+  const Compressed huge = compress({3e38f, -3e38f, 1.0f, 0.0f}, 2, 2, {NumberFormat::kU8, -1});
   EXPECT_EQ(huge.scales[0], 0x7C00);  // the range itself overflows float32
   EXPECT_EQ(huge.codes[0], 0);
-  const Compressed tiny = compress({3e-4f, 0.0f}, 1, 2, {IntegerMode::kInt8Asym, -1});
+  const Compressed tiny = compress({3e-4f, 0.0f}, 1, 2, {NumberFormat::kU8, -1});
   EXPECT_EQ(tiny.scales[0], nearest_half(3e-4f / 255.0f));
   EXPECT_LT(tiny.scales[0], 0x0400);
 }
 
 TEST(Compress, DequantisedWeightsAreWithinHalfAScale) {
-  for (const IntegerMode mode : {IntegerMode::kInt8Asym, IntegerMode::kInt4Asym}) {
+  for (const NumberFormat mode : {NumberFormat::kU8, NumberFormat::kU4}) {
     const std::vector<float> weights = matrix(0, 20, 256);
     const Compressed result = compress(weights, 20, 256, {mode, 32});
     for (size_t i = 0; i < weights.size(); ++i) {
@@ -300,7 +300,7 @@ TEST(RowErrors, MeanSquareOfWhatInt8AsymLoses) {
         int8_row_errors(weights.data(), 4, columns, errors.data());
         for (int64_t r = 0; r < 4; ++r) {
           const float* row = weights.data() + r * columns;
-          const Expected e = by_definition(row, columns, IntegerMode::kInt8Asym);
+          const Expected e = by_definition(row, columns, NumberFormat::kU8);
           double sum = 0.0;
           for (int64_t i = 0; i < columns; ++i) {
             const float difference = static_cast<float>(e.codes[i] - e.zero_point) * e.scale - row[i];

@@ -81,7 +81,7 @@ TEST_F(StoredFormatsOfToy, Float32KeepsEveryTensor) {
   const StoredFormats all = formats();
   size_t expected = 0;
   for (const TensorSpec& spec : tensor_table(config_)) {
-    if (spec.published == Published::kI64) continue;
+    if (spec.published == NumberFormat::kI64) continue;
     ++expected;
     ASSERT_TRUE(all.contains(spec.name)) << spec.name;
     EXPECT_EQ(all.at(spec.name), StoredFormat{}) << spec.name;
@@ -98,7 +98,7 @@ TEST_F(StoredFormatsOfToy, Float16IsReadOffTheConstants) {
   const StoredFormats all = stored_formats(*read_ir(options.output), config_);
   for (const char* name :
        {"embed.weight", "layers.0.attn.wo_a.weight", "layers.3.ffn.experts.7.w2.weight", "layers.1.ffn.experts.0.w3.weight"}) {
-    EXPECT_EQ(all.at(name), (StoredFormat{StoredType::kF16, -1})) << name;
+    EXPECT_EQ(all.at(name), (StoredFormat{NumberFormat::kF16, -1})) << name;
   }
   for (const char* name : {"norm.weight", "layers.0.hc_attn_fn", "layers.0.attn.attn_sink", "layers.0.ffn.gate.bias"}) {
     EXPECT_EQ(all.at(name), StoredFormat{}) << name;
@@ -111,10 +111,10 @@ TEST_F(StoredFormatsOfToy, IntegersOfAMatrix) {
   compress("layers.1.attn.wq_a.weight", ov::element::u8, -1, true);
   compress("layers.1.attn.wq_b.weight", ov::element::i8, 64, false);
   const StoredFormats all = formats();
-  EXPECT_EQ(all.at("layers.0.attn.wq_a.weight"), (StoredFormat{StoredType::kU4, 32}));
-  EXPECT_EQ(all.at("layers.0.attn.wq_b.weight"), (StoredFormat{StoredType::kI4, -1}));
-  EXPECT_EQ(all.at("layers.1.attn.wq_a.weight"), (StoredFormat{StoredType::kU8, -1}));
-  EXPECT_EQ(all.at("layers.1.attn.wq_b.weight"), (StoredFormat{StoredType::kI8, 64}));
+  EXPECT_EQ(all.at("layers.0.attn.wq_a.weight"), (StoredFormat{NumberFormat::kU4, 32}));
+  EXPECT_EQ(all.at("layers.0.attn.wq_b.weight"), (StoredFormat{NumberFormat::kI4, -1}));
+  EXPECT_EQ(all.at("layers.1.attn.wq_a.weight"), (StoredFormat{NumberFormat::kU8, -1}));
+  EXPECT_EQ(all.at("layers.1.attn.wq_b.weight"), (StoredFormat{NumberFormat::kI8, 64}));
   EXPECT_EQ(all.at("layers.0.attn.wkv.weight"), StoredFormat{});
 }
 
@@ -125,10 +125,10 @@ TEST_F(StoredFormatsOfToy, AStackGivesEachOfItsExpertsItsFormat) {
   const StoredFormats all = formats();
   for (int64_t e = 0; e < config_.n_routed_experts; ++e) {
     const std::string expert = concat("layers.2.ffn.experts.", e, ".");
-    EXPECT_EQ(all.at(expert + "w1.weight"), (StoredFormat{StoredType::kI4, 32}));
-    EXPECT_EQ(all.at(expert + "w3.weight"), (StoredFormat{StoredType::kI4, 32}));
-    EXPECT_EQ(all.at(expert + "w2.weight").type, StoredType::kF4E2M1);
-    EXPECT_EQ(all.at(concat("layers.3.ffn.experts.", e, ".w2.weight")), (StoredFormat{StoredType::kU8, -1}));
+    EXPECT_EQ(all.at(expert + "w1.weight"), (StoredFormat{NumberFormat::kI4, 32}));
+    EXPECT_EQ(all.at(expert + "w3.weight"), (StoredFormat{NumberFormat::kI4, 32}));
+    EXPECT_EQ(all.at(expert + "w2.weight").type, NumberFormat::kF4E2M1);
+    EXPECT_EQ(all.at(concat("layers.3.ffn.experts.", e, ".w2.weight")), (StoredFormat{NumberFormat::kU8, -1}));
     EXPECT_EQ(all.at(concat("layers.3.ffn.experts.", e, ".w1.weight")), StoredFormat{});
   }
   EXPECT_EQ(all.at("layers.2.ffn.shared_experts.w2.weight"), StoredFormat{});
@@ -149,10 +149,10 @@ TEST_F(StoredFormatsOfToy, AStackOfBytesIsTheFourBitTypeThatItsScalesTell) {
   declare(gate_up, {8, 128 * 128 / 2}, {8, 128, 1}, ov::element::f16, {});
   declare("layers.2.ffn.experts.w2.weight", {8, 128 * 64 / 2}, {8, 128 * 2}, ov::element::u8, {});
   const StoredFormats all = formats();
-  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w2.weight"), (StoredFormat{StoredType::kU4, 32}));
-  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w1.weight"), (StoredFormat{StoredType::kI4, -1}));
-  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w3.weight"), (StoredFormat{StoredType::kI4, -1}));
-  EXPECT_EQ(all.at("layers.2.ffn.experts.0.w2.weight").type, StoredType::kF4E2M1);
+  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w2.weight"), (StoredFormat{NumberFormat::kU4, 32}));
+  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w1.weight"), (StoredFormat{NumberFormat::kI4, -1}));
+  EXPECT_EQ(all.at("layers.1.ffn.experts.3.w3.weight"), (StoredFormat{NumberFormat::kI4, -1}));
+  EXPECT_EQ(all.at("layers.2.ffn.experts.0.w2.weight").type, NumberFormat::kF4E2M1);
 
   declare("layers.3.ffn.experts.w2.weight", {8, 128 * 64}, {8, 128, 2, 1}, ov::element::f16, {});
   EXPECT_THAT(error(), AllOf(HasSubstr("layers.3.ffn.experts.w2.weight"), HasSubstr("half a byte")));
@@ -163,10 +163,10 @@ TEST_F(StoredFormatsOfToy, RowGroupsOfOneTensorMayDiffer) {
   compress(name + "/rows.0", ov::element::u4, 32, true);
   const StoredFormats apart = formats();
   EXPECT_FALSE(apart.contains(name));
-  EXPECT_EQ(apart.at(name + "/rows.0"), (StoredFormat{StoredType::kU4, 32}));
-  EXPECT_EQ(apart.at(name + "/rows.1"), (StoredFormat{StoredType::kF32, -1}));
+  EXPECT_EQ(apart.at(name + "/rows.0"), (StoredFormat{NumberFormat::kU4, 32}));
+  EXPECT_EQ(apart.at(name + "/rows.1"), (StoredFormat{NumberFormat::kF32, -1}));
   compress(name + "/rows.1", ov::element::u4, 32, true);
-  EXPECT_EQ(formats().at(name), (StoredFormat{StoredType::kU4, 32}));
+  EXPECT_EQ(formats().at(name), (StoredFormat{NumberFormat::kU4, 32}));
   EXPECT_FALSE(formats().contains(name + "/rows.0"));
 }
 

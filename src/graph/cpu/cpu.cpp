@@ -5,10 +5,11 @@
 #include <optional>
 #include <utility>
 
+#include "checkpoint/names.h"
+#include "formats/stored_format.h"
 #include "graph/frequencies.h"
 #include "graph/interface.h"
 #include "graph/model.h"
-#include "graph/weights.h"
 #include "openvino/op/constant.hpp"
 #include "ops/attention/attention.h"
 #include "ops/embed/embed.h"
@@ -98,9 +99,9 @@ Value CpuVocabulary::frequencies(bool compressed) const {
   return std::make_shared<ov::op::v0::Constant>(ov::element::f32, ov::Shape{rounded.size()}, rounded);
 }
 
-Value CpuVocabulary::attention(const Value& x, int64_t layer_index) {
-  const LayerConfig& layer = config_.layers[static_cast<size_t>(layer_index)];
-  const std::string prefix = "layers." + std::to_string(layer_index) + ".attn";
+Value CpuVocabulary::attention(const Value& x, const Block& block) {
+  const LayerConfig& layer = block.kind;
+  const std::string prefix = block.prefix + ".attn";
   const bool compressed = layer.kind != LayerKind::kSliding, overlap = layer.kind == LayerKind::kCsa;
 
   ops::WeightInputs weights;
@@ -131,7 +132,7 @@ Value CpuVocabulary::attention(const Value& x, int64_t layer_index) {
   }
 
   ops::AttentionAttributes attributes;
-  attributes.layer = layer_index;
+  attributes.layer = block.cache;
   attributes.heads = config_.num_attention_heads;
   attributes.head_dim = config_.head_dim;
   attributes.rope_dim = config_.qk_rope_head_dim;
@@ -150,13 +151,13 @@ Value CpuVocabulary::attention(const Value& x, int64_t layer_index) {
   return node;  // [T,D] -> [T,D]
 }
 
-Value CpuVocabulary::experts(const Value& x, int64_t layer_index) {
-  const LayerConfig& layer = config_.layers[static_cast<size_t>(layer_index)];
-  const std::string prefix = "layers." + std::to_string(layer_index) + ".ffn";
+Value CpuVocabulary::experts(const Value& x, const Block& block) {
+  const LayerConfig& layer = block.kind;
+  const std::string prefix = block.prefix + ".ffn";
   const int64_t experts = config_.n_routed_experts, width = config_.moe_intermediate_size, hidden = config_.hidden_size;
 
-  const ov::OutputVector gate_up = weights_.stored_stack(stacked_gate_up_name(layer_index), experts, 2 * width, hidden);  // [E,2I,D]
-  const ov::OutputVector down = weights_.stored_stack(stacked_down_name(layer_index), experts, hidden, width);            // [E,D,I]
+  const ov::OutputVector gate_up = weights_.stored_stack(gate_up_stack_name(block.prefix), experts, 2 * width, hidden);  // [E,2I,D]
+  const ov::OutputVector down = weights_.stored_stack(down_stack_name(block.prefix), experts, hidden, width);            // [E,D,I]
   token_bytes_.add(OpPart::kExpertsProducts, &ActiveBytes::experts,
                    (bytes_of(gate_up) + bytes_of(down)) / experts * config_.num_experts_per_tok);
 
@@ -187,14 +188,14 @@ Value CpuVocabulary::logits(const Value& x, const std::string& weight) {
   return std::make_shared<ops::Linear>(x, given(head), options_.activations);  // [n,D] -> [n,V]
 }
 
-std::shared_ptr<ov::Model> CpuVocabulary::finish(const Value& logits) {
-  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(logits)},
+std::shared_ptr<ov::Model> CpuVocabulary::finish(const ModelOutputs& outputs) {
+  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(outputs.logits)},
                                      ov::ParameterVector{input_ids_, position_, cache_, logit_rows_}, "dsv4-cpu");
 }
 
 CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options) {
   CpuVocabulary vocabulary(config, weights, options);
-  const std::shared_ptr<ov::Model> model = build_model(config, vocabulary);
+  const std::shared_ptr<ov::Model> model = vocabulary.finish(build_model(config, vocabulary));
   return {model, vocabulary.token_bytes()};
 }
 

@@ -51,10 +51,10 @@ class CpuVocabulary final : public Vocabulary {
   HyperConnection hyper_connect_pre(const Streams& streams, const std::string& site, const std::string& norm) override;
   Streams hyper_connect_post(const HyperConnection& connection, const Value& output) override;
   Value hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) override;
-  Value attention(const Value& x, int64_t layer) override;
-  Value experts(const Value& x, int64_t layer) override;
+  Value attention(const Value& x, const Block& block) override;
+  Value experts(const Value& x, const Block& block) override;
   Value logits(const Value& x, const std::string& weight) override;
-  std::shared_ptr<ov::Model> finish(const Value& logits) override;
+  std::shared_ptr<ov::Model> finish(const ModelOutputs& outputs) override;
 
   const TokenBytes& token_bytes() const { return token_bytes_; }
 

@@ -9,9 +9,9 @@ namespace dsv4 {
 namespace op = ov::op;
 using namespace nodes;
 
-Value PortableVocabulary::attention(const Value& x, int64_t layer_index) {
-  const LayerConfig& layer = config_.layers[static_cast<size_t>(layer_index)];
-  const std::string prefix = "layers." + std::to_string(layer_index) + ".attn";
+Value PortableVocabulary::attention(const Value& x, const Block& block) {
+  const LayerConfig& layer = block.kind;
+  const std::string prefix = block.prefix + ".attn";
   const bool compressed = layer.kind != LayerKind::kSliding;
   const int32_t heads = static_cast<int32_t>(config_.num_attention_heads), hd = static_cast<int32_t>(config_.head_dim);
   const int64_t window = config_.sliding_window;

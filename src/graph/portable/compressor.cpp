@@ -21,7 +21,7 @@ int64_t compressor_tail_rows(const LayerConfig& layer) {
   return layer.kind == LayerKind::kCsa ? 2 * layer.compress_ratio - 1 : layer.compress_ratio - 1;
 }
 
-std::string entry_state_name(int64_t layer) { return "layers." + std::to_string(layer) + ".attn" + kEntryState; }
+std::string entry_state_name(const std::string& block) { return block + ".attn" + kEntryState; }
 
 RawLayout raw_layout(const Config& config, const LayerConfig& layer) {
   const int64_t hd = config.head_dim, index_hd = config.index_head_dim, m = layer.compress_ratio;

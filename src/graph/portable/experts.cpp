@@ -1,6 +1,7 @@
 // Mixture of experts (spec 2.12): sqrt-softplus router or hash table, clamped SwiGLU experts, a shared expert.
 #include <limits>
 
+#include "checkpoint/names.h"
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
 #include "openvino/op/clamp.hpp"
@@ -40,17 +41,16 @@ Value PortableVocabulary::swiglu(const Value& gate, const Value& up) {
   return mul(std::make_shared<op::v4::Swish>(g), u);
 }
 
-Value PortableVocabulary::experts(const Value& x, int64_t layer_index) {
-  const std::string prefix = "layers." + std::to_string(layer_index) + ".ffn", shared_prefix = prefix + ".shared_experts.";
-  const auto [ids, weights] = route(x, config_.layers[static_cast<size_t>(layer_index)], prefix);  // [T,1,K], [T,1,K]
+Value PortableVocabulary::experts(const Value& x, const Block& block) {
+  const std::string prefix = block.prefix + ".ffn", shared_prefix = prefix + ".shared_experts.";
+  const auto [ids, weights] = route(x, block.kind, prefix);  // [T,1,K], [T,1,K]
   const Value shared =
       linear(swiglu(linear(x, shared_prefix + "w1.weight"), linear(x, shared_prefix + "w3.weight")), shared_prefix + "w2.weight");
-  return expert_form_ == ExpertForm::kGather ? gathered_experts(x, shared, ids, weights, layer_index)
-                                             : grouped_experts(x, shared, ids, weights, layer_index);
+  return expert_form_ == ExpertForm::kGather ? gathered_experts(x, shared, ids, weights, block)
+                                             : grouped_experts(x, shared, ids, weights, block);
 }
 
-Value PortableVocabulary::grouped_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights,
-                                          int64_t layer_index) {
+Value PortableVocabulary::grouped_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights, const Block& block) {
   const int32_t width = static_cast<int32_t>(config_.moe_intermediate_size);
   const int32_t k = static_cast<int32_t>(config_.num_experts_per_tok);
 
@@ -68,10 +68,10 @@ Value PortableVocabulary::grouped_experts(const Value& x, const Value& shared, c
   const auto grouped = [&](const Value& a, const std::string& name) -> Value {
     return std::make_shared<ov::op::v17::GroupedMatMul>(a, weights_.matrix(name), ends);
   };
-  const std::vector<Value> gate_up = split(grouped(rows, stacked_gate_up_name(layer_index)), 1, {width, width});  // 2 x [T*K,I]
-  const Value row_weight = gather(reshape(weights, {-1, 1}), sorted[1], 0);                                       // [T*K,1]
+  const std::vector<Value> gate_up = split(grouped(rows, gate_up_stack_name(block.prefix)), 1, {width, width});  // 2 x [T*K,I]
+  const Value row_weight = gather(reshape(weights, {-1, 1}), sorted[1], 0);                                      // [T*K,1]
   const Value hidden = mul(swiglu(gate_up[0], gate_up[1]), row_weight);
-  const Value routed = grouped(hidden, stacked_down_name(layer_index));  // [T*K,D]
+  const Value routed = grouped(hidden, down_stack_name(block.prefix));  // [T*K,D]
 
   // Back to the order of tokens, and each token's K rows added. Not a scatter that sums: Intel's GPU plugin has none.
   const Value order = range(mul(call_->tokens(), i32(k)));                                              // [T*K]

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "checkpoint/names.h"
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
 #include "openvino/core/model.hpp"
@@ -71,7 +72,7 @@ Tiles tile_rows(const Value& ids, const Value& tokens, int64_t experts, int64_t 
 }  // namespace
 
 Value PortableVocabulary::gathered_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights,
-                                           int64_t layer_index) {
+                                           const Block& block) {
   const int32_t d = static_cast<int32_t>(config_.hidden_size), width = static_cast<int32_t>(config_.moe_intermediate_size);
   const int32_t k = static_cast<int32_t>(config_.num_experts_per_tok);
   const Tiles tiles = tile_rows(ids, call_->tokens(), config_.n_routed_experts, k);
@@ -82,9 +83,9 @@ Value PortableVocabulary::gathered_experts(const Value& x, const Value& shared, 
   const auto expert = std::make_shared<op::v0::Parameter>(ov::element::i32, ov::PartialShape{1});
   const auto tokens = std::make_shared<op::v0::Parameter>(ov::element::i32, ov::PartialShape{1, rows});
   const Value tile = reshape(gather(all_x, tokens, 0), {1, -1, d});  // [T,1,D] -> [1,R,D]
-  const Value gate_up = matmul(tile, weights_.gather_matrices(stacked_gate_up_name(layer_index), expert), false, true);  // [1,R,2I]
+  const Value gate_up = matmul(tile, weights_.gather_matrices(gate_up_stack_name(block.prefix), expert), false, true);  // [1,R,2I]
   const std::vector<Value> parts = split(gate_up, 2, {width, width});
-  const Value down = matmul(swiglu(parts[0], parts[1]), weights_.gather_matrices(stacked_down_name(layer_index), expert), false, true);
+  const Value down = matmul(swiglu(parts[0], parts[1]), weights_.gather_matrices(down_stack_name(block.prefix), expert), false, true);
   const Value go_on = std::make_shared<op::v0::Constant>(ov::element::boolean, ov::Shape{}, true);
   const auto body = std::make_shared<ov::Model>(ov::OutputVector{go_on, down}, ov::ParameterVector{all_x, expert, tokens}, "expert");
 

@@ -3,6 +3,7 @@
 
 #include "dsv4/error.h"
 #include "graph/interface.h"
+#include "graph/model.h"
 #include "graph/portable/nodes.h"
 #include "openvino/core/model.hpp"
 #include "openvino/op/broadcast.hpp"
@@ -51,8 +52,13 @@ Value PortableVocabulary::logits(const Value& x, const std::string& weight) {
   return linear(hidden, weight);                                                            // -> [B,S,V]
 }
 
-std::shared_ptr<ov::Model> PortableVocabulary::finish(const Value& logits) {
-  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(logits)}, state_->sinks(), inputs_, "dsv4");
+std::shared_ptr<ov::Model> PortableVocabulary::finish(const ModelOutputs& outputs) {
+  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(outputs.logits)}, state_->sinks(), inputs_, "dsv4");
+}
+
+std::shared_ptr<ov::Model> build_portable_model(const Config& config, WeightSource& weights, const PortableOptions& options) {
+  PortableVocabulary vocabulary(config, weights, options);
+  return vocabulary.finish(build_model(config, vocabulary));
 }
 
 }  // namespace dsv4

@@ -6,13 +6,33 @@
 #include <string>
 
 #include "checkpoint/config.h"
-#include "graph/model.h"
 #include "graph/portable/call_positions.h"
 #include "graph/portable/state.h"
 #include "graph/vocabulary.h"
 #include "graph/weights.h"
 
 namespace dsv4 {
+
+/// How the routed experts are multiplied.
+enum class ExpertForm {
+  kGrouped,  ///< GroupedMatMul-17: OpenVINO 2026.3 or later
+  kGather,   ///< the routed experts' weights by Gather, as they are stored, and operations up to opset 15
+};
+
+/// Rows and tokens a row of a program that takes nothing else.
+struct StaticShape {
+  int64_t batch = 1;
+  int64_t length = 1;
+};
+
+struct PortableOptions {
+  bool stateful = true;  ///< false: the prefill-only form, input_ids alone
+  ExpertForm experts = ExpertForm::kGrouped;
+  std::optional<StaticShape> static_shape;  ///< of the prefill-only form: no dynamic dimension in the whole program; Error with `stateful`
+};
+
+/// The portable program: standard ops only; its inputs and state are those of docs/graph.md.
+std::shared_ptr<ov::Model> build_portable_model(const Config& config, WeightSource& weights, const PortableOptions& options = {});
 
 class PortableVocabulary final : public Vocabulary {
  public:
@@ -22,10 +42,10 @@ class PortableVocabulary final : public Vocabulary {
   HyperConnection hyper_connect_pre(const Streams& streams, const std::string& site, const std::string& norm) override;
   Streams hyper_connect_post(const HyperConnection& connection, const Value& output) override;
   Value hyper_connect_head(const Streams& streams, const std::string& site, const std::string& norm) override;
-  Value attention(const Value& x, int64_t layer) override;
-  Value experts(const Value& x, int64_t layer) override;
+  Value attention(const Value& x, const Block& block) override;
+  Value experts(const Value& x, const Block& block) override;
   Value logits(const Value& x, const std::string& weight) override;
-  std::shared_ptr<ov::Model> finish(const Value& logits) override;
+  std::shared_ptr<ov::Model> finish(const ModelOutputs& outputs) override;
 
  private:
   // basic (portable.cpp)
@@ -45,9 +65,9 @@ class PortableVocabulary final : public Vocabulary {
   std::pair<Value, Value> route(const Value& x, const LayerConfig& layer, const std::string& prefix);
   Value swiglu(const Value& gate, const Value& up);
   // ids i32 and weights [T,1,K] of the routed experts -> their weighted sum on top of `shared`: x, shared [T,1,D] -> [T,1,D]
-  Value grouped_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights, int64_t layer);
+  Value grouped_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights, const Block& block);
   // gathered_experts.cpp: the same with the weights of one expert at a time
-  Value gathered_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights, int64_t layer);
+  Value gathered_experts(const Value& x, const Value& shared, const Value& ids, const Value& weights, const Block& block);
 
   const Config& config_;
   WeightSource& weights_;

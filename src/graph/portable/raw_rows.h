@@ -25,7 +25,7 @@ RawLayout raw_layout(const Config& config, const LayerConfig& layer);
 /// Raw rows that are kept between calls: enough for the block under way and, with overlap, the one before.
 int64_t compressor_tail_rows(const LayerConfig& layer);
 
-/// The state of the portable program that holds the entries of a layer's compressor: a list that grows by a row for every ratio positions.
-std::string entry_state_name(int64_t layer);
+/// The state of the portable program that holds the entries of the compressor of a block ("layers.3"): a list that grows by a row for every ratio positions.
+std::string entry_state_name(const std::string& block);
 
 }  // namespace dsv4

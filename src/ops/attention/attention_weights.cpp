@@ -70,7 +70,7 @@ void check_weights(const ov::Node* node, std::span<const PackedMatrix> weights, 
                           "]");
   };
   const auto exact = [&](const char* name, int64_t rows, int64_t cols) {
-    NODE_VALIDATION_CHECK(node, weights[next].type == WeightType::kF32, name, " has to be float32");
+    NODE_VALIDATION_CHECK(node, weights[next].type == NumberFormat::kF32, name, " has to be float32");
     matrix(name, rows, cols);
   };
   const int64_t hidden = weights[0].cols, q_rank = weights[0].rows, width = a.heads * a.head_dim;

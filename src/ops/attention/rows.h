@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "checkpoint/numbers.h"
+#include "formats/numbers.h"
 #include "ops/attention/cache.h"
 
 namespace dsv4::ops {

@@ -14,7 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "checkpoint/dequantize.h"
+#include "formats/dequantize.h"
 #include "ops/attention/cache.h"
 #include "ops/attention/rows.h"
 

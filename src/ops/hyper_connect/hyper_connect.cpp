@@ -31,7 +31,7 @@ Sizes check_weights(const ov::Node* node, const std::vector<PackedMatrix>& w, co
   NODE_VALIDATION_CHECK(node, possible && w[kFn].rows == outputs, "fn is [", w[kFn].rows, ",", w[kFn].cols, "] where norm has ", width,
                         " values; expected ", head ? "[hc,hc*D]" : "[(2+hc)*hc,hc*D]", " with hc from 1 to ", kMostStreams);
   const auto exact = [&](Weight weight, int64_t count, const char* name) {
-    NODE_VALIDATION_CHECK(node, w[weight].type == WeightType::kF32 && w[weight].rows == 1 && w[weight].cols == count, name,
+    NODE_VALIDATION_CHECK(node, w[weight].type == NumberFormat::kF32 && w[weight].rows == 1 && w[weight].cols == count, name,
                           " is not float32 [", count, "]");
   };
   exact(kBase, outputs, "base");

@@ -20,19 +20,19 @@ struct CodeForm {
   float factor;
 };
 
-HWY_INLINE CodeForm code_form(WeightType type) {
+HWY_INLINE CodeForm code_form(NumberFormat type) {
   switch (type) {
-    case WeightType::kI4:
+    case NumberFormat::kI4:
       return {{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7}, 0, 8.0f, 1.0f};
-    case WeightType::kF4E2M1:  // twice the value, plus 12
+    case NumberFormat::kF4E2M1:  // twice the value, plus 12
       return {{12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0}, 0, 12.0f, 0.5f};
 #if (DSV4_AVX512 && !DSV4_VNNI) || DSV4_AVX2
-    case WeightType::kU8:
+    case NumberFormat::kU8:
       return {{}, 0x80, -128.0f, 1.0f};
-    case WeightType::kI8:
+    case NumberFormat::kI8:
       return {{}, 0, 0.0f, 1.0f};
 #else
-    case WeightType::kI8:
+    case NumberFormat::kI8:
       return {{}, 0x80, 128.0f, 1.0f};
 #endif
     default:
@@ -45,7 +45,7 @@ HWY_INLINE CodeForm code_form(WeightType type) {
 HWY_INLINE void load_zero_points(const PackedMatrix& m, int64_t begin, int64_t n, float* out) {
   const int64_t first = m.first_zero_point + begin;
   const auto* bytes = reinterpret_cast<const uint8_t*>(m.zero_points);
-  if (m.type == WeightType::kU8) {
+  if (m.type == NumberFormat::kU8) {
     for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(bytes[first + i]);
     return;
   }
@@ -62,7 +62,11 @@ HWY_INLINE void load_zero_points(const PackedMatrix& m, int64_t begin, int64_t n
 }
 
 HWY_INLINE void load_scales(const PackedMatrix& m, int64_t begin, int64_t n, float* out) {
-  if (m.type == WeightType::kF4E2M1) {
+  if (m.scale == NumberFormat::kF32) {
+    std::memcpy(out, m.scales + 4 * begin, static_cast<size_t>(4 * n));
+    return;
+  }
+  if (m.scale == NumberFormat::kF8E8M0) {
     const auto* bytes = reinterpret_cast<const uint8_t*>(m.scales + begin);
     for (int64_t i = 0; i < n; ++i) {
       // 2^-127 is a subnormal number, 255 is NaN.
@@ -100,7 +104,7 @@ HWY_INLINE void load_segment_factors(const PackedMatrix& m, const CodeForm& form
 }
 
 /// What each nibble of a 4-bit type stands for, without scale and zero point; exact: small integers and halves.
-HWY_INLINE void nibble_values(WeightType type, float (&values)[16]) {
+HWY_INLINE void nibble_values(NumberFormat type, float (&values)[16]) {
   const CodeForm form = code_form(type);
   for (int64_t k = 0; k < 16; ++k) values[k] = (static_cast<float>(form.table[k]) - form.offset) * form.factor;
 }
@@ -136,19 +140,29 @@ HWY_INLINE int64_t unpack_pairs(const uint8_t* bytes, int64_t pairs, const float
   return pairs;
 }
 
+/// FP8 codes as floats times their scale.
+HWY_INLINE void unpack_f8(const std::byte* codes, int64_t n, float scale, float* out) {
+  int64_t k = 0;
+#if DSV4_AVX512 || DSV4_AVX2
+  const Floats factor = all(scale * kF8Unit);
+  for (; k + kLanes <= n; k += kLanes) store(out + k, mul(load_bytes<NumberFormat::kF8E4M3>(codes + k), factor));
+#endif
+  for (; k < n; ++k) out[k] = f8e4m3_to_f32(std::to_integer<uint8_t>(codes[k])) * scale;
+}
+
 /// Columns [begin, begin + n) of a row of any type as floats.
 HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin, int64_t n, float* out) {
   const std::byte* codes = m.codes + row * m.row_bytes();
   int64_t i = 0;
   switch (m.type) {
-    case WeightType::kF32:
+    case NumberFormat::kF32:
       std::memcpy(out, codes + 4 * begin, static_cast<size_t>(4 * n));
       return;
-    case WeightType::kF16:
+    case NumberFormat::kF16:
       for (; i + kLanes <= n; i += kLanes) store(out + i, load_f16(codes + 2 * (begin + i)));
       for (; i < n; ++i) out[i] = load_one_f16(codes + 2 * (begin + i));
       return;
-    case WeightType::kBF16:
+    case NumberFormat::kBF16:
       for (; i + kLanes <= n; i += kLanes) store(out + i, load_bf16(codes + 2 * (begin + i)));
       for (; i < n; ++i) {
         uint16_t bits;
@@ -166,13 +180,15 @@ HWY_INLINE void unpack_columns(const PackedMatrix& m, int64_t row, int64_t begin
   for (int64_t c = begin; c < begin + n;) {
     const int64_t g = c / m.group, end = std::min(begin + n, (g + 1) * m.group);
     float scale, zero_point = 0.0f;
-    load_scales(m, row * m.groups() + g, 1, &scale);
+    load_scales(m, m.scale_index(row) + g, 1, &scale);
     if (m.zero_points) load_zero_points(m, row * m.groups() + g, 1, &zero_point);
     float* to = out + (c - begin);
     const int64_t count = end - c;
-    if (m.type == WeightType::kU8) {
+    if (m.type == NumberFormat::kU8) {
       for (int64_t k = 0; k < count; ++k) to[k] = (static_cast<float>(bytes[c + k]) - zero_point) * scale;
-    } else if (m.type == WeightType::kI8) {
+    } else if (m.type == NumberFormat::kF8E4M3) {
+      unpack_f8(codes + c, count, scale, to);
+    } else if (m.type == NumberFormat::kI8) {
       for (int64_t k = 0; k < count; ++k) to[k] = static_cast<float>(static_cast<int8_t>(bytes[c + k])) * scale;
     } else if (four_bits) {
       alignas(64) float values[16];

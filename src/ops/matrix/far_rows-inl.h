@@ -95,8 +95,8 @@ void multiply_far_rows(const FarRun& run, const int64_t (&row)[kFarRows], int64_
   for (int r = 0; r < kFarRows; ++r) {
     w[r] = reinterpret_cast<const uint8_t*>(m.codes) + row[r] * run.row_bytes;
     const int64_t ahead = (row[r] + kRowsOfScalesPrefetch) * run.groups;
-    __builtin_prefetch(m.scales + (m.type == WeightType::kF4E2M1 ? ahead : 2 * ahead), 0, 3);
-    if (m.zero_points) __builtin_prefetch(m.zero_points + (m.type == WeightType::kU8 ? ahead : ahead / 2), 0, 3);
+    __builtin_prefetch(m.scales + (m.type == NumberFormat::kF4E2M1 ? ahead : 2 * ahead), 0, 3);
+    if (m.zero_points) __builtin_prefetch(m.zero_points + (m.type == NumberFormat::kU8 ? ahead : ahead / 2), 0, 3);
   }
   const std::byte* x = run.records;
   Quads sums[T], corrections[T];
@@ -215,7 +215,7 @@ HWY_INLINE void with_far_form(const PackedMatrix& m, const F& f) {
   };
   if (!is_four_bits(m.type)) {
     with_groups(std::integral_constant<UnitCodes, UnitCodes::kBytes>());
-  } else if (m.type == WeightType::kU4) {
+  } else if (m.type == NumberFormat::kU4) {
     with_groups(std::integral_constant<UnitCodes, UnitCodes::kNibbles>());
   } else {
     with_groups(std::integral_constant<UnitCodes, UnitCodes::kTableNibbles>());

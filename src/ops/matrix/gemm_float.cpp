@@ -87,7 +87,7 @@ void GemmFloat(const Product& p, const PackedTokens& packed, int64_t begin, int6
     const int64_t n = std::min(kFloatChunkColumns, m.cols - c);
     const float* rows = unpacked;
     int64_t stride = kUnpackedRow;
-    if (m.type == WeightType::kF32) {
+    if (m.type == NumberFormat::kF32) {
       rows = reinterpret_cast<const float*>(m.codes) + begin * m.cols + c;
       stride = m.cols;
     } else {

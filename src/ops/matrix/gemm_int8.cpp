@@ -410,7 +410,7 @@ void GemmInt8(const Product& p, const PackedTokens& packed, int64_t begin, int64
   static constexpr auto kBytes = kernels_of<Codes::kBytes>(std::make_integer_sequence<int, kMostTokens>());
   const PackedMatrix& m = p.matrix;
   const CodeForm form = code_form(m.type);
-  const auto& kernels = m.type == WeightType::kF4E2M1 ? kUpTo24 : is_four_bits(m.type) ? kUpTo15 : kBytes;
+  const auto& kernels = m.type == NumberFormat::kF4E2M1 ? kUpTo24 : is_four_bits(m.type) ? kUpTo15 : kBytes;
   const int64_t segment = segment_columns(m), segments = m.cols / segment, blocks = p.x.blocks();
   const int64_t chunk = chunk_columns(m);
   const bool corrected = is_corrected(m, form);

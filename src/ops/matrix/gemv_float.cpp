@@ -39,7 +39,7 @@ struct InColumnOrder {
   static HWY_INLINE Floats as_columns(Floats sums) { return sums; }
 };
 
-template <WeightType kType, int R>
+template <NumberFormat kType, int R>
 class FloatRows : public InColumnOrder {
  public:
   static constexpr int kRows = R;
@@ -67,7 +67,7 @@ class FloatRows : public InColumnOrder {
   }
 
  private:
-  static constexpr int64_t kBytes = kType == WeightType::kF32 ? 4 : 2;
+  static constexpr int64_t kBytes = kType == NumberFormat::kF32 ? 4 : 2;
   const std::byte* codes_;
   int64_t apart_;
   const std::byte* from_ = nullptr;
@@ -148,29 +148,29 @@ class Nibbles {
 };
 
 /// Bytes of one group as floats.
-template <WeightType kType>
+template <NumberFormat kType>
 class Bytes : public InColumnOrder {
  public:
   static constexpr size_t kCodesOfByte = 1;
 
   HWY_INLINE void set(const float*, float scale, float zero_point) {
-    scale_ = all(scale);
+    scale_ = all(kType == NumberFormat::kF8E4M3 ? scale * kF8Unit : scale);
     zero_point_ = all(zero_point);
   }
   HWY_INLINE Floats weights(const std::byte* from) const {
     const Floats codes = load_bytes<kType>(from);
-    return mul(kType == WeightType::kU8 ? sub(codes, zero_point_) : codes, scale_);
+    return mul(kType == NumberFormat::kU8 ? sub(codes, zero_point_) : codes, scale_);
   }
 
  private:
   Floats scale_, zero_point_;
 };
 
-/// Scales and zero points of groups [at, at + n).
-HWY_NOINLINE void load_groups(const PackedMatrix& m, int64_t at, int64_t n, float* scales, float* zero_points) {
-  load_scales(m, at, n, scales);
+/// Scales and zero points of groups [group, group + n) of a row.
+HWY_NOINLINE void load_groups(const PackedMatrix& m, int64_t row, int64_t group, int64_t n, float* scales, float* zero_points) {
+  load_scales(m, m.scale_index(row) + group, n, scales);
   if (m.zero_points) {
-    load_zero_points(m, at, n, zero_points);
+    load_zero_points(m, row * m.groups() + group, n, zero_points);
   } else {
     std::fill_n(zero_points, n, 0.0f);
   }
@@ -194,7 +194,7 @@ class CodeRows {
     const int64_t group = begin / m_.group, groups = (begin + n - 1) / m_.group + 1 - group;
     end_of_group_ = (group + 1) * m_.group - begin;
     for (int64_t r = 0; r < R; ++r) {
-      load_groups(m_, (first_ + r * apart_) * m_.groups() + group, groups, scales_[r], zero_points_[r]);
+      load_groups(m_, first_ + r * apart_, group, groups, scales_[r], zero_points_[r]);
     }
   }
 
@@ -281,35 +281,38 @@ void multiply_runs(const Product& p, int64_t begin, int64_t end) {
 }
 
 template <int R>
-using F32Rows = FloatRows<WeightType::kF32, R>;
+using F32Rows = FloatRows<NumberFormat::kF32, R>;
 template <int R>
-using F16Rows = FloatRows<WeightType::kF16, R>;
+using F16Rows = FloatRows<NumberFormat::kF16, R>;
 template <int R>
-using BF16Rows = FloatRows<WeightType::kBF16, R>;
+using BF16Rows = FloatRows<NumberFormat::kBF16, R>;
 #if DSV4_AVX512 || DSV4_AVX2
 template <int R>
 using NibbleRows = CodeRows<Nibbles, R>;
 template <int R>
-using U8Rows = CodeRows<Bytes<WeightType::kU8>, R>;
+using U8Rows = CodeRows<Bytes<NumberFormat::kU8>, R>;
 template <int R>
-using I8Rows = CodeRows<Bytes<WeightType::kI8>, R>;
+using I8Rows = CodeRows<Bytes<NumberFormat::kI8>, R>;
+template <int R>
+using F8Rows = CodeRows<Bytes<NumberFormat::kF8E4M3>, R>;
 #endif
 
 void GemvFloat(const Product& p, int64_t begin, int64_t end) {
   switch (p.matrix.type) {
-    case WeightType::kF32:
+    case NumberFormat::kF32:
       return multiply_runs<F32Rows, kFarRows>(p, begin, end);
-    case WeightType::kF16:
+    case NumberFormat::kF16:
       return multiply_runs<F16Rows, kFarRows>(p, begin, end);
-    case WeightType::kBF16:
+    case NumberFormat::kBF16:
       return multiply_runs<BF16Rows, kFarRows>(p, begin, end);
     default:
       break;
   }
 #if DSV4_AVX512 || DSV4_AVX2
   if (p.matrix.group % kLanes == 0 || p.matrix.groups() == 1) {
-    if (p.matrix.type == WeightType::kU8) return multiply_runs<U8Rows, kFarRows>(p, begin, end);
-    if (p.matrix.type == WeightType::kI8) return multiply_runs<I8Rows, kFarRows>(p, begin, end);
+    if (p.matrix.type == NumberFormat::kU8) return multiply_runs<U8Rows, kFarRows>(p, begin, end);
+    if (p.matrix.type == NumberFormat::kI8) return multiply_runs<I8Rows, kFarRows>(p, begin, end);
+    if (p.matrix.type == NumberFormat::kF8E4M3) return multiply_runs<F8Rows, kFarRows>(p, begin, end);
     return multiply_runs<NibbleRows, kFarRows>(p, begin, end);
   }
 #endif

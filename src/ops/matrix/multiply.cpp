@@ -40,7 +40,11 @@ struct Job {
   const std::byte* records;  ///< int8 GEMV, if it wants them
 };
 
-bool takes_int8(const Product& p) { return p.x.codes != nullptr && p.matrix.group != 0 && p.matrix.group % kActivationBlock == 0; }
+/// FP8 values are no small integers: their products are in float32.
+bool takes_int8(const Product& p) {
+  const bool integers = p.matrix.group != 0 && p.matrix.type != NumberFormat::kF8E4M3;
+  return integers && p.x.codes != nullptr && p.matrix.group % kActivationBlock == 0;
+}
 
 double nanoseconds(const Product& p, bool int8) {
   const auto results = static_cast<double>(p.matrix.rows * p.x.tokens), products = results * static_cast<double>(p.matrix.cols);

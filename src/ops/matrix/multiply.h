@@ -52,7 +52,7 @@ struct Product {
 };
 
 /// All products in one parallel region, divided by bytes and arithmetic over the threads of the caller's arena. Compressed matrices use x's codes where it has
-/// them and the groups are whole blocks; otherwise, and for float matrices, the products are in float32. The bits of a token's
+/// them and the groups are whole blocks; otherwise, and for float and FP8 matrices, the products are in float32. The bits of a token's
 /// result depend neither on the number of threads nor on the other tokens and products of the call.
 void multiply(std::span<const Product> products, Scratch& scratch);
 

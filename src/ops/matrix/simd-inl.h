@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "checkpoint/numbers.h"
+#include "formats/numbers.h"
 #include "ops/matrix/packed_matrix.h"
 
 // What later releases of Highway add above HWY_AVX3_DL is 0 in this one.
@@ -41,6 +41,8 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
+
+constexpr float kF8Unit = 256.0f;  ///< what FP8 values that load_f8 gives have to be multiplied with; exact
 
 #if DSV4_AVX512
 
@@ -71,10 +73,16 @@ HWY_INLINE Floats load_bf16(const std::byte* from) {
   const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
   return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
 }
-template <WeightType kType>
+/// FP8 in units of kF8Unit: sign, exponent and fraction are those of a float16 of another bias, whose conversion takes subnormal numbers too.
+HWY_INLINE Floats load_f8(const std::byte* from) {
+  const __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16(static_cast<int16_t>(0xBF80))));
+}
+template <NumberFormat kType>
 HWY_INLINE Floats load_bytes(const std::byte* from) {
+  if constexpr (kType == NumberFormat::kF8E4M3) return load_f8(from);
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-  return _mm512_cvtepi32_ps(kType == WeightType::kU8 ? _mm512_cvtepu8_epi32(bytes) : _mm512_cvtepi8_epi32(bytes));
+  return _mm512_cvtepi32_ps(kType == NumberFormat::kU8 ? _mm512_cvtepu8_epi32(bytes) : _mm512_cvtepi8_epi32(bytes));
 }
 
 #elif DSV4_AVX2
@@ -111,10 +119,15 @@ HWY_INLINE Floats load_bf16(const std::byte* from) {
   const __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
 }
-template <WeightType kType>
+HWY_INLINE Floats load_f8(const std::byte* from) {
+  const __m128i words = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(words, 7), _mm_set1_epi16(static_cast<int16_t>(0xBF80))));
+}
+template <NumberFormat kType>
 HWY_INLINE Floats load_bytes(const std::byte* from) {
+  if constexpr (kType == NumberFormat::kF8E4M3) return load_f8(from);
   const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-  return _mm256_cvtepi32_ps(kType == WeightType::kU8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes));
+  return _mm256_cvtepi32_ps(kType == NumberFormat::kU8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes));
 }
 
 #else
@@ -169,10 +182,10 @@ HWY_INLINE float load_one_f16(const std::byte* from) {
 }
 
 /// kLanes weights of a float type, from any address.
-template <WeightType kType>
+template <NumberFormat kType>
 HWY_INLINE Floats load_weights(const std::byte* from) {
-  if constexpr (kType == WeightType::kF16) return load_f16(from);
-  if constexpr (kType == WeightType::kBF16) return load_bf16(from);
+  if constexpr (kType == NumberFormat::kF16) return load_f16(from);
+  if constexpr (kType == NumberFormat::kBF16) return load_bf16(from);
   return load(reinterpret_cast<const float*>(from));
 }
 

@@ -61,7 +61,7 @@ HWY_INLINE bool takes_groups(int64_t n) { return n == kGroupsAtOnce || n == kGro
 /// The scales of n groups from `at` on, counted as load_scales does; zeros after them.
 HWY_INLINE __m512 scales_of_groups(const PackedMatrix& m, int64_t at, int64_t n) {
   const auto lanes = static_cast<__mmask16>(0xFFFFu >> (kGroupsAtOnce - n));
-  if (m.type != WeightType::kF4E2M1) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, m.scales + 2 * at));
+  if (m.type != NumberFormat::kF4E2M1) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, m.scales + 2 * at));
   const __m512i e = _mm512_maskz_cvtepu8_epi32(lanes, _mm_maskz_loadu_epi8(lanes, m.scales + at));
   // 2^-127 is a subnormal number, 255 is NaN.
   const __m512i bits = _mm512_max_epi32(_mm512_slli_epi32(e, 23), _mm512_set1_epi32(0x00400000));
@@ -72,7 +72,7 @@ HWY_INLINE __m512 scales_of_groups(const PackedMatrix& m, int64_t at, int64_t n)
 HWY_INLINE __m512 zero_points_of_groups(const PackedMatrix& m, int64_t at, int64_t n) {
   const int64_t first = m.first_zero_point + at;
   const auto* bytes = reinterpret_cast<const uint8_t*>(m.zero_points);
-  if (m.type == WeightType::kU8) {
+  if (m.type == NumberFormat::kU8) {
     const auto lanes = static_cast<__mmask16>(0xFFFFu >> (kGroupsAtOnce - n));
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, bytes + first)));
   }
@@ -208,7 +208,7 @@ HWY_INLINE void sum_quads(Quads v, float (&rows)[kFarRows]) {
 HWY_INLINE bool takes_groups(int64_t n) { return n == kGroupsAtOnce; }
 
 HWY_INLINE __m256 scales_of_groups(const PackedMatrix& m, int64_t at, int64_t) {
-  if (m.type != WeightType::kF4E2M1) return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(m.scales + 2 * at)));
+  if (m.type != NumberFormat::kF4E2M1) return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(m.scales + 2 * at)));
   const __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(m.scales + at)));
   const __m256i bits = _mm256_max_epi32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(0x00400000));
   const __m256i nan = _mm256_and_si256(_mm256_cmpeq_epi32(e, _mm256_set1_epi32(255)), _mm256_set1_epi32(0x7FC00000));
@@ -218,7 +218,7 @@ HWY_INLINE __m256 scales_of_groups(const PackedMatrix& m, int64_t at, int64_t) {
 HWY_INLINE __m256 zero_points_of_groups(const PackedMatrix& m, int64_t at, int64_t) {
   const int64_t first = m.first_zero_point + at;
   const auto* bytes = reinterpret_cast<const uint8_t*>(m.zero_points);
-  if (m.type == WeightType::kU8) {
+  if (m.type == NumberFormat::kU8) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + first))));
   }
   uint32_t packed;

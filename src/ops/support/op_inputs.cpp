@@ -11,23 +11,37 @@ namespace dsv4::ops {
 
 namespace {
 
-constexpr size_t kFields = 6;  // inputs, type, count, rows, cols, group
+constexpr size_t kFields = 8;  // inputs, type, count, rows, cols, group, rows of a group, type of the scales
 
-// Without memory. Sizes may be hostile: every product below fits into int64_t once this has passed.
+PackedMatrix without_memory(std::span<const int64_t> fields) {
+  PackedMatrix m{static_cast<NumberFormat>(fields[1]), fields[2], fields[3], fields[4], fields[5]};
+  m.group_rows = fields[6];
+  m.scale = static_cast<NumberFormat>(fields[7]);
+  return m;
+}
+
+// Sizes may be hostile: every product below fits into int64_t once this has passed.
 PackedMatrix described(const ov::Node* node, std::span<const int64_t> fields, bool may_be_stack) {
   const int64_t inputs = fields[0], type = fields[1], count = fields[2], rows = fields[3], cols = fields[4], group = fields[5];
+  const int64_t group_rows = fields[6], scale = fields[7];
   constexpr int64_t kMost = int64_t{1} << 40;
-  NODE_VALIDATION_CHECK(node, inputs >= 1 && inputs <= 3 && type >= 0 && type <= static_cast<int64_t>(WeightType::kF4E2M1), "a weight of ",
-                        inputs, " inputs and type ", type);
+  NODE_VALIDATION_CHECK(node, inputs >= 1 && inputs <= 3 && type >= 0 && type <= static_cast<int64_t>(NumberFormat::kF8E4M3),
+                        "a weight of ", inputs, " inputs and type ", type);
   NODE_VALIDATION_CHECK(node,
                         count >= 1 && rows >= 1 && cols >= 1 && count <= kMost && rows <= kMost / count && cols <= kMost / (count * rows),
                         "a weight of ", count, " x ", rows, " x ", cols, " values");
   NODE_VALIDATION_CHECK(node, count == 1 || may_be_stack, "a stack of ", count, " matrices; expected one");
-  const PackedMatrix m{static_cast<WeightType>(type), count, rows, cols, group};
-  const bool compressed = is_compressed(m.type);
-  NODE_VALIDATION_CHECK(node, compressed == (inputs > 1) && compressed == (group != 0), "a weight of type ", type, " with ", inputs,
+  const PackedMatrix m = without_memory(fields);
+  const bool scaled = is_scaled(m.type), blocks = row_of(m.type).groups == GroupRule::kBlocks;
+  NODE_VALIDATION_CHECK(node, scaled == (inputs > 1) && scaled == (group != 0), "a weight of type ", type, " with ", inputs,
                         " inputs and groups of ", group);
-  NODE_VALIDATION_CHECK(node, inputs < 3 || m.type == WeightType::kU8 || m.type == WeightType::kU4, "zero points of symmetric weights");
+  NODE_VALIDATION_CHECK(node, inputs < 3 || is_asymmetric(m.type), "zero points of symmetric weights");
+  NODE_VALIDATION_CHECK(node, group_rows >= 1 && rows % group_rows == 0 && (blocks || group_rows == 1), rows, " rows in groups of ",
+                        group_rows);
+  const bool f32_scale = blocks && scale == static_cast<int64_t>(NumberFormat::kF32);
+  const NumberFormat expected = scaled ? row_of(m.type).scale : PackedMatrix{}.scale;
+  NODE_VALIDATION_CHECK(node, f32_scale || scale == static_cast<int64_t>(expected), "scales of type ", scale, " for weights of type ",
+                        type);
   NODE_VALIDATION_CHECK(node, group == 0 || (group > 0 && cols % group == 0), "rows of ", cols, " values in groups of ", group);
   NODE_VALIDATION_CHECK(node, !is_four_bits(m.type) || cols % 2 == 0, "4-bit rows of ", cols, " values; expected an even number");
   return m;
@@ -40,7 +54,7 @@ std::vector<PackedMatrix> viewed(const std::vector<int64_t>& parts, const F& mem
   weights.reserve(parts.size() / kFields);
   size_t input = 0;
   for (size_t i = 0; i < parts.size(); i += kFields) {
-    PackedMatrix m{static_cast<WeightType>(parts[i + 1]), parts[i + 2], parts[i + 3], parts[i + 4], parts[i + 5]};
+    PackedMatrix m = without_memory(std::span(parts).subspan(i, kFields));
     m.codes = memory(input);
     if (parts[i] > 1) m.scales = memory(input + 1);
     if (parts[i] > 2) m.zero_points = memory(input + 2);
@@ -69,7 +83,8 @@ void WeightInputs::add(const ov::OutputVector& weight, MatrixForm form) {
     view->set_friendly_name(constant->get_friendly_name());
     nodes.push_back(view);
   }
-  parts.insert(parts.end(), {static_cast<int64_t>(weight.size()), static_cast<int64_t>(m.type), m.count, m.rows, m.cols, m.group});
+  parts.insert(parts.end(), {static_cast<int64_t>(weight.size()), static_cast<int64_t>(m.type), m.count, m.rows, m.cols, m.group,
+                             m.group_rows, static_cast<int64_t>(m.scale)});
 }
 
 void WeightInputs::append(const WeightInputs& others) {

@@ -49,7 +49,7 @@ void write_folder(const fs::path& directory, const fs::path& out, const std::str
   const Config& config = checkpoint.config();
 
   std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
-  const std::vector<StoredForm> forms = choose_forms(units, options.compression, [](const WeightUnit&) { return 0.0f; });
+  const std::vector<StoredFormat> forms = choose_forms(units, options.compression, [](const WeightUnit&) { return 0.0f; });
   const StoragePlan plan = plan_storage(std::move(units), forms);
   PlaceholderWeights weights(plan);
   const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, PortableOptions{});

@@ -19,8 +19,11 @@ bool write_all(const std::vector<T>& values) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  using dsv4::IntegerMode;
-  const std::array<std::string, 4> names = {"int8_asym", "int8_sym", "int4_asym", "int4_sym"};
+  using dsv4::NumberFormat;
+  const std::array<std::pair<std::string, NumberFormat>, 4> modes = {{{"int8_asym", NumberFormat::kU8},
+                                                                      {"int8_sym", NumberFormat::kI8},
+                                                                      {"int4_asym", NumberFormat::kU4},
+                                                                      {"int4_sym", NumberFormat::kI4}}};
   if (argc != 5) return 2;
   const int64_t group_size = std::atoll(argv[2]), rows = std::atoll(argv[3]), columns = std::atoll(argv[4]);
   std::vector<float> weights(static_cast<size_t>(rows * columns));
@@ -31,9 +34,9 @@ int main(int argc, char** argv) {
     return write_all(errors) ? 0 : 1;
   }
   size_t mode = 0;
-  while (mode < names.size() && names[mode] != argv[1]) ++mode;
-  if (mode == names.size()) return 2;
-  const dsv4::IntegerCompression how{static_cast<IntegerMode>(mode), group_size};
+  while (mode < modes.size() && modes[mode].first != argv[1]) ++mode;
+  if (mode == modes.size()) return 2;
+  const dsv4::StoredFormat how{modes[mode].second, group_size};
   const auto groups = static_cast<size_t>(rows * (group_size == -1 ? 1 : columns / group_size));
   std::vector<uint8_t> codes(weights.size()), zero_points(groups), packed((weights.size() + 1) / 2);
   std::vector<uint16_t> scales(groups);

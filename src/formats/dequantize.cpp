@@ -1,15 +1,15 @@
 // Row conversions with Highway: compiled for every instruction set, the best one is taken at run time, all give the same bits.
-#include "checkpoint/dequantize.h"
+#include "formats/dequantize.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
-#include "checkpoint/numbers.h"
+#include "formats/numbers.h"
 
 // Highway compiles what is between the two marks once for each instruction set, by including this file again.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "checkpoint/dequantize.cpp"
+#define HWY_TARGET_INCLUDE "formats/dequantize.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h has to come first.
 #include <hwy/highway.h>

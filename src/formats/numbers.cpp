@@ -1,5 +1,5 @@
 // Bit-level conversions between float32 and the formats of published checkpoints.
-#include "checkpoint/numbers.h"
+#include "formats/numbers.h"
 
 #include <bit>
 #include <limits>

@@ -1,12 +1,12 @@
 // Every code of every format against its definition, and rounding at every midpoint between neighbours.
-#include "checkpoint/numbers.h"
+#include "formats/numbers.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "checkpoint/independent_numbers.h"
+#include "support/independent_numbers.h"
 
 namespace dsv4 {
 namespace {
