@@ -31,7 +31,7 @@ struct PortableOptions {
 /// The architecture itself (spec 2): runs the blocks of `config` through `vocabulary`.
 std::shared_ptr<ov::Model> build_model(const Config& config, Vocabulary& vocabulary);
 
-/// The portable program: standard ops only, inputs and state as design.md section 3 says.
+/// The portable program: standard ops only, inputs and state as docs/architecture.md says (Contract of the portable program).
 std::shared_ptr<ov::Model> build_portable_model(const Config& config, WeightSource& weights, const PortableOptions& options = {});
 
 }  // namespace dsv4
