@@ -43,7 +43,27 @@ def test_anchors_are_those_of_github():
 @pytest.mark.parametrize("page", pages.markdown_files(), ids=lambda path: str(path.relative_to(pages.ROOT)))
 def test_paths_that_a_page_names_are_there(page):
     """Of the folders that are in the repository. NAME and ROOM stand for any; "tests/ops/*bits_test.cpp" is several."""
-    text = "\n".join(line for _, line in pages.prose(page.read_text()))
+    text = re.sub(r"\[[^\]]*\]\([^)]*\)", "", "\n".join(line for _, line in pages.prose(page.read_text())))  # links have a test of their own
     named = re.findall(r"(?<![\w/.-])(?:src|include|tests|tools|benchmarks|examples|cmake|docs|models)/[\w./*-]*[\w/*]", text)
     missing = [path for path in named if not re.search("NAME|ROOM", path) and not list(pages.ROOT.glob(path.rstrip("/")))]
     assert missing == []
+
+
+LONGEST_LINE = 120
+LONGEST_ROW = 160  # of a table, which cannot be broken
+
+
+def long_lines(text):
+    """Numbers of lines that are too long. A line without a blank in it, such as an address, cannot be broken either."""
+    return [number for number, line in pages.prose(text)
+            if len(line) > (LONGEST_ROW if line.startswith("|") else LONGEST_LINE) and " " in line.strip().removeprefix("- ")]
+
+
+@pytest.mark.parametrize("page", pages.markdown_files(), ids=lambda path: str(path.relative_to(pages.ROOT)))
+def test_lines_are_short(page):
+    assert long_lines(page.read_text()) == []
+
+
+def test_long_lines_are_seen():
+    long = "word " * 40
+    assert long_lines(f"short\n{long}\n```\n{long}\n```\n| {long[:150]} |\n| {long} |\nhttps://{'a' * 200}\n") == [2, 7]
