@@ -79,6 +79,20 @@ def test_sources_cite_only_documents_of_the_repository():
     assert found == []
 
 
+def test_pages_that_sources_cite_are_there():
+    """Also the heading behind a comma, as in `docs/graph.md, State`."""
+    wrong = []
+    for folder in SOURCES:
+        for path in sorted((pages.ROOT / folder).rglob("*")):
+            if path.suffix not in (".h", ".cpp", ".py", ".sh") or not path.is_file() or path.parent == pages.ROOT / "tests" / "docs":
+                continue
+            for page, heading in re.findall(r"\b(docs/[\w/-]+\.md)(?:, ([A-Z]\w+))?", path.read_text()):
+                there = (pages.ROOT / page).is_file()
+                if not there or (heading and not any(h.startswith(heading) for h in pages.headings((pages.ROOT / page).read_text()))):
+                    wrong.append(f"{path.relative_to(pages.ROOT)}: {page} {heading}")
+    assert wrong == []
+
+
 def test_a_citation_of_several_sections_counts_as_each():
     text = "// of one layer (spec 2.5 to 2.8), and spec 2.10, 3.3 and spec 1.1 and 1.2; a spec 2"
     assert [re.findall(r"\d+(?:\.\d+)?", match.group(1)) for match in CITATION.finditer(text)] == [
