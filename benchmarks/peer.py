@@ -1,4 +1,4 @@
-# dsv4's CPU program beside llama.cpp and beside itself: every row of the table in docs/benchmarks.md, runs in turn, medians, ratios, bytes, bandwidth.
+# dsv4's CPU program beside llama.cpp and beside itself: every row of the tables in docs/benchmarks.md, runs in turn, medians, ratios, bytes, bandwidth.
 """usage: peer.py [--dsv4 PROGRAM] [--dir DIRECTORY] [--rows R,R] [--repeats N] [--threads N] [--jobs N] [--json FILE] [--only-prepare]
 
 Prints Markdown. Installs llama.cpp into build/peer and makes the models, about 25 GB, below DIRECTORY (35 GB of free disk while it does), once; both stay for the next run.

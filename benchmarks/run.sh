@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All benchmarks of docs/benchmarks.md and docs/formats.md: Markdown on standard output, progress on standard error. `make bench` builds first.
+# All benchmarks of docs/benchmarks.md and docs/benchmarks/quality.md: Markdown on standard output, progress on standard error. `make bench` builds first.
 # Arguments go to convert_memory.py: --layers N,N (of V4-Flash, default 2,4), --weight-formats F,F, --repeats N, --dir DIRECTORY, --preset toy to leave the 50 GB out.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -2,7 +2,7 @@
 # Writes the hashes of all wheels that tools/test-venv.sh could install into the requirement files.
 """usage: tools/pin-requirements.py [FILE...]
 
-FILE: by default tests/requirements/*.txt and benchmarks/requirements-peer.txt. Change a version by hand (name==version, each package that is needed),
+FILE: by default tests/requirements/*.txt and benchmarks/requirements*.txt. Change a version by hand (name==version, each package that is needed),
 then run this: it asks the package index, keeps comments, versions and markers, and replaces the hashes. Wheels count that fit CPython 3.10 to 3.14 on
 Linux with glibc, x86-64 or aarch64; it tells which of these a package has no wheel for.
 """
@@ -94,7 +94,7 @@ def main():
         sys.exit(__doc__)
     subprocess.run([ROOT / "tools/test-venv.sh", "uv"], check=True)
     files = [Path(argument) for argument in sys.argv[1:]]
-    for file in files or [*sorted((ROOT / "tests/requirements").glob("*.txt")), ROOT / "benchmarks/requirements-peer.txt"]:
+    for file in files or [*sorted((ROOT / "tests/requirements").glob("*.txt")), *sorted((ROOT / "benchmarks").glob("requirements*.txt"))]:
         pin(file)
 
 

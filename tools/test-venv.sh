@@ -11,6 +11,7 @@
 #     transformers4.57, transformers5.23   build/venv-transformers4.57, ...   other releases than that of `clients`, which a test loads tokenizers with
 #     transformers5.17, transformers5.23   build/venv-transformers5.17, ...   with torch: a test saves a model with them
 #     peer       build/peer/venv       what benchmarks/peer.py converts checkpoints for llama.cpp with
+#     plot       build/venv-plot       matplotlib, what benchmarks/plot.py draws pictures with
 #     uv         build/python/uv       what installs the others
 #
 # Each name above is a link to build/python/NAME-HASH. The hash is over the requirement files and the Python, so build/python can be copied from another
@@ -124,9 +125,10 @@ for name in "${names[@]}"; do
     transformers5.17 | transformers5.23) environment "$name" "build/venv-$name" "$files/$name.txt" $files/torch.txt tools/cuda-stand-ins.py ;;
     optimum) environment optimum build/venv-optimum $files/tests.txt $files/clients.txt $files/optimum.txt $files/torch.txt $files/lm-eval.txt tools/cuda-stand-ins.py ;;
     peer) environment peer build/peer/venv benchmarks/requirements-peer.txt tools/cuda-stand-ins.py ;;
+    plot) environment plot build/venv-plot benchmarks/requirements.txt ;;
     uv) environment uv $root/uv $files/uv.txt ;;
     *)
-      echo "test-venv: unknown environment '$name' (known: ${needed[*]} ${full[*]} peer uv)" >&2
+      echo "test-venv: unknown environment '$name' (known: ${needed[*]} ${full[*]} peer plot uv)" >&2
       exit 2
       ;;
   esac

@@ -42,7 +42,7 @@ struct Dspark {
   int64_t target_layers = 0;  ///< whose streams the first stage reads
 };
 
-/// Symbols of spec/deepseek-v4.md in the comments.
+/// Symbols of docs/model.md in the comments.
 struct Config {
   int64_t vocab_size = 0;           // V
   int64_t hidden_size = 0;          // D

@@ -13,10 +13,10 @@ namespace dsv4 {
 /// The blocks of the model's own layers, in order: "layers.0", "layers.1", ...
 std::vector<Block> model_blocks(const Config& config);
 
-/// One block (docs/model.md, 2.3): streams [T,hc,D] -> [T,hc,D].
+/// One block (spec 2.3): streams [T,hc,D] -> [T,hc,D].
 Streams block(Vocabulary& vocabulary, const Streams& streams, const Block& block);
 
-/// The architecture itself (docs/model.md, 2): runs the blocks of `config` through `vocabulary`. `tap_layers`, in ascending order: the layers behind which the streams
+/// The architecture itself (spec 2): runs the blocks of `config` through `vocabulary`. `tap_layers`, in ascending order: the layers behind which the streams
 /// are wanted too.
 ModelOutputs build_model(const Config& config, Vocabulary& vocabulary, std::span<const int64_t> tap_layers = {});
 

@@ -13,7 +13,7 @@
 namespace dsv4::reference {
 
 /// Every value becomes what a model that keeps the tensor in `format` multiplies with. `values` holds rows of `columns`; groups lie along a row.
-/// Integer types by NNCF's data-free arithmetic (spec/openvino.md section 10): quantised with the float32 scale, multiplied back, in float32, with
+/// Integer types by NNCF's data-free arithmetic (docs/conversion.md, Arithmetic): quantised with the float32 scale, multiplied back, in float32, with
 /// that scale rounded to float16. Error that begins with `name`: columns that the groups do not divide, a value or a scale beyond float16.
 void round_as_stored(const std::string& name, const StoredFormat& format, int64_t columns, std::span<float> values);
 

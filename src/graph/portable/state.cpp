@@ -43,7 +43,7 @@ Value State::read_fixed_keys(const std::string& name, int64_t rows, int64_t widt
 
 Value State::read_growing(const std::string& name, int64_t width) {
   if (!beam_idx_.get_node()) return {};
-  // A constant without rows: the CPU plugin does not reset a growing state whose initialiser is computed (spec/openvino.md section 0).
+  // A constant without rows: the CPU plugin does not reset a growing state whose initialiser is computed (docs/graph.md, State).
   return read(name, {-1, 1, -1, width}, f32(std::vector<float>{}, {1, 1, 0, width}), beam_idx_);
 }
 

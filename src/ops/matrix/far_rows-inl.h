@@ -1,7 +1,7 @@
 // Compressed rows times a few tokens in int8, at the speed of memory: rows that lie far apart, a line of each by turns.
 //
 // A core reads faster in some far streams than in one, as long as it always has lines to ask for: so there are few operations beside each line, and the scales
-// of many groups are converted between the products, not those of a row before them. Measured: docs/cpu-program.md. A result has the bits of gemm_int8's: the
+// of many groups are converted between the products, not those of a row before them. Measured: docs/benchmarks.md. A result has the bits of gemm_int8's: the
 // arithmetic stands in kernels.h.
 #if defined(DSV4_OPS_MATRIX_FAR_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef DSV4_OPS_MATRIX_FAR_ROWS_INL_H_
