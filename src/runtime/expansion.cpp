@@ -1,4 +1,4 @@
-// FP4 constants against the memory of the machine.
+// FP4 and FP8 constants against the memory of the machine.
 #include "runtime/expansion.h"
 
 #include "dsv4/error.h"
@@ -18,7 +18,8 @@ uint64_t gigabytes(uint64_t bytes) { return (bytes + 999999999) / 1000000000; }
 uint64_t expansion_bytes(const ov::Model& model) {
   uint64_t values = 0;
   for (const auto& node : model.get_ops()) {
-    if (ov::is_type<ov::op::v0::Constant>(node) && node->get_element_type() == ov::element::f4e2m1)
+    const ov::element::Type type = node->get_output_size() == 1 ? node->get_output_element_type(0) : ov::element::dynamic;
+    if (ov::is_type<ov::op::v0::Constant>(node) && (type == ov::element::f4e2m1 || type == ov::element::f8e4m3))
       values += ov::shape_size(node->get_shape());
   }
   return values * kPeakBytesPerValue;
@@ -27,8 +28,8 @@ uint64_t expansion_bytes(const ov::Model& model) {
 void check_expansion(const ov::Model& model, uint64_t available, const std::string& what) {
   const uint64_t needed = expansion_bytes(model);
   if (needed <= available) return;
-  fail(what, ": OpenVINO's CPU plugin expands FP4 experts to float32, which takes ", gigabytes(needed), " GB here; ",
-       available / 1000000000, " GB are free. Convert with --experts gather, which keeps them packed, or to int4");
+  fail(what, ": OpenVINO's CPU plugin expands FP4 and FP8 weights to float32, which takes ", gigabytes(needed), " GB here; ",
+       available / 1000000000, " GB are free. Convert with --experts gather, which keeps experts packed, or to int4");
 }
 
 }  // namespace dsv4

@@ -8,8 +8,8 @@
 
 namespace dsv4 {
 
-/// Bytes that OpenVINO's CPU plugin takes at its peak for the FP4 constants of `model`, which it folds to float32 (2026.4.1: two copies for a while).
-/// Measured: docs/conversion.md, MXFP4. 0 for models without FP4.
+/// Bytes that OpenVINO's CPU plugin takes at its peak for the FP4 and FP8 constants of `model`, which it folds to float32 (2026.4.1: two copies for a while).
+/// Measured: docs/conversion.md, MXFP4. 0 for models without either.
 uint64_t expansion_bytes(const ov::Model& model);
 
 /// Error that says what to do where the expansion does not fit into `available` bytes. `what` begins the message.
