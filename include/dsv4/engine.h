@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dsv4/active_bytes.h"
+#include "dsv4/precision.h"
 
 namespace dsv4 {
 
@@ -29,15 +30,6 @@ enum class WeightMemory {
   kLoad,  ///< copied into anonymous memory, which the kernel does not drop
   kLock,  ///< the mapped file, locked into RAM (needs RLIMIT_MEMLOCK)
 };
-
-/// How the CPU program rounds the inputs of products with compressed weights. docs/cpu-program.md has what it costs.
-enum class ActivationRounding {
-  kInt8,  ///< to 8 bits, a scale for every 32: the fast path
-  kF32,   ///< not at all
-};
-
-/// How the CPU program keeps window rows and compressed entries.
-enum class CachePrecision { kBF16, kF32 };
 
 struct EngineOptions {
   Program program = Program::kAuto;

@@ -67,7 +67,7 @@ void add_cache_bytes(const ops::CacheShape& cache, int64_t position, int64_t ind
   int64_t keys = 0;  // of the indexers
   for (const ops::CacheLayer& layer : cache.layers) {
     const int64_t visible = layer.overlap ? (position + 1) / layer.ratio : 0;
-    if (visible > index_topk) keys += visible * cache.index_head_dim * (cache.type == ops::CacheType::kBF16 ? 2 : 4);
+    if (visible > index_topk) keys += visible * cache.index_head_dim * (cache.type == CachePrecision::kBF16 ? 2 : 4);
   }
   by_part[static_cast<size_t>(ops::OpPart::kAttentionIndexer)] += keys;
   by_part[static_cast<size_t>(ops::OpPart::kAttentionCore)] += all - keys;

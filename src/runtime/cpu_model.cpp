@@ -12,12 +12,11 @@ namespace dsv4 {
 void load_cpu(LoadedModel& loaded, const std::shared_ptr<ov::Model>& ir, const std::filesystem::path& folder) {
   const EngineOptions& options = loaded.options;
   CpuOptions cpu;
-  cpu.activations = options.activations == ActivationRounding::kInt8 ? ops::ActivationMode::kInt8 : ops::ActivationMode::kF32;
+  cpu.activations = options.activations;
   cpu.quantize_cache = options.quantize_cache;
   cpu.prefetch_experts = options.weights == WeightMemory::kMap;
   const int64_t context = options.context > 0 ? options.context : loaded.config.max_position_embeddings;
-  loaded.cache =
-      cpu_cache_shape(loaded.config, context, options.cache == CachePrecision::kBF16 ? ops::CacheType::kBF16 : ops::CacheType::kF32);
+  loaded.cache = cpu_cache_shape(loaded.config, context, options.cache);
 
   ov::Core core;
   const ov::AnyMap properties = compile_properties(options);

@@ -73,7 +73,7 @@ inline std::shared_ptr<ov::Model> graph_of(const Engine& engine, const std::file
   if (engine.program() == Program::kPortable) return ir;
   ModelWeights weights(*ir, WeightMemory::kMap);
   CpuOptions options;
-  options.activations = ops::ActivationMode::kF32;
+  options.activations = ActivationRounding::kF32;
   return build_cpu_model(engine.config(), weights, options).model;
 }
 

@@ -40,8 +40,8 @@ inline void rms_norm(float* x, const float* w, int64_t n, float eps) {
 }
 
 /// Values as a row of a cache.
-inline void store_row(const float* x, int64_t n, CacheType type, std::byte* row) {
-  if (type == CacheType::kF32) {
+inline void store_row(const float* x, int64_t n, CachePrecision type, std::byte* row) {
+  if (type == CachePrecision::kF32) {
     std::memcpy(row, x, static_cast<size_t>(n) * sizeof(float));
     return;
   }

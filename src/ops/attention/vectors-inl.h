@@ -38,8 +38,8 @@ HWY_INLINE Vec load_part(const float* x, int64_t n) {
 }
 
 /// One row of a cache as float32: `dims` values, then zeros up to padded(dims).
-HWY_INLINE void load_row(const std::byte* row, CacheType type, int64_t dims, float* out) {
-  if (type == CacheType::kBF16) {
+HWY_INLINE void load_row(const std::byte* row, CachePrecision type, int64_t dims, float* out) {
+  if (type == CachePrecision::kBF16) {
     bf16_to_f32_row(row, dims, out);
   } else {
     std::copy_n(static_cast<const float*>(static_cast<const void*>(row)), dims, out);
