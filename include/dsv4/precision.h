@@ -11,8 +11,8 @@ enum class ActivationRounding {
   kInt8,  ///< to 8 bits, symmetric, a scale for every 32: the fast path
 };
 
-/// How window rows, compressed entries and index keys are kept in a sequence's cache; what is accumulated is float32 always. The numbers stand in the header of
-/// the cache.
+/// How window rows, compressed entries and index keys are kept in a sequence's cache; the tails of unfinished
+/// blocks are float32 always. The numbers stand in the header of the cache.
 enum class CachePrecision : int64_t { kF32 = 0, kBF16 = 1 };
 
 }  // namespace dsv4
