@@ -21,6 +21,7 @@
 namespace {
 
 using namespace dsv4::ops;
+using dsv4::CachePrecision;
 
 constexpr int64_t kHeads = 64, kHeadDim = 512, kWindow = 128, kIndexHeads = 64, kIndexDim = 128, kTopK = 512, kPairs = 32;
 
@@ -32,7 +33,7 @@ std::vector<float> random_floats(int64_t n) {
 }
 
 /// Rows of a cache in its type; random values repeat after a while.
-std::vector<std::byte> random_rows(int64_t rows, int64_t dims, CacheType type) {
+std::vector<std::byte> random_rows(int64_t rows, int64_t dims, CachePrecision type) {
   const int64_t bytes = dims * value_bytes(type);
   std::vector<std::byte> memory(static_cast<size_t>(rows * bytes));
   const std::vector<float> values = random_floats(257 * dims);
@@ -78,7 +79,7 @@ struct Layer {
 
 /// `tokens` tokens of one layer that come after `position`.
 void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) {
-  const CacheType type = CacheType::kBF16;
+  const CachePrecision type = CachePrecision::kBF16;
   const int64_t end = position + tokens, entries = layer.ratio > 0 ? end / layer.ratio : 0;
   Scratch tables;
   const std::vector<float> frequencies = random_floats(kPairs);

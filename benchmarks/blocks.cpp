@@ -24,6 +24,7 @@
 namespace {
 
 using namespace dsv4::ops;
+using dsv4::ActivationRounding;
 
 struct Dimensions {
   const char* name;
@@ -179,7 +180,7 @@ void measure_experts(const Dimensions& dims, ov::element::Type type, int repeats
     return Experts(parameter(ov::element::f32, {-1, dims.width}), parameter(ov::element::i32, {-1}), exact(dims.experts, 0.0f)[0], weights,
                    attributes);
   };
-  for (const ActivationMode mode : {ActivationMode::kInt8, ActivationMode::kF32}) {
+  for (const ActivationRounding mode : {ActivationRounding::kInt8, ActivationRounding::kF32}) {
     for (const bool prefetch : {false, true}) {
       for (const int64_t tokens : {1, 512}) {
         if (prefetch && tokens > 1) continue;
@@ -187,7 +188,7 @@ void measure_experts(const Dimensions& dims, ov::element::Type type, int repeats
         ov::Tensor x = floats({static_cast<size_t>(tokens), static_cast<size_t>(dims.width)});
         const int64_t bytes = tokens == 1 ? bytes_of_a_token : 0;
         const std::string name =
-            "Experts " + type.to_string() + (mode == ActivationMode::kInt8 ? " int8" : " f32") + (prefetch ? " prefetch" : "");
+            "Experts " + type.to_string() + (mode == ActivationRounding::kInt8 ? " int8" : " f32") + (prefetch ? " prefetch" : "");
         measure(name, dims, tokens, tokens == 1 ? repeats : std::max(1, repeats / 20), op,
                 {x, integers(static_cast<size_t>(tokens), dims.vocabulary)}, bytes, [&] {
                   std::normal_distribution<float> normal;

@@ -23,11 +23,11 @@
 
 namespace {
 
+using dsv4::ActivationRounding;
 using dsv4::LazyMemory;
 using dsv4::median;
 using dsv4::NumberFormat;
 using dsv4::seconds;
-using dsv4::ops::ActivationMode;
 using dsv4::ops::PackedMatrix;
 
 struct Kind {
@@ -95,7 +95,7 @@ void print_row(const char* isa, const Kind& kind, const Shape& shape, const char
 }
 
 void measure(const char* isa, const LazyMemory& memory, dsv4::ReadBandwidth& yardstick, const Kind& kind, const Shape& shape,
-             ActivationMode mode, int64_t tokens, int repeats) {
+             ActivationRounding mode, int64_t tokens, int repeats) {
   // One token: all of the memory, from first to last. Many: a few matrices.
   const std::vector<PackedMatrix> matrices =
       matrices_in(memory, kind, shape, tokens == 1 ? static_cast<size_t>(memory.size()) : size_t{64} << 20);
@@ -123,7 +123,7 @@ void measure(const char* isa, const LazyMemory& memory, dsv4::ReadBandwidth& yar
     }));
   }
   const double time = median(times);
-  print_row(isa, kind, shape, mode == ActivationMode::kInt8 ? "int8" : "f32", tokens, bytes * 1e-9 / time, 2e-9 * products / time,
+  print_row(isa, kind, shape, mode == ActivationRounding::kInt8 ? "int8" : "f32", tokens, bytes * 1e-9 / time, 2e-9 * products / time,
             tokens == 1 ? median(reads) : 0.0);
 }
 
@@ -167,8 +167,8 @@ int main(int argc, char** argv) {
   arena.execute([&] {
     for (const Kind& kind : kinds) {
       if (argc > 4 && std::strcmp(argv[4], kind.name) != 0) continue;
-      for (const ActivationMode mode : {ActivationMode::kInt8, ActivationMode::kF32}) {
-        if (kind.group == 0 && mode == ActivationMode::kInt8) continue;  // float weights know one way
+      for (const ActivationRounding mode : {ActivationRounding::kInt8, ActivationRounding::kF32}) {
+        if (kind.group == 0 && mode == ActivationRounding::kInt8) continue;  // float weights know one way
         for (const Shape& shape : {Shape{4096, 4096}, Shape{2048, 7168}, Shape{256, 4096}, Shape{64, 64}}) {
           measure(isa, memory, yardstick, kind, shape, mode, 1, repeats);
         }

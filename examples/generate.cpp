@@ -1,12 +1,14 @@
-// The public C++ API in one page: open a model folder, feed a prompt, generate, fork. Usage: generate MODEL 1,2,3 [NEW_TOKENS]
+// The public C++ API in one page: open a model folder, feed a prompt, fork, answer requests. Usage: generate MODEL 1,2,3 [NEW_TOKENS]
 #include <dsv4/engine.h>
 #include <dsv4/error.h>
-#include <dsv4/generate.h>
+#include <dsv4/request.h>
 #include <dsv4/session.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -39,18 +41,20 @@ int main(int argc, char** argv) {
     options.cache = dsv4::CachePrecision::kF32;
     const dsv4::Engine engine(argv[1], options);  // maps the weights: milliseconds, whatever their size
 
-    dsv4::GenerateOptions how;
-    how.max_new_tokens = argc > 3 ? std::atoll(argv[3]) : 16;
-    how.ignore_eos = true;
-
-    // The prompt is read once; two continuations go on from it, one greedy and one sampled.
+    // The prompt but for its last token is read once; two continuations go on from there, one greedy and one sampled.
     const std::vector<int64_t> prompt = ids_of(argv[2]);
     dsv4::Session greedy(engine);
-    if (prompt.size() > 1) greedy.feed(std::span(prompt).first(prompt.size() - 1));
+    const std::size_t before = prompt.empty() ? 0 : prompt.size() - 1;
+    if (before > 0) greedy.feed(std::span(prompt).first(before));
     dsv4::Session sampled = greedy.fork();
-    print("greedy  ", dsv4::generate(greedy, std::span(prompt).last(1), how).tokens);
-    how.sampler = {.temperature = 1.0, .top_p = 0.9, .seed = 7};
-    print("sampled ", dsv4::generate(sampled, std::span(prompt).last(1), how).tokens);
+
+    dsv4::Request request;
+    request.prompt.assign(prompt.begin() + static_cast<std::ptrdiff_t>(before), prompt.end());
+    request.max_new_tokens = argc > 3 ? std::atoll(argv[3]) : 16;
+    request.ignore_eos = true;
+    print("greedy  ", dsv4::generate(greedy, request).tokens);
+    request.sampler = {.temperature = 1.0, .top_p = 0.9, .seed = 7};
+    print("sampled ", dsv4::generate(sampled, request).tokens);
   } catch (const std::exception& e) {  // dsv4::Error: one line
     std::fprintf(stderr, "generate: %s\n", e.what());
     return 1;

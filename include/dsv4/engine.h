@@ -1,6 +1,12 @@
-// A loaded model folder, shared by the sessions that run on it.
+// An engine: a model folder, opened for one of its programs and shared by the sessions that run on it.
 //
-// Source: the folders that `dsv4 convert` writes. Everything here throws dsv4::Error (dsv4/error.h) with one line that says what is wrong and what to do.
+// Four words stand between a program and its text. An Engine is a loaded model: weights, compiled program, options; nothing of it changes
+// once it is open. A Session (dsv4/session.h) is one sequence on it, a Snapshot (dsv4/snapshot.h) a copy of a session's state, a Request
+// (dsv4/request.h) a prompt and how to go on from it. An Engine object is a handle: copies share the model, every session holds one, and
+// the model goes with the last of them. Weights are read where the folder's file is mapped, so the folder has to stay as it is meanwhile.
+//
+// Source: the folders that `dsv4 convert` writes. Everything here throws dsv4::Error (dsv4/error.h) with one line that says what is wrong
+// and what to do.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +17,9 @@
 #include <vector>
 
 #include "dsv4/active_bytes.h"
+#include "dsv4/precision.h"
 
 namespace dsv4 {
-
-struct Config;
-struct LoadedModel;
 
 enum class Program {
   kAuto,      ///< kCpu for a stateful folder on the CPU, else kPortable
@@ -29,15 +33,6 @@ enum class WeightMemory {
   kLoad,  ///< copied into anonymous memory, which the kernel does not drop
   kLock,  ///< the mapped file, locked into RAM (needs RLIMIT_MEMLOCK)
 };
-
-/// How the CPU program rounds the inputs of products with compressed weights. docs/cpu-program.md has what it costs.
-enum class ActivationRounding {
-  kInt8,  ///< to 8 bits, a scale for every 32: the fast path
-  kF32,   ///< not at all
-};
-
-/// How the CPU program keeps window rows and compressed entries.
-enum class CachePrecision { kBF16, kF32 };
 
 struct EngineOptions {
   Program program = Program::kAuto;
@@ -55,7 +50,7 @@ struct EngineOptions {
   bool quantize_cache = false;  ///< round what is cached to FP8 and FP4 values as the model was trained; costs time, saves no memory
 };
 
-/// Cheap to copy: copies share the model, and so do sessions, which keep it alive. Thread-safe.
+/// Cheap to copy. Thread-safe.
 class Engine {
  public:
   /// Error when files are missing, are not a dsv4 model, or the options do not fit it.
@@ -74,12 +69,12 @@ class Engine {
   /// Bytes of the cache that the next token reads when a sequence has `position` tokens; 0 for the portable program.
   int64_t cache_bytes(int64_t position) const;
 
-  /// For dsv4's own rooms: declared in checkpoint/config.h and runtime/loaded_model.h.
-  const Config& config() const;
-  const LoadedModel& loaded() const { return *model_; }
+  struct Model;  ///< what it holds (src/runtime/engine_model.h)
 
  private:
-  std::shared_ptr<const LoadedModel> model_;
+  friend struct Inner;  // what dsv4's own rooms see beyond this: src/runtime/inner.h
+
+  std::shared_ptr<const Model> model_;
 };
 
 }  // namespace dsv4

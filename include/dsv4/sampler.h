@@ -1,4 +1,6 @@
 // Choosing the next token from logits: greedy, or temperature and top-p with a generator that is the same on every machine.
+//
+// A Sampler owns the state of its random numbers, and nothing else: one for every text. generate() (dsv4/request.h) makes its own.
 #pragma once
 
 #include <cstdint>

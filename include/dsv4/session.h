@@ -1,33 +1,20 @@
-// One sequence on an engine: tokens in, logits out, its state kept between calls.
+// A session: one sequence on an engine. Tokens in, logits out, its state kept between calls.
+//
+// What was fed so far is in the session and nowhere else: a position, and the cache or states that the next token needs. It owns that state
+// and a copy of the engine's handle (dsv4/engine.h), so that the model lives as long as its sessions; sessions share the weights and
+// nothing else. A copy of the state is a Snapshot (dsv4/snapshot.h); a text that goes on from a prompt is a Request (dsv4/request.h).
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "dsv4/engine.h"
+#include "dsv4/snapshot.h"
 
 namespace dsv4 {
-
-class SequenceState;
-
-/// The state of a sequence, a copy of its own: it outlives its session and may be restored many times, in any session of the same model and options.
-struct Snapshot {
-  int64_t position = 0;         ///< tokens so far
-  std::vector<int64_t> tokens;  ///< of the prefill-only form, which has no other state
-  struct State {
-    std::string type;  ///< OpenVINO's name of the element type
-    std::vector<size_t> shape;
-    std::vector<std::byte> bytes;
-  };
-  std::map<std::string, State> states;
-  std::string model;   ///< which folder it is of, and which of the options that a state depends on
-  std::string digest;  ///< of all of the above: a damaged snapshot is refused
-};
 
 /// Not thread-safe; sessions of one engine are independent of each other and may run in several threads, where they take turns at the CPU.
 class Session {
@@ -37,10 +24,11 @@ class Session {
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
 
-  /// Appends tokens, at most `chunk` of them an inference so that memory stays flat, and returns logits: of every new token, [n,V], if the engine has
-  /// all_logits; else of the last, [1,V]. Error for no tokens, an id outside [0,V), or more positions than Engine::context(); the session is then as it was.
-  /// Error too when an inference fails, for want of memory or because the model is damaged. The state is then lost, position() is that of the last inference
-  /// that did not fail, and everything but reset() and restore() is refused. (The prefill-only form keeps no state and is as it was.)
+  /// Appends tokens, at most `chunk` of them an inference so that memory stays flat, and returns logits: of every new token, [n,V], if the
+  /// engine has all_logits; else of the last, [1,V]. Error for no tokens, an id outside [0,V), or more positions than Engine::context();
+  /// the session is then as it was. Error too when an inference fails, for want of memory or because the model is damaged. The state is
+  /// then lost, position() is that of the last inference that did not fail, and everything but reset() and restore() is refused. (The
+  /// prefill-only form keeps no state and is as it was.)
   std::vector<float> feed(std::span<const int64_t> tokens, int64_t chunk = 512);
 
   /// Starts a new sequence.
@@ -50,28 +38,26 @@ class Session {
   int64_t room() const;                           ///< tokens that can still be fed
   const Engine& engine() const { return engine_; }
 
-  /// The state after position() tokens; restore() goes on from it. Error for a snapshot that is damaged, or of another folder or other options, or when there
-  /// is no memory for it: nothing has changed then.
+  /// The state after position() tokens; restore() goes on from it. Error for a snapshot that is damaged, or of another folder or other
+  /// options, or when there is no memory for it: nothing has changed then.
   Snapshot save() const;
   void restore(const Snapshot& snapshot);
 
   /// A second session that goes on from where this one is.
   Session fork() const;
 
-  /// For measurements at long contexts: position() becomes `position` with a cache of random rows instead of a prompt's. The CPU program only.
-  void fill_with_noise(int64_t position);
+  class State;  ///< of the sequence, in the program's own form (src/runtime/session_state.h)
 
  private:
+  friend struct Inner;  // what dsv4's own rooms see beyond this: src/runtime/inner.h
+
   void check_state() const;
 
   Engine engine_;
-  std::unique_ptr<SequenceState> state_;
+  std::unique_ptr<State> state_;
   int64_t position_ = 0;
   bool lost_ = false;    // the state: an inference has failed
   std::string failure_;  // how
 };
-
-/// Error unless every id is in [0, vocabulary); `what` begins the message.
-void check_tokens(std::span<const int64_t> tokens, int64_t vocabulary, const std::string& what);
 
 }  // namespace dsv4

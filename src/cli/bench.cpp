@@ -8,7 +8,7 @@
 #include "cli/engine_options.h"
 #include "dsv4/error.h"
 #include "runtime/benchmark.h"
-#include "runtime/loaded_model.h"
+#include "runtime/engine_options.h"
 
 namespace dsv4 {
 

@@ -12,8 +12,9 @@
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
+#include "runtime/check_tokens.h"
+#include "runtime/engine_options.h"
 #include "runtime/likelihood.h"
-#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 

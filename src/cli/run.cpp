@@ -14,9 +14,10 @@
 #include "cli/messages.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
-#include "dsv4/generate.h"
+#include "dsv4/request.h"
+#include "runtime/check_tokens.h"
 #include "runtime/disk_reads.h"
-#include "runtime/loaded_model.h"
+#include "runtime/engine_options.h"
 #include "runtime/npy.h"
 #include "text/tokenizer.h"
 
@@ -30,7 +31,7 @@ struct RunArguments {
   std::string tokens;
   std::filesystem::path tokens_file, logits;
   EngineOptions engine;
-  GenerateOptions generate;
+  Request request;
   bool no_bos = false;
   bool json = false;
 };
@@ -96,7 +97,8 @@ std::string full_notice(const Generated& out, const Session& session) {
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
   check_options(arguments.engine);
-  std::vector<int64_t> prompt = given_tokens(arguments);
+  std::vector<int64_t>& prompt = arguments.request.prompt;
+  prompt = given_tokens(arguments);
   if (!arguments.logits.empty()) check_npy_path(arguments.logits);
   check_form(arguments.model, Expected::kModelFolder);
   std::optional<Tokenizer> tokenizer;
@@ -110,9 +112,9 @@ void run_run(RunArguments& arguments) {
   const Engine engine = open_engine(arguments.model, arguments.engine);
   Session session(engine);
   Output output(tokenizer);
-  if (!arguments.json) arguments.generate.on_token = [&output](int64_t token) { output.token(token); };
+  if (!arguments.json) arguments.request.on_token = [&output](int64_t token) { output.token(token); };
   const std::optional<int64_t> read_before = disk_bytes_read();
-  const Generated out = generate(session, prompt, arguments.generate);
+  const Generated out = generate(session, arguments.request);
   const std::optional<int64_t> read_after = disk_bytes_read();
   const int64_t from_disk = read_before && read_after ? *read_after - *read_before : 0;
   // Behind the tokens, which a full disk must not cost.
@@ -149,20 +151,20 @@ void run_run(RunArguments& arguments) {
 void add_run_command(CommandLine& line) {
   Command command = line.command("run", "Run a prompt, text or token ids, through a model folder");
   const auto arguments = std::make_shared<RunArguments>();
-  GenerateOptions& generate = arguments->generate;
+  Request& request = arguments->request;
   command.option("model", arguments->model, "Model folder that `dsv4 convert` wrote").required();
   command.option("-p,--prompt", arguments->prompt, "Text prompt, a plain continuation without a chat format; prints text");
   command.flag("--no-bos", arguments->no_bos, "No beginning-of-sequence token in front of a text prompt that has none");
   command.option("--tokens", arguments->tokens, "Prompt as token ids: 1,2,3");
   command.option("--tokens-file", arguments->tokens_file,
                  "Prompt as token ids in a file, separated by commas or white space, or a JSON array");
-  command.option("-n,--max-new-tokens", generate.max_new_tokens, "Tokens to generate").shows_default().at_least(0);
-  command.option("--temperature", generate.sampler.temperature, "0: greedy").shows_default().number_from(0.0);
-  command.option("--top-p", generate.sampler.top_p, "Sample from the most likely tokens that together have this probability")
+  command.option("-n,--max-new-tokens", request.max_new_tokens, "Tokens to generate").shows_default().at_least(0);
+  command.option("--temperature", request.sampler.temperature, "0: greedy").shows_default().number_from(0.0);
+  command.option("--top-p", request.sampler.top_p, "Sample from the most likely tokens that together have this probability")
       .shows_default()
       .share();
-  command.option("--seed", generate.sampler.seed, "Of the sampling").shows_default().unsigned_64();
-  command.flag("--ignore-eos", generate.ignore_eos, "Go on after an end-of-sequence token");
+  command.option("--seed", request.sampler.seed, "Of the sampling").shows_default().unsigned_64();
+  command.flag("--ignore-eos", request.ignore_eos, "Go on after an end-of-sequence token");
   command.option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file");
   add_engine_options(command, arguments->engine);
   command

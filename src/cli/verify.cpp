@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/form.h"
+#include "checkpoint/listed_files.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
@@ -17,8 +18,11 @@
 #include "dsv4/session.h"
 #include "reference/near_ties.h"
 #include "reference/reference.h"
+#include "runtime/check_tokens.h"
+#include "runtime/engine_options.h"
 #include "runtime/errors.h"
-#include "runtime/loaded_model.h"
+#include "runtime/inner.h"
+#include "runtime/read_ir.h"
 #include "runtime/stored_formats.h"
 
 namespace dsv4 {
@@ -166,7 +170,7 @@ Engines open_engines(const VerifyArguments& arguments) {
   options.program = Program::kPortable;
   const auto read_formats = [&] {
     engines.formats =
-        in_file(arguments.model / kModelXml, [&] { return stored_formats(*read_ir(arguments.model), engines.any().config()); });
+        in_file(arguments.model / kModelXml, [&] { return stored_formats(*read_ir(arguments.model), Inner::config(engines.any())); });
   };
   if (arguments.programs != Programs::kCpu) {
     engines.portable = open_engine(arguments.model, options);
@@ -223,7 +227,7 @@ VerifyReport verify(const VerifyArguments& arguments) {
   const Checkpoint checkpoint = Checkpoint::open(arguments.checkpoint);
   const Engines engines = open_engines(arguments);
   const Engine& engine = engines.any();
-  const int64_t vocab = engine.config().vocab_size, layers = engine.config().num_hidden_layers;
+  const int64_t vocab = Inner::config(engine).vocab_size, layers = Inner::config(engine).num_hidden_layers;
   if (checkpoint.config().vocab_size != vocab || checkpoint.config().num_hidden_layers < layers) {
     fail(path_text(arguments.model), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", path_text(arguments.checkpoint),
          " has ", checkpoint.config().vocab_size, " and ", checkpoint.config().num_hidden_layers, "; it was made from another checkpoint");

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/bytes_in_words.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/small_file.h"
@@ -26,14 +27,6 @@ std::string decimal(double value, const char* unit) {
   char text[48];
   std::snprintf(text, sizeof text, "%.2f %s", value, unit);
   return text;
-}
-
-std::string size_text(uint64_t bytes) {
-  const double b = static_cast<double>(bytes);
-  if (bytes >= 1'000'000'000) return decimal(b / 1e9, "GB");
-  if (bytes >= 1'000'000) return decimal(b / 1e6, "MB");
-  if (bytes >= 1'000) return decimal(b / 1e3, "kB");
-  return concat(bytes, " bytes");
 }
 
 std::string count_text(int64_t count) {
@@ -59,7 +52,7 @@ std::string model_section(const ConvertOptions& options, const Checkpoint& check
   row("routed experts", concat(config.n_routed_experts, " a layer, ", config.num_experts_per_tok, " for a token; published in ", experts));
   row("vocabulary", concat(config.vocab_size));
   row("longest context", concat(config.max_position_embeddings));
-  row("published size", concat(size_text(source.bytes), " in ", source.files.size(), source.files.size() == 1 ? " file" : " files"));
+  row("published size", concat(bytes_in_words(source.bytes), " in ", source.files.size(), source.files.size() == 1 ? " file" : " files"));
   return text + "\n";
 }
 
@@ -83,7 +76,7 @@ std::string weights_section(const ConvertOptions& options, const ConvertReport& 
 
 std::string files_section(const std::vector<FolderFileSize>& files) {
   std::string text = "## Files\n\n| file | size |\n|---|---:|\n";
-  for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", size_text(bytes), " |\n");
+  for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", bytes_in_words(bytes), " |\n");
   return text + concat("| `", kFileListName, "` | size and XXH3-128 of each; `dsv4 inspect MODEL` compares |\n\n");
 }
 
@@ -149,7 +142,7 @@ constexpr std::string_view kPrecision =
     "`OVModelForCausalLM.from_pretrained(..., ov_config={\"INFERENCE_PRECISION_HINT\": \"f32\"})`. An IR cannot ask for that itself.\n\n";
 
 constexpr std::string_view kPublishedBits =
-    "## Published bits\n\n"
+    "## NumberFormat bits\n\n"
     "Every matrix is stored in the bits in which it was published, with its scales. dsv4 computes with them as they lie. OpenVINO's CPU "
     "plugin "
     "(2026.4.1)\n"

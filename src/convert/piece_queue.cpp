@@ -52,18 +52,7 @@ std::optional<PieceQueue::Numbered> PieceQueue::next() {
   const std::lock_guard lock(mutex_);
   const std::optional<Piece> piece = number_ < end_ ? cursor_.next() : std::nullopt;
   if (!piece) return std::nullopt;
-  running_.insert(number_);
   return Numbered{number_++, *piece};
-}
-
-void PieceQueue::finish(uint64_t number) {
-  const std::lock_guard lock(mutex_);
-  running_.erase(number);
-}
-
-uint64_t PieceQueue::finished() const {
-  const std::lock_guard lock(mutex_);
-  return running_.empty() ? number_ : *running_.begin();
 }
 
 void for_each_piece(PieceQueue& queue, const std::function<bool()>& stop,
@@ -76,10 +65,9 @@ void for_each_piece(PieceQueue& queue, const std::function<bool()>& stop,
         const std::optional<PieceQueue::Numbered> piece = queue.next();
         if (!piece) return;
         work(*piece, buffers);
-        queue.finish(piece->number);
       }
     } catch (...) {
-      failed = true;  // the piece stays among the running ones: it is not finished
+      failed = true;
       throw;
     }
   };

@@ -1,4 +1,4 @@
-// Hands out the pieces of weights to threads, in file order, and knows up to where all are finished.
+// Hands out the pieces of weights to threads, in file order. What is finished is kept by FinishedPieces (convert/finished_work.h).
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,6 @@
 #include <limits>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <span>
 
 #include "convert/piece.h"
@@ -40,20 +39,15 @@ class PieceQueue {
   };
   /// The next piece, or nothing when all were handed out.
   std::optional<Numbered> next();
-  void finish(uint64_t number);
-
-  /// All pieces before this number are finished.
-  uint64_t finished() const;
   /// Written bytes of the pieces that were skipped at the start.
   uint64_t skipped_bytes() const { return skipped_bytes_; }
 
  private:
   PieceCursor cursor_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   uint64_t number_ = 0;  // of the next piece
   uint64_t end_;
   uint64_t skipped_bytes_ = 0;
-  std::set<uint64_t> running_;
 };
 
 /// Runs work(piece, buffers) for every piece on all cores; the first exception is thrown here, after all threads have stopped. A thread begins no piece

@@ -1,4 +1,4 @@
-// Published bits as they are.
+// NumberFormat bits as they are.
 #include "convert/published_bits.h"
 
 #include <algorithm>

@@ -14,7 +14,8 @@
 #include "dsv4/session.h"
 #include "ops/support/op_times.h"
 #include "runtime/disk_reads.h"
-#include "runtime/loaded_model.h"
+#include "runtime/engine_model.h"
+#include "runtime/inner.h"
 #include "runtime/measure.h"
 #include "runtime/yardstick.h"
 
@@ -67,7 +68,7 @@ void add_cache_bytes(const ops::CacheShape& cache, int64_t position, int64_t ind
   int64_t keys = 0;  // of the indexers
   for (const ops::CacheLayer& layer : cache.layers) {
     const int64_t visible = layer.overlap ? (position + 1) / layer.ratio : 0;
-    if (visible > index_topk) keys += visible * cache.index_head_dim * (cache.type == ops::CacheType::kBF16 ? 2 : 4);
+    if (visible > index_topk) keys += visible * cache.index_head_dim * (cache.type == CachePrecision::kBF16 ? 2 : 4);
   }
   by_part[static_cast<size_t>(ops::OpPart::kAttentionIndexer)] += keys;
   by_part[static_cast<size_t>(ops::OpPart::kAttentionCore)] += all - keys;
@@ -96,21 +97,22 @@ void decode_in_groups(Session& session, std::span<const int64_t> tokens, int64_t
 
 Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   if (options.prompt < 1 || options.decode < 1 || options.repeats < 1) fail("a benchmark needs a prompt, a token to decode and a repeat");
+  const Engine::Model& model = Inner::model(engine);
   const int64_t begin = options.context > 0 ? options.context : options.prompt;
   if (begin + options.decode > engine.context()) {
-    fail(path_text(engine.loaded().folder), ": a benchmark of ", begin, " + ", options.decode, " tokens; the engine takes sequences of ",
+    fail(path_text(model.folder), ": a benchmark of ", begin, " + ", options.decode, " tokens; the engine takes sequences of ",
          engine.context());
   }
   if (options.context > 0 && engine.program() != Program::kCpu)
-    fail(path_text(engine.loaded().folder), ": --context: the portable program cannot start in the middle of a sequence");
+    fail(path_text(model.folder), ": --context: the portable program cannot start in the middle of a sequence");
   const std::vector<int64_t> prompt = random_tokens(options.prompt, engine.vocabulary(), 1);
   const std::vector<int64_t> next = random_tokens(options.decode, engine.vocabulary(), 2);
   Benchmark result;
   const int64_t middle = begin + options.decode / 2;
-  TokenBytes bytes = engine.loaded().token_bytes.at(middle);
+  TokenBytes bytes = model.token_bytes.at(middle);
   result.weight_bytes = bytes.active;
   result.cache_bytes = engine.cache_bytes(middle);
-  add_cache_bytes(engine.loaded().cache, middle, engine.config().index_topk, result.cache_bytes, bytes.by_part);
+  add_cache_bytes(model.cache, middle, model.config.index_topk, result.cache_bytes, bytes.by_part);
   {
     Session first(engine);
     result.first_token_seconds = engine.open_seconds() + seconds([&] { first.feed(std::span(prompt).first(1)); });
@@ -130,7 +132,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
     prefill.push_back(seconds([&] { prefilled.feed(prompt, options.chunk); }));
     prefill_parts.end();
     if (options.context > 0) {
-      decoding.fill_with_noise(options.context);
+      Inner::fill_with_noise(decoding, options.context);
     } else {
       decoding.restore(prefilled.save());
     }

@@ -9,7 +9,9 @@
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
-#include "runtime/loaded_model.h"
+#include "runtime/check_tokens.h"
+#include "runtime/engine_model.h"
+#include "runtime/inner.h"
 
 namespace dsv4 {
 
@@ -27,19 +29,19 @@ Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, con
   if (options.context < 0 || options.chunk < 1)
     fail("likelihood: context ", options.context, ", chunk ", options.chunk, "; expected 0 or more, 1 or more");
   if (!engine.options().all_logits) fail("likelihood: the engine returns the logits of the last position only; open it with all_logits");
-  check_tokens(tokens, engine.config().vocab_size, "likelihood");
+  check_tokens(tokens, Inner::config(engine).vocab_size, "likelihood");
 
-  const auto vocab = static_cast<size_t>(engine.config().vocab_size);
+  const auto vocab = static_cast<size_t>(Inner::config(engine).vocab_size);
   const size_t last = tokens.size() - 1;  // the last token is predicted, never fed
   const size_t context = options.context == 0 ? last : static_cast<size_t>(options.context);
-  const int64_t limit = engine.config().max_position_embeddings;
+  const int64_t limit = Inner::config(engine).max_position_embeddings;
   if (limit > 0 && std::min(context, last) > static_cast<size_t>(limit)) {
-    fail(path_text(engine.loaded().folder), ": windows of ", std::min(context, last), " tokens; the model was made for ", limit,
+    fail(path_text(Inner::model(engine).folder), ": windows of ", std::min(context, last), " tokens; the model was made for ", limit,
          "; give a smaller context");
   }
   const int64_t fixed = engine.static_length();
   if (fixed > 0 && context != static_cast<size_t>(fixed)) {
-    fail(path_text(engine.loaded().folder), ": windows of ", context, " tokens; the model was made for exactly ", fixed,
+    fail(path_text(Inner::model(engine).folder), ": windows of ", context, " tokens; the model was made for exactly ", fixed,
          " (--static-shape); give that as the context");
   }
   Session session(engine);
@@ -58,7 +60,7 @@ Likelihood likelihood(const Engine& engine, std::span<const int64_t> tokens, con
       for (size_t i = 0; i < count; ++i) {
         const double nats = negative_log_probability(std::span(logits).subspan(i * vocab, vocab), tokens[first + i + 1]);
         if (!std::isfinite(nats))
-          fail(path_text(engine.loaded().folder), ": the logits after token ", first + i,
+          fail(path_text(Inner::model(engine).folder), ": the logits after token ", first + i,
                " are not finite; the model or its weights are broken");
         result.negative_log += nats;
         ++result.predicted;

@@ -1,11 +1,12 @@
 // Reading the IR of a model folder: OpenVINO gets no other .xml than the one that was written.
+#include "runtime/read_ir.h"
+
 #include "checkpoint/blamed_file.h"
 #include "checkpoint/listed_files.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "openvino/runtime/core.hpp"
 #include "runtime/errors.h"
-#include "runtime/loaded_model.h"
 
 namespace dsv4 {
 

@@ -4,20 +4,16 @@
 #include <algorithm>
 
 #include "dsv4/error.h"
+#include "runtime/check_tokens.h"
+#include "runtime/cpu_program.h"
+#include "runtime/engine_model.h"
 #include "runtime/errors.h"
 #include "runtime/fingerprint.h"
-#include "runtime/sequence_state.h"
+#include "runtime/inner.h"
+#include "runtime/portable_program.h"
+#include "runtime/session_state.h"
 
 namespace dsv4 {
-
-void check_tokens(std::span<const int64_t> tokens, int64_t vocabulary, const std::string& what) {
-  if (tokens.empty()) fail(what, ": no tokens; expected at least one");
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0 || tokens[i] >= vocabulary) {
-      fail(what, ": token ", i, " is ", tokens[i], "; expected an id from 0 to ", vocabulary - 1);
-    }
-  }
-}
 
 namespace {
 
@@ -25,7 +21,7 @@ namespace {
 std::string mark_of_model(const Engine& engine) {
   const EngineOptions& options = engine.options();
   Digest digest;
-  digest.add(engine.loaded().fingerprint->text());
+  digest.add(Inner::model(engine).fingerprint->text());
   digest.add(static_cast<int64_t>(options.program));
   if (options.program == Program::kCpu) {
     digest.add(static_cast<int64_t>(options.activations));
@@ -56,9 +52,10 @@ std::string digest_of(const Snapshot& snapshot) {
 }  // namespace
 
 Session::Session(const Engine& engine)
-    : engine_(engine), state_(in_file(engine.loaded().folder, [&] {
+    : engine_(engine), state_(in_file(Inner::model(engine).folder, [&] {
         return with_errors("no sequence can be begun", [&] {
-          return engine.program() == Program::kCpu ? make_cpu_state(engine.loaded()) : make_portable_state(engine.loaded());
+          const Engine::Model& model = Inner::model(engine);
+          return engine.program() == Program::kCpu ? make_cpu_state(model) : make_portable_state(model);
         });
       })) {}
 
@@ -72,6 +69,7 @@ void Session::check_state() const {
 }
 
 std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk) {
+  const Engine::Model& model = Inner::model(engine_);
   // Everything is checked here: OpenVINO does not check ids.
   check_state();
   check_tokens(tokens, engine_.vocabulary(), "input");
@@ -79,12 +77,12 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
   const int64_t length = position_ + static_cast<int64_t>(tokens.size());
   const int64_t limit = engine_.context(), fixed = engine_.static_length();
   if (limit > 0 && length > limit) {
-    const bool of_model = limit == engine_.config().max_position_embeddings;
-    fail(path_text(engine_.loaded().folder), ": the sequence would have ", length, " tokens; the ",
+    const bool of_model = limit == model.config.max_position_embeddings;
+    fail(path_text(model.folder), ": the sequence would have ", length, " tokens; the ",
          of_model ? "model was made for " : "context was limited to ", limit);
   }
   if (fixed > 0 && length != fixed) {
-    fail(path_text(engine_.loaded().folder), ": the sequence would have ", length, " tokens; the model was made for exactly ", fixed,
+    fail(path_text(model.folder), ": the sequence would have ", length, " tokens; the model was made for exactly ", fixed,
          " (--static-shape)");
   }
   const size_t piece = engine_.stateful() ? static_cast<size_t>(chunk) : tokens.size();
@@ -95,8 +93,8 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
     if (!engine_.options().all_logits) logits.clear();
     lost_ = engine_.stateful();
     try {
-      in_file(engine_.loaded().folder, [&] { with_errors("inference failed", [&] { state_->infer(part, position_, rows, logits); }); });
-      if (is_mapped(engine_.options())) engine_.loaded().fingerprint->check_weights_present();
+      in_file(model.folder, [&] { with_errors("inference failed", [&] { state_->infer(part, position_, rows, logits); }); });
+      if (is_mapped(engine_.options())) model.fingerprint->check_weights_present();
     } catch (const Error& error) {
       failure_ = error.what();
       throw;
@@ -154,15 +152,6 @@ Session Session::fork() const {
   Session other(engine_);
   other.restore(save());
   return other;
-}
-
-void Session::fill_with_noise(int64_t position) {
-  check_state();
-  if (position < 0 || (engine_.context() > 0 && position > engine_.context())) {
-    fail("position ", position, ": expected 0 to ", engine_.context());
-  }
-  state_->fill_with_noise(position);
-  position_ = position;
 }
 
 }  // namespace dsv4

@@ -10,7 +10,7 @@
 #include "dsv4/session.h"
 #include "fuzz/targets.h"
 #include "runtime/errors.h"
-#include "runtime/loaded_model.h"
+#include "runtime/read_ir.h"
 #include "runtime/stated_config.h"
 #include "runtime/stored_formats.h"
 #include "support/files.h"

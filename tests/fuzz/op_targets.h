@@ -174,7 +174,7 @@ class FuzzedOp {
   static std::shared_ptr<ov::Node> f32(const ov::PartialShape& shape) { return parameter(ov::element::f32, shape); }
   static std::shared_ptr<ov::Node> i32(const ov::PartialShape& shape) { return parameter(ov::element::i32, shape); }
 
-  ops::ActivationMode mode() const { return text_.number("int8", 0) != 0 ? ops::ActivationMode::kInt8 : ops::ActivationMode::kF32; }
+  ActivationRounding mode() const { return text_.number("int8", 0) != 0 ? ActivationRounding::kInt8 : ActivationRounding::kF32; }
   ops::HyperConnectAttributes hyper_connect() const { return {std::clamp<int64_t>(text_.number("iterations", 3), -1, 1000), 1e-6, 1e-6}; }
   ops::AttentionAttributes attention() const {
     ops::AttentionAttributes a;
@@ -205,7 +205,7 @@ class FuzzedOp {
     shape.head_dim = a.head_dim;
     shape.index_head_dim = a.overlap ? a.index_head_dim : 0;
     shape.capacity = 64;
-    shape.type = text_.number("bf16", 0) != 0 ? ops::CacheType::kBF16 : ops::CacheType::kF32;
+    shape.type = text_.number("bf16", 0) != 0 ? CachePrecision::kBF16 : CachePrecision::kF32;
     const ops::CacheLayout layout(shape);
     ov::Tensor cache(ov::element::u8, {static_cast<size_t>(layout.bytes())});
     std::fill_n(cache.data<uint8_t>(), cache.get_size(), uint8_t{0});

@@ -58,7 +58,7 @@ void expect_the_same_in_every_split(const AttentionCase& c, Runner& runner) {
   }
 }
 
-void expect_the_same_in_every_format(ActivationMode mode) {
+void expect_the_same_in_every_format(ActivationRounding mode) {
   AttentionCase c = selecting(4);
   c.attributes.mode = mode;
   c.hidden = c.q_rank = c.o_rank = 64;
@@ -82,9 +82,9 @@ TEST(AttentionBits, AreTheSameInEverySplitForAnyNumberOfHeads) {
   }
 }
 
-TEST(AttentionBits, AreTheSameInEveryFormatWithExactActivations) { expect_the_same_in_every_format(ActivationMode::kF32); }
+TEST(AttentionBits, AreTheSameInEveryFormatWithExactActivations) { expect_the_same_in_every_format(ActivationRounding::kF32); }
 
-TEST(AttentionBits, AreTheSameInEveryFormatWithRoundedActivations) { expect_the_same_in_every_format(ActivationMode::kInt8); }
+TEST(AttentionBits, AreTheSameInEveryFormatWithRoundedActivations) { expect_the_same_in_every_format(ActivationRounding::kInt8); }
 
 TEST(AttentionBits, DoNotDependOnHowManyRowsOtherTokensSee) {
   const AttentionCase c = of_many_rows();

@@ -21,7 +21,7 @@ struct AttentionCase {
   int64_t hidden = 20;
   int64_t q_rank = 12;
   int64_t o_rank = 6;
-  CacheType type = CacheType::kF32;
+  CachePrecision type = CachePrecision::kF32;
   int64_t tokens = 70;
 };
 

@@ -58,7 +58,7 @@ struct Layer {
   const CaseWeights& w;
 
   void keep(Vector& row) const {
-    if (c.type == CacheType::kBF16) std::transform(row.begin(), row.end(), row.begin(), bf16);
+    if (c.type == CachePrecision::kBF16) std::transform(row.begin(), row.end(), row.begin(), bf16);
   }
 
   void quantise_row(Vector& row) const {

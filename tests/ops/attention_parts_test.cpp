@@ -89,7 +89,7 @@ TEST(SelectEntries, TakesLongContextsInBlocksOfTokens) {
   x.topk = kTopK;
   x.q = working.data();
   x.weights = weights.data();
-  x.type = CacheType::kF32;
+  x.type = CachePrecision::kF32;
   x.keys = reinterpret_cast<const std::byte*>(keys.data());
   std::vector<int32_t> found(kTokens * kTopK, -1);
   Scratch scratch;

@@ -171,12 +171,12 @@ TEST(Attention, EqualsTheFormulasForEveryInstructionSet) {
 
 TEST(Attention, GivesTheSameInEverySplit) {
   for (AttentionCase c : every_kind()) {
-    for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
+    for (const CachePrecision type : {CachePrecision::kF32, CachePrecision::kBF16}) {
       for (const bool quantize : {false, true}) {
         c.type = type;
         c.attributes.quantize_cache = quantize;
         if (c.name == "odd") c.attributes.index_head_dim = 8;
-        SCOPED_TRACE(c.name + (type == CacheType::kF32 ? " f32" : " bf16") + (quantize ? " quantized" : ""));
+        SCOPED_TRACE(c.name + (type == CachePrecision::kF32 ? " f32" : " bf16") + (quantize ? " quantized" : ""));
         const std::vector<float> x = inputs_of(c);
         Runner runner(c, random_weights(c));
         const CacheLayout layout = layout_of(c, c.tokens + 5);
@@ -193,7 +193,7 @@ TEST(Attention, GivesTheSameInEverySplit) {
 TEST(Attention, EqualsTheFormulasWithRoundedCaches) {
   for (AttentionCase c : every_kind()) {
     for (const bool quantize : {false, true}) {
-      c.type = CacheType::kBF16;
+      c.type = CachePrecision::kBF16;
       c.attributes.quantize_cache = quantize;
       if (c.name == "odd") c.attributes.index_head_dim = 8;  // Hadamard needs a power of two
       SCOPED_TRACE(c.name + (quantize ? " quantized" : ""));
@@ -207,7 +207,7 @@ TEST(Attention, EqualsTheFormulasWithRoundedCaches) {
       EXPECT_LT(errors.back(), quantize ? 5e-2 : 5e-3);
       // And the rounding has been done: without it everything is off by more.
       AttentionCase exact = c;
-      exact.type = CacheType::kF32;
+      exact.type = CachePrecision::kF32;
       exact.attributes.quantize_cache = false;
       std::vector<double> unrounded = token_errors(formulas(exact, weights, x), expected, c.hidden);
       std::sort(unrounded.begin(), unrounded.end());
@@ -254,7 +254,7 @@ TEST(Attention, TakesWeightsOfEveryFormat) {
     const CacheLayout layout = layout_of(c, c.tokens);
     EXPECT_LT(difference(Runner(c, weights, inputs).run_all(new_cache(layout), x, {11, 1, 18}), expected), 1e-5);
     AttentionCase rounded = c;
-    rounded.attributes.mode = ActivationMode::kInt8;
+    rounded.attributes.mode = ActivationRounding::kInt8;
     const double error = difference(Runner(rounded, weights, inputs).run_all(new_cache(layout), x, {11, 1, 18}), expected);
     EXPECT_LT(error, 3e-2);
     EXPECT_EQ(error > 1e-4, testing_blocks::rounds_activations(kind));
@@ -294,7 +294,7 @@ TEST(Attention, BeginsAnewAtPositionZero) {
 
 TEST(Attention, ContinuesFromCopiedRanges) {
   for (AttentionCase c : every_kind()) {
-    for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
+    for (const CachePrecision type : {CachePrecision::kF32, CachePrecision::kBF16}) {
       c.type = type;
       SCOPED_TRACE(c.name);
       Runner runner(c, random_weights(c));
@@ -350,7 +350,7 @@ TEST(Attention, WritesTheCallersMemoryThroughThePlugin) {
 
 TEST(Attention, SurvivesSavingWithItsAttributes) {
   AttentionCase c = overlapping();
-  c.attributes.mode = ActivationMode::kInt8;
+  c.attributes.mode = ActivationRounding::kInt8;
   c.attributes.quantize_cache = true;
   c.attributes.norm_eps = 3e-5;
   const CaseWeights weights = random_weights(c);

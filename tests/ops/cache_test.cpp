@@ -16,7 +16,7 @@ namespace dsv4::ops {
 
 namespace {
 
-CacheShape flash(int64_t capacity, CacheType type) {
+CacheShape flash(int64_t capacity, CachePrecision type) {
   CacheShape shape;
   shape.layers = {{0, false}, {4, true}, {128, false}, {4, true}};
   shape.window = 128;
@@ -34,7 +34,7 @@ CacheShape small() {
   shape.head_dim = 6;
   shape.index_head_dim = 3;
   shape.capacity = 50;
-  shape.type = CacheType::kF32;
+  shape.type = CachePrecision::kF32;
   return shape;
 }
 
@@ -59,10 +59,11 @@ int64_t total(const std::vector<CacheLayout::Range>& ranges) {
 TEST(CacheLayout, TakesTheBytesOfTheSpecification) {
   // Per token 320 * 2 bytes of a CSA layer in bf16 / 4 positions and 8 bytes of an HCA layer; tails of 64, 16 and 512 KB; rings of 128 KB.
   const int64_t tokens = 1 << 16;
-  const int64_t grown = CacheLayout(flash(2 * tokens, CacheType::kBF16)).bytes() - CacheLayout(flash(tokens, CacheType::kBF16)).bytes();
+  const int64_t grown =
+      CacheLayout(flash(2 * tokens, CachePrecision::kBF16)).bytes() - CacheLayout(flash(tokens, CachePrecision::kBF16)).bytes();
   EXPECT_EQ(grown, tokens * (2 * 320 + 8));
   const int64_t fixed = 4 * 128 * 1024 + 2 * (64 + 16) * 1024 + 512 * 1024;
-  const int64_t all = CacheLayout(flash(tokens, CacheType::kBF16)).bytes();
+  const int64_t all = CacheLayout(flash(tokens, CachePrecision::kBF16)).bytes();
   EXPECT_GE(all, fixed + tokens * (2 * 320 + 8));
   EXPECT_LE(all, fixed + tokens * (2 * 320 + 8) + 4096);
 }
@@ -107,7 +108,7 @@ TEST(CacheLayout, UsedRangesLieInsideAndGrowWithTheSequence) {
 }
 
 TEST(CacheLayout, CountsWhatATokenReads) {
-  const CacheLayout layout(flash(1 << 16, CacheType::kBF16));
+  const CacheLayout layout(flash(1 << 16, CachePrecision::kBF16));
   const int64_t row = 512 * 2, key = 128 * 2;
   EXPECT_EQ(layout.read_bytes(0, 512), 0);
   EXPECT_EQ(layout.read_bytes(10, 512), 4 * 10 * row + 2 * 2 * row);
@@ -129,7 +130,7 @@ TEST(CacheLayout, RefusesImpossibleShapes) {
   refuse("positions beyond i32", [](CacheShape& s) { s.capacity = int64_t{1} << 31; });
   refuse("ratio", [](CacheShape& s) { s.layers[0].ratio = 0; });
   refuse("negative ratio", [](CacheShape& s) { s.layers[1].ratio = -3; });
-  refuse("type", [](CacheShape& s) { s.type = static_cast<CacheType>(7); });
+  refuse("type", [](CacheShape& s) { s.type = static_cast<CachePrecision>(7); });
   refuse("more than any memory", [](CacheShape& s) {
     s.layers.assign(4096, {1, true});
     s.head_dim = s.index_head_dim = 1 << 20;

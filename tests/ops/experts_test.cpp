@@ -17,7 +17,7 @@ struct Case {
   int64_t group = 0;
   bool hashed = false;
   double limit = 1.0;  ///< small, so that the clamps do something
-  ActivationMode mode = ActivationMode::kF32;
+  ActivationRounding mode = ActivationRounding::kF32;
   bool prefetch = false;
 };
 
@@ -161,7 +161,7 @@ void add_expert(const Case& c, const Rounded& x, const double* w1, const double*
 
 Expected expect_all(const Case& c, const Layer& layer, const Tokens& tokens) {
   Expected expected;
-  const bool int8 = c.mode == ActivationMode::kInt8;
+  const bool int8 = c.mode == ActivationRounding::kInt8;
   for (size_t t = 0; t < tokens.ids.size(); ++t) {
     const std::vector<double> x(tokens.x.begin() + static_cast<int64_t>(t) * c.width,
                                 tokens.x.begin() + static_cast<int64_t>(t + 1) * c.width);
@@ -262,7 +262,8 @@ TEST(Experts, RoundsActivationsAsDefined) {
   Random random(6);
   for (const Kind kind : {Kind::kU8, Kind::kI8, Kind::kU4, Kind::kI4, Kind::kF4E2M1}) {
     for (const int64_t tokens : {1, 9}) {
-      const Case c{.width = 128, .inner = 64, .tokens = tokens, .stack = kind, .shared = kind, .group = 32, .mode = ActivationMode::kInt8};
+      const Case c{
+          .width = 128, .inner = 64, .tokens = tokens, .stack = kind, .shared = kind, .group = 32, .mode = ActivationRounding::kInt8};
       const Layer layer = make_layer(random, c);
       Tokens input = make_tokens(random, c);
       // No undecided roundings of x, so that the slack stays small.
@@ -278,7 +279,7 @@ TEST(Experts, RoundsActivationsAsDefined) {
       expect_equal(found, expected, name_of(kind));
       // The bound is smaller than what rounding changes, so that the test can tell.
       Case exact = c;
-      exact.mode = ActivationMode::kF32;
+      exact.mode = ActivationRounding::kF32;
       const Expected unrounded = expect_all(exact, layer, input);
       double slack = 0.0, change = 0.0;
       for (size_t i = 0; i < found.size(); ++i) {
@@ -300,7 +301,7 @@ TEST(Experts, RoutesWithExactInputsInEveryMode) {
          .tokens = 1,
          .stack = Kind::kI8,
          .shared = Kind::kI8,
-         .mode = ActivationMode::kInt8};
+         .mode = ActivationRounding::kInt8};
   for (const Kind gate : {Kind::kF32, Kind::kI8}) {
     c.gate = gate;
     for (int n = 0; n < 20; ++n) {
@@ -377,7 +378,7 @@ TEST(Experts, RunsOnTheCpuPluginWithAndWithoutPrefetch) {
 
 TEST(Experts, GivesTwoThreadsTheSameBits) {
   Random random(12);
-  for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+  for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
     const Case c{.width = 128, .inner = 64, .tokens = 40, .stack = Kind::kU4, .shared = Kind::kU8, .group = 32, .mode = mode};
     const auto op = experts_op(c, make_layer(random, c));
     const ov::TensorVector inputs = make_tokens(random, c).tensors(c);
@@ -395,7 +396,7 @@ TEST(Experts, GivesTwoThreadsTheSameBits) {
 }
 
 /// Tokens in calls of one, of some and of all: as many of them go to an expert as the call has.
-void expect_the_same_in_every_call(ActivationMode mode) {
+void expect_the_same_in_every_call(ActivationRounding mode) {
   testing_support::for_each_instruction_set([&] {
     Random random(19);
     for (const Kind kind : kAllKinds) {
@@ -431,13 +432,13 @@ void expect_the_same_in_every_call(ActivationMode mode) {
   });
 }
 
-TEST(Experts, GivesATokenTheSameBitsInEveryCallWithExactActivations) { expect_the_same_in_every_call(ActivationMode::kF32); }
+TEST(Experts, GivesATokenTheSameBitsInEveryCallWithExactActivations) { expect_the_same_in_every_call(ActivationRounding::kF32); }
 
-TEST(Experts, GivesATokenTheSameBitsInEveryCallWithRoundedActivations) { expect_the_same_in_every_call(ActivationMode::kInt8); }
+TEST(Experts, GivesATokenTheSameBitsInEveryCallWithRoundedActivations) { expect_the_same_in_every_call(ActivationRounding::kInt8); }
 
 TEST(Experts, SurvivesACopyOfTheNode) {
   Random random(13);
-  const Case c{.tokens = 3, .stack = Kind::kI4, .group = 32, .hashed = true, .mode = ActivationMode::kInt8};
+  const Case c{.tokens = 3, .stack = Kind::kI4, .group = 32, .hashed = true, .mode = ActivationRounding::kInt8};
   const auto op = experts_op(c, make_layer(random, c));
   const ov::TensorVector inputs = make_tokens(random, c).tensors(c);
   EXPECT_EQ(evaluate(*op->clone_with_new_inputs(op->input_values()), inputs), evaluate(*op, inputs));

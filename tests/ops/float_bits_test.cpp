@@ -77,7 +77,7 @@ struct Alone {
       : w(random_matrix(kind)),
         stride(kind.cols + 3),
         values(random_floats(kMostTokens * stride, 11)),
-        x(make_activations(values.data(), kMostTokens, kind.cols, stride, ActivationMode::kF32, scratch)),
+        x(make_activations(values.data(), kMostTokens, kind.cols, stride, ActivationRounding::kF32, scratch)),
         y(one_by_one(w, x)) {}
 
   RandomMatrix w;
@@ -144,7 +144,7 @@ TEST(FloatBits, AreThoseOfAProductAloneBesideOthers) {
     constexpr int64_t kStride = 1024 + 3;
     const std::vector<float> values = random_floats(kMostTokens * kStride, 11);
     Scratch scratch;
-    const Activations x = make_activations(values.data(), kMostTokens, 1024, kStride, ActivationMode::kF32, scratch);
+    const Activations x = make_activations(values.data(), kMostTokens, 1024, kStride, ActivationRounding::kF32, scratch);
     std::vector<std::vector<float>> alone;
     for (const RandomMatrix& w : matrices) alone.push_back(one_by_one(w, x));
     for (const int threads : {1, 2, 3}) {

@@ -47,7 +47,7 @@ ov::OutputVector constants_of(const RandomMatrix& w) {
   return nodes;
 }
 
-std::shared_ptr<ov::Model> linear_model(const RandomMatrix& w, ActivationMode mode, const ov::PartialShape& shape) {
+std::shared_ptr<ov::Model> linear_model(const RandomMatrix& w, ActivationRounding mode, const ov::PartialShape& shape) {
   const auto x = std::make_shared<ov::op::v0::Parameter>(ov::element::f32, shape);
   WeightInputs weight;
   weight.add(constants_of(w));
@@ -85,7 +85,7 @@ void expect_products(const RandomMatrix& w, const ov::Tensor& x, const ov::Tenso
 TEST(Linear, RunsInAModelOnTheCpu) {
   ov::Core core;
   for (const MatrixKind& kind : kinds()) {
-    for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+    for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
       SCOPED_TRACE(kind.name());
       const RandomMatrix w = random_matrix(kind);
       auto compiled = core.compile_model(linear_model(w, mode, {-1, kind.cols}), "CPU");
@@ -98,7 +98,7 @@ TEST(Linear, RunsInAModelOnTheCpu) {
         request.set_input_tensor(x);
         request.infer();
         // Codes are at most half a step of largest/127 away from their values: about 1 % of the products' magnitudes.
-        const bool rounded = mode == ActivationMode::kInt8 && kind.type != NumberFormat::kF8E4M3;
+        const bool rounded = mode == ActivationRounding::kInt8 && kind.type != NumberFormat::kF8E4M3;
         expect_products(w, x, request.get_output_tensor(), rounded ? 0.012 : 1e-5);
       }
     }
@@ -109,21 +109,21 @@ TEST(Linear, RoundsActivationsInInt8Alone) {
   const RandomMatrix w = random_matrix({NumberFormat::kU8, 12, 64, 64, true});
   ov::Core core;
   std::vector<float> results[2];
-  for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+  for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
     auto request = core.compile_model(linear_model(w, mode, {1, 64}), "CPU").create_infer_request();
     ov::Tensor x(ov::element::f32, {1, 64});
     for (size_t i = 0; i < 64; ++i) x.data<float>()[i] = std::sin(static_cast<float>(i));
     request.set_input_tensor(x);
     request.infer();
     const ov::Tensor y = request.get_output_tensor();
-    results[mode == ActivationMode::kInt8].assign(y.data<float>(), y.data<float>() + y.get_size());
+    results[mode == ActivationRounding::kInt8].assign(y.data<float>(), y.data<float>() + y.get_size());
   }
   EXPECT_NE(results[0], results[1]);
 }
 
 TEST(Linear, KeepsItsAttributesInAClone) {
   const RandomMatrix w = random_matrix({NumberFormat::kU4, 4, 64, 32, false});
-  const auto model = linear_model(w, ActivationMode::kInt8, {-1, 64});
+  const auto model = linear_model(w, ActivationRounding::kInt8, {-1, 64});
   const auto clone = model->clone();
   EXPECT_EQ(clone->output(0).get_partial_shape(), (ov::PartialShape{-1, 4}));
   ov::Core core;
@@ -149,11 +149,11 @@ TEST(Linear, RefusesOtherInputs) {
     const auto x = std::make_shared<ov::op::v0::Parameter>(type, shape);
     WeightInputs weight;
     weight.add(constants_of(w));
-    EXPECT_THROW(Linear(x, weight, ActivationMode::kF32), ov::Exception) << type << shape;
+    EXPECT_THROW(Linear(x, weight, ActivationRounding::kF32), ov::Exception) << type << shape;
     WeightInputs two = weight;
     two.add(constants_of(w));
     const auto right = std::make_shared<ov::op::v0::Parameter>(ov::element::f32, ov::PartialShape{-1, 64});
-    EXPECT_THROW(Linear(right, two, ActivationMode::kF32), ov::Exception);
+    EXPECT_THROW(Linear(right, two, ActivationRounding::kF32), ov::Exception);
   }
 }
 

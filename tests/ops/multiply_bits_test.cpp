@@ -53,7 +53,7 @@ std::vector<MatrixKind> kinds() {
 
 class Bits {
  public:
-  Bits(const MatrixKind& kind, ActivationMode mode)
+  Bits(const MatrixKind& kind, ActivationRounding mode)
       : kind_(kind),
         matrix_(random_matrix(kind)),
         values_(random_floats(kTokens * kind.cols, 6)),
@@ -100,7 +100,7 @@ TEST(MultiplyBits, OfATokenAreTheSameAmongAnyOthersInInt8) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind : kinds()) {
       SCOPED_TRACE(kind.name());
-      Bits bits(kind, ActivationMode::kInt8);
+      Bits bits(kind, ActivationRounding::kInt8);
       for (const int64_t tokens : {2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 25, 32, 33, 40}) bits.expect_the_same(0, tokens);
       bits.expect_the_same(31, 9);
       bits.expect_the_same(17, 16);

@@ -51,8 +51,8 @@ void expect_products(const RandomMatrix& w, const Activations& x, const float* y
   }
 }
 
-void check(const MatrixKind& kind, ActivationMode mode, int64_t tokens) {
-  SCOPED_TRACE(kind.name() + (mode == ActivationMode::kInt8 ? ", int8, " : ", f32, ") + std::to_string(tokens) + " tokens");
+void check(const MatrixKind& kind, ActivationRounding mode, int64_t tokens) {
+  SCOPED_TRACE(kind.name() + (mode == ActivationRounding::kInt8 ? ", int8, " : ", f32, ") + std::to_string(tokens) + " tokens");
   const RandomMatrix w = random_matrix(kind);
   const int64_t stride = kind.cols + 3, y_stride = kind.rows + 5;
   const std::vector<float> numbers = random_floats(tokens * stride - 3, 2);
@@ -108,7 +108,7 @@ std::vector<MatrixKind> kinds() {
 TEST(Multiply, EqualsPlainLoopsForEveryTypeShapeAndNumberOfTokens) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind : kinds()) {
-      for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+      for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
         for (const int64_t tokens : {1, 2, 3, 7, 16, 33}) {
           check(kind, mode, tokens);
           if (testing::Test::HasFatalFailure()) return;
@@ -125,7 +125,7 @@ TEST(Multiply, EqualsPlainLoopsBeyondAChunkOfColumns) {
                                    MatrixKind{kI8, 2, 2 * 4096 + 96, 2 * 4096 + 96, false}, MatrixKind{kF4E2M1, 20, 4096 + 32, 32, false},
                                    MatrixKind{kI4, 3, 3 * 96 * 50, 96, false}, MatrixKind{kU8, 2, 2 * 16416, 16416, true},
                                    MatrixKind{kBF16, 20, 4100, 0, false}, MatrixKind{kF8E4M3, 20, 4096 + 128, 128, false, 8, false, 5}}) {
-      for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+      for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
         for (const int64_t tokens : {1, 9}) check(kind, mode, tokens);
       }
     }
@@ -144,7 +144,7 @@ std::vector<MatrixKind> kinds_of_long_rows() {
 TEST(Multiply, EqualsPlainLoopsForRowsOfWholeLines) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind : kinds_of_long_rows()) {
-      for (const int64_t tokens : {1, 2, 3, 4, 5, 8}) check(kind, ActivationMode::kInt8, tokens);
+      for (const int64_t tokens : {1, 2, 3, 4, 5, 8}) check(kind, ActivationRounding::kInt8, tokens);
     }
   });
 }
@@ -152,7 +152,7 @@ TEST(Multiply, EqualsPlainLoopsForRowsOfWholeLines) {
 TEST(Multiply, FewTokensHaveTheBitsOfOneAndRowsThoseOfAnyPiece) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind : kinds_of_long_rows()) {
-      for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+      for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
         SCOPED_TRACE(kind.name());
         constexpr int64_t kTokens = 8;
         const RandomMatrix w = random_matrix(kind);
@@ -167,7 +167,7 @@ TEST(Multiply, FewTokensHaveTheBitsOfOneAndRowsThoseOfAnyPiece) {
           }
         }
         const bool with_records =
-            mode == ActivationMode::kInt8 && record_bytes(w.matrix) > 0;  // 5 to 8 tokens take other kernels elsewhere
+            mode == ActivationRounding::kInt8 && record_bytes(w.matrix) > 0;  // 5 to 8 tokens take other kernels elsewhere
         for (int64_t tokens = 2; tokens <= (with_records ? kTokens : 4); ++tokens) {
           multiply(w.matrix, x.slice(0, tokens), all.data(), kind.rows, scratch);
           EXPECT_EQ(std::memcmp(all.data(), one.data(), static_cast<size_t>(tokens * kind.rows) * sizeof(float)), 0) << tokens << " tokens";
@@ -182,7 +182,7 @@ TEST(Multiply, EqualsPlainLoopsForManyTiles) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind :
          {MatrixKind{kU4, 21, 256, 128, true}, MatrixKind{kU8, 65, 64, 64, true}, MatrixKind{kF16, 40, 96, 0, false}}) {
-      for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) check(kind, mode, 100);
+      for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) check(kind, mode, 100);
     }
   });
 }
@@ -192,7 +192,7 @@ TEST(Multiply, GathersRows) {
   for_each_instruction_set([] {
     for (const MatrixKind& kind :
          {MatrixKind{kU4, 9, 128, 64, true}, MatrixKind{kI8, 9, 96, 96, false}, MatrixKind{kF16, 9, 70, 0, false}}) {
-      for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+      for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
         SCOPED_TRACE(kind.name());
         const RandomMatrix w = random_matrix(kind);
         const std::vector<float> values = random_floats(40 * kind.cols, 3);
@@ -214,7 +214,7 @@ TEST(Multiply, GathersRows) {
 TEST(Multiply, DoesNothingWithoutTokens) {
   const RandomMatrix w = random_matrix({NumberFormat::kU4, 9, 128, 64, true});
   Scratch scratch;
-  const Activations x = make_activations(nullptr, 0, 128, 128, ActivationMode::kInt8, scratch);
+  const Activations x = make_activations(nullptr, 0, 128, 128, ActivationRounding::kInt8, scratch);
   float y = 5.0f;
   multiply(w.matrix, x, &y, 9, scratch);
   multiply({}, scratch);
@@ -222,7 +222,7 @@ TEST(Multiply, DoesNothingWithoutTokens) {
 }
 
 /// Several products of unlike kinds in one call, so large that threads divide them.
-std::vector<std::vector<float>> many_products(int threads, ActivationMode mode, int64_t tokens, bool check_values) {
+std::vector<std::vector<float>> many_products(int threads, ActivationRounding mode, int64_t tokens, bool check_values) {
   using enum NumberFormat;
   static const std::vector<MatrixKind> kKinds = {{kU4, 1000, 1024, 128, true}, {kI8, 500, 1024, 1024, false},
                                                  {kF16, 300, 1024, 0, false},  {kF4E2M1, 1000, 1024, 32, false},
@@ -249,7 +249,7 @@ std::vector<std::vector<float>> many_products(int threads, ActivationMode mode, 
 
 TEST(Multiply, ThreadsChangeNoBit) {
   for_each_instruction_set([] {
-    for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+    for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
       for (const int64_t tokens : {1, 11}) {
         const auto alone = many_products(1, mode, tokens, true);
         for (const int threads : {2, 3})
@@ -262,7 +262,7 @@ TEST(Multiply, ThreadsChangeNoBit) {
 TEST(Multiply, TakesExtremeScales) {
   // E8M0 byte 0 is 2^-127, a subnormal float; 255 is NaN, and it stays in its row.
   for_each_instruction_set([] {
-    for (const ActivationMode mode : {ActivationMode::kF32, ActivationMode::kInt8}) {
+    for (const ActivationRounding mode : {ActivationRounding::kF32, ActivationRounding::kInt8}) {
       for (const int64_t tokens : {1, 8}) {
         RandomMatrix w = random_matrix({NumberFormat::kF4E2M1, 3, 64, 32, false});
         std::byte* scales = w.scales->data();
@@ -296,7 +296,7 @@ TEST(Multiply, TakesExtremeScalesInRowsOfWholeLines) {
       std::vector<float> values(static_cast<size_t>(tokens * 256), 0x1p-10f);
       for (int64_t t = 0; t < tokens; ++t) std::fill_n(values.begin() + t * 256, 32, 0x1p10f);
       Scratch scratch;
-      const Activations x = make_activations(values.data(), tokens, 256, 256, ActivationMode::kInt8, scratch);
+      const Activations x = make_activations(values.data(), tokens, 256, 256, ActivationRounding::kInt8, scratch);
       std::vector<float> y(static_cast<size_t>(3 * tokens));
       multiply(w.matrix, x, y.data(), 3, scratch);
       EXPECT_NEAR(y[0], 0x1p-127f * 0x1p10f * 112, 0x1p-127f * 0x1p10f * 112 * 1e-4f);
@@ -315,7 +315,7 @@ TEST(MakeActivations, RoundsToTheNearestCodeOfEachBlock) {
       for (int64_t c = 0; c < cols; ++c) values[static_cast<size_t>(c)] = 0.0f;  // a token of zeros
       for (int64_t c = 0; c < cols; ++c) values[static_cast<size_t>(stride + c)] *= 1e-30f;
       Scratch scratch;
-      const Activations a = make_activations(values.data(), kTokens, cols, stride, ActivationMode::kInt8, scratch);
+      const Activations a = make_activations(values.data(), kTokens, cols, stride, ActivationRounding::kInt8, scratch);
       for (int64_t t = 0; t < kTokens; ++t) {
         for (int64_t b = 0; b < a.blocks(); ++b) {
           double largest = 0.0;
@@ -348,7 +348,7 @@ TEST(MakeActivations, RoundsHalvesToEven) {
     values[3] = 0.5f;
     values[31] = -127.0f;
     Scratch scratch;
-    const Activations a = make_activations(values.data(), 1, 32, 32, ActivationMode::kInt8, scratch);
+    const Activations a = make_activations(values.data(), 1, 32, 32, ActivationRounding::kInt8, scratch);
     EXPECT_EQ(a.codes[0], 127);
     EXPECT_EQ(a.codes[1], 2);
     EXPECT_EQ(a.codes[2], -4);
@@ -363,7 +363,7 @@ TEST(MakeActivations, KeepsNotANumber) {
       std::vector<float> values(64, 1.0f);
       values[40] = bad;
       Scratch scratch;
-      const Activations a = make_activations(values.data(), 1, 64, 64, ActivationMode::kInt8, scratch);
+      const Activations a = make_activations(values.data(), 1, 64, 64, ActivationRounding::kInt8, scratch);
       EXPECT_EQ(a.codes[0], 127);
       EXPECT_TRUE(std::isnan(a.scales[1]) && std::isnan(a.sums[1]));
       const RandomMatrix w = random_matrix({NumberFormat::kU4, 2, 64, 64, true});
@@ -377,7 +377,7 @@ TEST(MakeActivations, KeepsNotANumber) {
 TEST(MakeActivations, GivesNoCodesInFloat32) {
   const float values[2] = {1.0f, 2.0f};
   Scratch scratch;
-  const Activations a = make_activations(values, 1, 2, 2, ActivationMode::kF32, scratch);
+  const Activations a = make_activations(values, 1, 2, 2, ActivationRounding::kF32, scratch);
   EXPECT_EQ(a.codes, nullptr);
   EXPECT_EQ(a.values, values);
 }

@@ -6,12 +6,13 @@
 #include <numeric>
 
 #include "checkpoint/checkpoint.h"
-#include "dsv4/generate.h"
+#include "dsv4/request.h"
 #include "dsv4/session.h"
 #include "reference/reference.h"
 #include "runtime/benchmark.h"
 #include "runtime/converted_model.h"
-#include "runtime/loaded_model.h"
+#include "runtime/engine_model.h"
+#include "runtime/inner.h"
 
 namespace dsv4 {
 namespace {
@@ -267,7 +268,7 @@ TEST_F(CpuProgram, RoundsItsCacheAsTheModelWasTrained) {
 
 TEST_F(CpuProgram, CountsTheBytesOfAToken) {
   const Engine engine(convert_case({"toy", "Bytes", format(WeightFormat::kFp32)}, directory_.path()), last_position(Program::kCpu));
-  const Config& c = engine.config();
+  const Config& c = Inner::config(engine);
   const ActiveBytes bytes = engine.active_bytes();
   EXPECT_EQ(bytes.head, 4 * c.vocab_size * c.hidden_size);
   EXPECT_EQ(bytes.experts, 4 * c.num_hidden_layers * c.num_experts_per_tok * 3 * c.moe_intermediate_size * c.hidden_size);
@@ -275,7 +276,7 @@ TEST_F(CpuProgram, CountsTheBytesOfAToken) {
   EXPECT_GT(engine.cache_bytes(200), engine.cache_bytes(20));
 
   // By the part in whose time they are read: the shared expert with the routed ones, the router with its bias.
-  const TokenBytes& all = engine.loaded().token_bytes;
+  const TokenBytes& all = Inner::model(engine).token_bytes;
   const auto part = [](const TokenBytes& counted, ops::OpPart which) { return counted.by_part[static_cast<size_t>(which)]; };
   EXPECT_EQ(std::accumulate(all.by_part.begin(), all.by_part.end(), int64_t{0}), bytes.total());
   EXPECT_EQ(part(all, ops::OpPart::kHead), bytes.head);
@@ -313,17 +314,18 @@ TEST_F(CpuProgram, IsMeasuredByPart) {
   EXPECT_GT(b.read_bandwidth, 1e8);
   EXPECT_GT(b.far_bandwidth, 1e8);
   EXPECT_GT(b.share_of_bandwidth, 0.0);
-  EXPECT_EQ(b.weight_bytes.total(), engine.loaded().token_bytes.at(142).active.total());
+  EXPECT_EQ(b.weight_bytes.total(), Inner::model(engine).token_bytes.at(142).active.total());
   int64_t bytes = 0;
   for (const OpSeconds& part : b.decode_by_op) {
     bytes += part.bytes;
-    EXPECT_EQ(part.bytes > 0, part.part != "between the ops" && (part.part != "attention indexer" || engine.config().index_topk < 143 / 4))
+    EXPECT_EQ(part.bytes > 0,
+              part.part != "between the ops" && (part.part != "attention indexer" || Inner::config(engine).index_topk < 143 / 4))
         << part.part;
   }
   EXPECT_EQ(bytes, b.weight_bytes.total() + b.cache_bytes);
   double sum = 0.0;
   for (const OpSeconds& part : b.prefill_by_op) {
-    EXPECT_EQ(part.seconds > 0.0, part.part != "attention indexer" || engine.config().index_topk < 140 / 4) << part.part;
+    EXPECT_EQ(part.seconds > 0.0, part.part != "attention indexer" || Inner::config(engine).index_topk < 140 / 4) << part.part;
     sum += part.seconds;
   }
   EXPECT_LT(sum, 2 * b.prefill_seconds);
@@ -333,13 +335,13 @@ TEST_F(CpuProgram, IsMeasuredByPart) {
 
 TEST_F(CpuProgram, StartsInTheMiddleForMeasurements) {
   Session session{Engine(folder_, last_position(Program::kCpu))};
-  session.fill_with_noise(200);
+  Inner::fill_with_noise(session, 200);
   EXPECT_EQ(session.position(), 200);
   const Logits logits = session.feed(Tokens{5});
   EXPECT_TRUE(std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }));
   EXPECT_EQ(session.position(), 201);
   Session portable{Engine(folder_, last_position())};
-  EXPECT_THAT(error_of([&] { portable.fill_with_noise(10); }), HasSubstr("portable"));
+  EXPECT_THAT(error_of([&] { Inner::fill_with_noise(portable, 10); }), HasSubstr("portable"));
 }
 
 TEST_F(CpuProgram, RefusesADamagedSnapshot) {

@@ -1,8 +1,6 @@
 // Loading model folders: what is refused, and that each message says what is wrong.
 #include "dsv4/engine.h"
 
-#include "runtime/loaded_model.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +15,9 @@
 #include "openvino/op/relu.hpp"
 #include "openvino/runtime/core.hpp"
 #include "runtime/converted_model.h"
+#include "runtime/engine_model.h"
 #include "runtime/errors.h"
+#include "runtime/inner.h"
 
 namespace dsv4 {
 namespace {
@@ -46,8 +46,8 @@ class Folder : public testing::Test {
 TEST_F(Folder, LoadsAsConverted) {
   const Engine engine(folder_, last_position());
   EXPECT_TRUE(engine.stateful());
-  EXPECT_EQ(engine.config().vocab_size, 512);
-  EXPECT_EQ(engine.config().num_hidden_layers, 4);
+  EXPECT_EQ(Inner::config(engine).vocab_size, 512);
+  EXPECT_EQ(Inner::config(engine).num_hidden_layers, 4);
   EXPECT_GT(engine.open_seconds(), 0.0);
 }
 
@@ -130,7 +130,7 @@ TEST_F(Folder, NamesAnUnknownDevice) {
 
 TEST_F(Folder, RunsInFloat32) {
   const Engine engine(folder_, last_position());
-  EXPECT_EQ(engine.loaded().compiled.get_property(ov::hint::inference_precision), ov::element::f32);
+  EXPECT_EQ(Inner::model(engine).compiled.get_property(ov::hint::inference_precision), ov::element::f32);
 }
 
 TEST(FirstLine, LeavesOutWhereInTheSourceItWas) {

@@ -12,7 +12,10 @@
 #include "openvino/core/model.hpp"
 #include "openvino/op/op.hpp"
 #include "openvino/runtime/core.hpp"
-#include "runtime/loaded_model.h"
+#include "runtime/engine_model.h"
+#include "runtime/engine_options.h"
+#include "runtime/inner.h"
+#include "runtime/read_ir.h"
 #include "runtime/weight_memory.h"
 
 namespace dsv4::testing_support {
@@ -73,18 +76,18 @@ inline std::shared_ptr<ov::Model> graph_of(const Engine& engine, const std::file
   if (engine.program() == Program::kPortable) return ir;
   ModelWeights weights(*ir, WeightMemory::kMap);
   CpuOptions options;
-  options.activations = ops::ActivationMode::kF32;
-  return build_cpu_model(engine.config(), weights, options).model;
+  options.activations = ActivationRounding::kF32;
+  return build_cpu_model(Inner::config(engine), weights, options).model;
 }
 
 /// Compiles a graph in the place of the engine's own.
 inline void replace_graph(const Engine& engine, const std::shared_ptr<ov::Model>& graph) {
-  auto& loaded = const_cast<LoadedModel&>(engine.loaded());  // (no constant object)
+  auto& model = const_cast<Engine::Model&>(Inner::model(engine));  // (no constant object)
   ov::Core core;
-  loaded.compiled = core.compile_model(graph, "CPU", compile_properties(engine.options()));
+  model.compiled = core.compile_model(graph, "CPU", compile_properties(engine.options()));
   if (engine.program() == Program::kPortable) return;
   graph->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
-  loaded.one_token = core.compile_model(graph, "CPU", compile_properties(engine.options()));
+  model.one_token = core.compile_model(graph, "CPU", compile_properties(engine.options()));
 }
 
 }  // namespace dsv4::testing_support

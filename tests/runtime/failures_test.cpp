@@ -7,11 +7,12 @@
 #include <memory>
 #include <utility>
 
-#include "dsv4/generate.h"
+#include "dsv4/request.h"
 #include "dsv4/session.h"
-#include "runtime/checked_request.h"
+#include "runtime/checked_inference.h"
 #include "runtime/converted_model.h"
 #include "runtime/failing_op.h"
+#include "runtime/inner.h"
 #include "support/ir_scan.h"
 
 namespace dsv4 {
@@ -144,9 +145,11 @@ TEST_P(Failing, LeavesASessionThatIsRefusedUntilItIsReset) {
   *fault_ = Fault::kNone;
   EXPECT_EQ(session.position(), 15);
   if (keeps_state()) {
+    Request request;
+    request.prompt = {1};
     for (const std::string& error : {error_of([&] { session.feed(std::span(tokens_).subspan(15)); }), error_of([&] { session.save(); }),
-                                     error_of([&] { session.fork(); }), error_of([&] { session.fill_with_noise(3); }),
-                                     error_of([&] { generate(session, Tokens{1}, {}); })}) {
+                                     error_of([&] { session.fork(); }), error_of([&] { Inner::fill_with_noise(session, 3); }),
+                                     error_of([&] { generate(session, request); })}) {
       EXPECT_THAT(error, AllOf(HasSubstr("state of this session was lost"), HasSubstr("reset"), HasSubstr("FailingOp: told to")));
     }
     EXPECT_EQ(session.position(), 15);
@@ -234,42 +237,42 @@ ov::CompiledModel identity(const std::shared_ptr<std::atomic<Fault>>& fault, con
   return ov::Core().compile_model(model, "CPU", ov::inference_num_threads(threads), ov::hint::inference_precision(ov::element::f32));
 }
 
-TEST(CheckedRequest, RefusesAnOutputOfAnotherShape) {
+TEST(CheckedInference, RefusesAnOutputOfAnotherShape) {
   const auto fault = std::make_shared<std::atomic<Fault>>(Fault::kNone);
-  CheckedRequest request(identity(fault, {-1, 4}, 2));
+  CheckedInference inference(identity(fault, {-1, 4}, 2));
   ov::Tensor x(ov::element::f32, {3, 4});
   std::fill_n(x.data<float>(), 12, 2.5f);
-  request.set("x", x);
-  EXPECT_THAT(request.infer({3, 4}), testing::Each(2.5f));
-  EXPECT_THAT(error_of([&] { request.infer({2, 4}); }), AllOf(HasSubstr("[3,4]"), HasSubstr("expected f32 [2,4]")));
-  EXPECT_THAT(error_of([&] { request.infer({0, 4}); }), AllOf(HasSubstr("[3,4]"), HasSubstr("expected f32 [0,4]")));
-  EXPECT_THAT(request.infer({3, 4}), testing::Each(2.5f));
+  inference.set("x", x);
+  EXPECT_THAT(inference.infer({3, 4}), testing::Each(2.5f));
+  EXPECT_THAT(error_of([&] { inference.infer({2, 4}); }), AllOf(HasSubstr("[3,4]"), HasSubstr("expected f32 [2,4]")));
+  EXPECT_THAT(error_of([&] { inference.infer({0, 4}); }), AllOf(HasSubstr("[3,4]"), HasSubstr("expected f32 [0,4]")));
+  EXPECT_THAT(inference.infer({3, 4}), testing::Each(2.5f));
 }
 
-TEST(CheckedRequest, TakesAnOutputWithoutRows) {
+TEST(CheckedInference, TakesAnOutputWithoutRows) {
   const auto fault = std::make_shared<std::atomic<Fault>>(Fault::kNone);
   for (const int threads : {1, 2}) {
-    CheckedRequest request(identity(fault, {-1, 4}, threads));
-    request.set("x", ov::Tensor(ov::element::f32, {0, 4}));
-    EXPECT_EQ(request.infer({0, 4}).size(), 0u);
+    CheckedInference inference(identity(fault, {-1, 4}, threads));
+    inference.set("x", ov::Tensor(ov::element::f32, {0, 4}));
+    EXPECT_EQ(inference.infer({0, 4}).size(), 0u);
     *fault = Fault::kError;
-    EXPECT_THAT(error_of([&] { request.infer({0, 4}); }), HasSubstr("inference failed"));
+    EXPECT_THAT(error_of([&] { inference.infer({0, 4}); }), HasSubstr("inference failed"));
     *fault = Fault::kNone;
   }
 }
 
-TEST(CheckedRequest, RefusesARowThatWasNotWritten) {
+TEST(CheckedInference, RefusesARowThatWasNotWritten) {
   // What stands in the output before a call is taken for unwritten, whoever put it there: here the model itself.
   const auto fault = std::make_shared<std::atomic<Fault>>(Fault::kNone);
-  CheckedRequest request(identity(fault, {-1, 4}, 1));
+  CheckedInference inference(identity(fault, {-1, 4}, 1));
   ov::Tensor x(ov::element::f32, {3, 4});
   std::fill_n(x.data<float>(), 12, 1.0f);
   const uint32_t mark = 0x7FD5A4E1;
   std::memcpy(x.data<float>() + 8, &mark, sizeof mark);
-  request.set("x", x);
-  EXPECT_THAT(error_of([&] { request.infer({3, 4}); }), HasSubstr("unwritten"));
+  inference.set("x", x);
+  EXPECT_THAT(error_of([&] { inference.infer({3, 4}); }), HasSubstr("unwritten"));
   x.data<float>()[8] = std::nanf("");
-  EXPECT_EQ(request.infer({3, 4}).size(), 12u) << "any other NaN is a value";
+  EXPECT_EQ(inference.infer({3, 4}).size(), 12u) << "any other NaN is a value";
 }
 
 }  // namespace

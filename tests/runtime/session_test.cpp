@@ -7,6 +7,7 @@
 #include <array>
 #include <thread>
 
+#include "runtime/check_tokens.h"
 #include "runtime/converted_model.h"
 
 namespace dsv4 {

@@ -1,7 +1,7 @@
 // What is read off the constants of an IR: real folders, integer formats put in by hand, and what is refused.
 #include "runtime/stored_formats.h"
 
-#include "runtime/loaded_model.h"
+#include "runtime/read_ir.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -10,7 +10,8 @@
 
 #include "graph/cpu/cpu.h"
 #include "runtime/converted_model.h"
-#include "runtime/loaded_model.h"
+#include "runtime/inner.h"
+#include "runtime/read_ir.h"
 #include "runtime/weight_memory.h"
 
 namespace dsv4 {
@@ -74,9 +75,9 @@ TEST_P(Threads, GiveTheSameBitsWhereMoreThanTheCoresRun) {
   const std::shared_ptr<ov::Model> ir = read_ir(folder_);
   ModelWeights weights(*ir, WeightMemory::kMap);
   CpuOptions cpu;
-  cpu.activations = std::get<1>(GetParam()) == ActivationRounding::kInt8 ? ops::ActivationMode::kInt8 : ops::ActivationMode::kF32;
-  const std::shared_ptr<ov::Model> model = build_cpu_model(engine.config(), weights, cpu).model;
-  const ops::CacheLayout layout(cpu_cache_shape(engine.config(), std::ssize(tokens_), ops::CacheType::kBF16));
+  cpu.activations = std::get<1>(GetParam());
+  const std::shared_ptr<ov::Model> model = build_cpu_model(Inner::config(engine), weights, cpu).model;
+  const ops::CacheLayout layout(cpu_cache_shape(Inner::config(engine), std::ssize(tokens_), CachePrecision::kBF16));
   const auto vocabulary = static_cast<size_t>(engine.vocabulary());
 
   const auto evaluated_logits = [&](int threads) {

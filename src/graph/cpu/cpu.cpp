@@ -199,7 +199,7 @@ CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const Cpu
   return {model, vocabulary.token_bytes()};
 }
 
-ops::CacheShape cpu_cache_shape(const Config& config, int64_t capacity, ops::CacheType type) {
+ops::CacheShape cpu_cache_shape(const Config& config, int64_t capacity, CachePrecision type) {
   ops::CacheShape shape;
   for (const LayerConfig& layer : config.layers) {
     shape.layers.push_back({layer.kind == LayerKind::kSliding ? 0 : layer.compress_ratio, layer.kind == LayerKind::kCsa});

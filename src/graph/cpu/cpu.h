@@ -26,7 +26,7 @@ class PackedWeights {
 };
 
 struct CpuOptions {
-  ops::ActivationMode activations = ops::ActivationMode::kInt8;
+  ActivationRounding activations = ActivationRounding::kInt8;
   bool quantize_cache = false;    ///< round what is cached as the model was trained (spec 2.9 ii)
   bool prefetch_experts = false;  ///< the weights are a mapped file: ask the kernel for the pages of selected experts
   bool bind_weights = true;       ///< false: as inputs of the ops, for a program that is to be written to a file (ops/support/op_inputs.h)
@@ -41,7 +41,7 @@ struct CpuModel {
 CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options = {});
 
 /// The state of a sequence of up to `capacity` tokens.
-ops::CacheShape cpu_cache_shape(const Config& config, int64_t capacity, ops::CacheType type);
+ops::CacheShape cpu_cache_shape(const Config& config, int64_t capacity, CachePrecision type);
 
 class CpuVocabulary final : public Vocabulary {
  public:

@@ -88,7 +88,7 @@ class Call {
   void finish_rows() {
     rows_ = scratch_.take<std::byte>(tokens_ * row_bytes());
     constexpr int64_t kCost = 16;  // of a value, in multiplications
-    parallel_pieces(tokens_, kWorthwhile / (kCost * (w_.q_rank() + a_.head_dim)) + 1, [&](int64_t begin, int64_t end) {
+    parallel_pieces(tokens_, kWorthAThread / (kCost * (w_.q_rank() + a_.head_dim)) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         rms_norm(latent_ + t * w_.q_rank(), w_.q_norm, w_.q_rank(), norm_eps());
         float* row = kv_ + t * a_.head_dim;

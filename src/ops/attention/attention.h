@@ -23,7 +23,7 @@ struct AttentionAttributes {
   int64_t index_head_dim = 0;
   int64_t index_topk = 0;
   double norm_eps = 1e-6;
-  ActivationMode mode = ActivationMode::kF32;
+  ActivationRounding mode = ActivationRounding::kF32;
   bool quantize_cache = false;  ///< round what is cached as the model was trained (spec 2.9 ii)
 };
 

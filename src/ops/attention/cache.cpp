@@ -17,7 +17,8 @@ CacheLayout::CacheLayout(const CacheShape& shape) : shape_(shape) {
   within(shape.window, 1, kMostDims, "window");
   within(shape.head_dim, 1, kMostDims, "head_dim");
   within(shape.capacity, 1, kMostPositions, "capacity");
-  if (shape.type != CacheType::kF32 && shape.type != CacheType::kBF16) fail("cache: unknown type ", static_cast<int64_t>(shape.type));
+  if (shape.type != CachePrecision::kF32 && shape.type != CachePrecision::kBF16)
+    fail("cache: unknown type ", static_cast<int64_t>(shape.type));
 
   const auto take = [this](int64_t bytes) {
     const int64_t offset = bytes_;

@@ -6,10 +6,9 @@
 #include <span>
 #include <vector>
 
-namespace dsv4::ops {
+#include "dsv4/precision.h"
 
-/// How window rows, compressed entries and index keys are kept. Compressor tails are float32 always.
-enum class CacheType : int64_t { kF32 = 0, kBF16 = 1 };
+namespace dsv4::ops {
 
 struct CacheLayer {
   int64_t ratio = 0;     ///< m; 0: window only
@@ -22,7 +21,7 @@ struct CacheShape {
   int64_t head_dim = 0;        ///< hd
   int64_t index_head_dim = 0;  ///< of layers with overlap
   int64_t capacity = 0;        ///< positions that the lists have room for
-  CacheType type = CacheType::kBF16;
+  CachePrecision type = CachePrecision::kBF16;
 };
 
 /// Where everything lies. Memory that is never touched costs nothing when it comes from the kernel as zero pages: lists are written from their beginning.

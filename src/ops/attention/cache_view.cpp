@@ -8,7 +8,7 @@
 namespace dsv4::ops {
 
 SectionBytes section_bytes(const CacheLayer& layer, int64_t window, int64_t head_dim, int64_t index_head_dim, int64_t capacity,
-                           CacheType type) {
+                           CachePrecision type) {
   SectionBytes size;
   const int64_t value = value_bytes(type);
   size.window = window * head_dim * value;
@@ -34,7 +34,7 @@ CacheView open_cache(std::span<std::byte> cache, const ExpectedLayer& expected) 
   OPENVINO_ASSERT(header.magic == genuine.magic && header.version == genuine.version, "cache: no header of version ", genuine.version,
                   "; CacheLayout::write_header makes it");
   OPENVINO_ASSERT(header.bytes <= bytes, "cache: made for ", header.bytes, " bytes, the tensor has ", bytes);
-  OPENVINO_ASSERT(header.type == static_cast<int64_t>(CacheType::kF32) || header.type == static_cast<int64_t>(CacheType::kBF16),
+  OPENVINO_ASSERT(header.type == static_cast<int64_t>(CachePrecision::kF32) || header.type == static_cast<int64_t>(CachePrecision::kBF16),
                   "cache: unknown type ", header.type);
   OPENVINO_ASSERT(header.capacity >= 1 && header.capacity <= kMostPositions, "cache: a capacity of ", header.capacity, " positions");
   OPENVINO_ASSERT(header.window == expected.window && header.head_dim == expected.head_dim &&
@@ -52,7 +52,7 @@ CacheView open_cache(std::span<std::byte> cache, const ExpectedLayer& expected) 
                   "; the model has ratio ", expected.layer.ratio, (expected.layer.overlap ? " and an indexer" : ""));
 
   CacheView view;
-  view.type = static_cast<CacheType>(header.type);
+  view.type = static_cast<CachePrecision>(header.type);
   view.capacity = header.capacity;
   const auto section = [&](int64_t offset, int64_t size) {
     OPENVINO_ASSERT(offset >= records_end && offset % kCacheAlignment == 0 && offset <= bytes && size <= bytes - offset, "cache: layer ",

@@ -35,7 +35,7 @@ struct CacheLayerRecord {
   CacheLayout::Layer place;
 };
 
-inline int64_t value_bytes(CacheType type) { return type == CacheType::kBF16 ? 2 : 4; }
+inline int64_t value_bytes(CachePrecision type) { return type == CachePrecision::kBF16 ? 2 : 4; }
 
 /// A compressor's raw row of one position, K then Z: with overlap of two halves each. Tails are rings of such rows, position p at p mod raw_rows.
 inline int64_t raw_row_floats(const CacheLayer& layer, int64_t dims) { return 2 * (layer.overlap ? 2 : 1) * dims; }
@@ -45,10 +45,10 @@ struct SectionBytes {
   int64_t window = 0, entries = 0, index_keys = 0, tail = 0, index_tail = 0;
 };
 SectionBytes section_bytes(const CacheLayer& layer, int64_t window, int64_t head_dim, int64_t index_head_dim, int64_t capacity,
-                           CacheType type);
+                           CachePrecision type);
 
 struct CacheView {
-  CacheType type = CacheType::kF32;
+  CachePrecision type = CachePrecision::kF32;
   int64_t capacity = 0;
   std::byte* window = nullptr;      ///< [W, hd]
   std::byte* entries = nullptr;     ///< [capacity/m, hd]

@@ -37,7 +37,7 @@ HWY_INLINE void for_pooled_rows(const Compressor& c, int64_t entry, const F& f) 
 
 /// out[d] = sum over rows of softmax_rows(Z[d] + ape[d]) K[d]. out and work: [padded(h)] and [2, padded(h)].
 void PoolEntry(const Compressor& c, int64_t entry, float* out, float* work) {
-  const Floats d;
+  const RowTag d;
   const int64_t h = c.dims;
   float *largest = work, *total = work + padded(h);
   std::fill_n(largest, padded(h), -1e30f);
@@ -73,7 +73,7 @@ void append_entries(const Compressor& c, const RopeTable& rope, Scratch& scratch
   if (begin < end) {
     float* memory = scratch.take<float>(max_workers() * 3 * width);
     constexpr int64_t kExpCost = 16;  // in multiplications
-    const int64_t grain = kWorthwhile / (raw_rows(c.layer) * c.dims * kExpCost);
+    const int64_t grain = kWorthAThread / (raw_rows(c.layer) * c.dims * kExpCost);
     parallel_pieces(end - begin, grain, [&](int64_t from, int64_t to, int64_t worker) {
       float* entry = memory + worker * 3 * width;
       for (int64_t i = from; i < to; ++i) {

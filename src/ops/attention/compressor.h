@@ -21,7 +21,7 @@ struct Compressor {
   const float* ape = nullptr;  ///< [m, c*h]
   const float* norm = nullptr;
   float norm_eps = 0.0f;
-  CacheType type = CacheType::kF32;
+  CachePrecision type = CachePrecision::kF32;
   std::byte* entries = nullptr;  ///< in the cache, [capacity/m, h]
   int64_t fp8_dims = 0;          ///< leading dims of an entry that are rounded through FP8
   bool fp4 = false;              ///< entries go through Hadamard and FP4

@@ -40,12 +40,12 @@ namespace dsv4::ops::HWY_NAMESPACE {
 
 /// scores[i] = sum_h w_h ReLU(q_h . k_i) for entries [begin, end). q [dims, width], transposed, and w [width] with zeros in the lanes beyond the heads.
 void ScoreKeys(const Indexer& x, const float* q, const float* w, int64_t begin, int64_t end, const KeyTile& tile, float* scores) {
-  const Floats d;
+  const RowTag d;
   const int64_t width = padded(x.heads), key_width = padded(x.dims), key_bytes = x.dims * value_bytes(x.type);
   for (int64_t first = begin; first < end; first += kTileKeys) {
     const int64_t n = std::min(kTileKeys, end - first);
     for (int64_t i = 0; i < n; ++i) load_row(x.keys + (first + i) * key_bytes, x.type, x.dims, tile.keys + i * key_width);
-    multiply_tile(tile.keys, key_width, 1, n, q, width, width, x.dims, tile.products, width, false);
+    multiply_row_tile(tile.keys, key_width, 1, n, q, width, width, x.dims, tile.products, width, false);
     for (int64_t i = 0; i < n; ++i) {
       auto sum = hn::Zero(d);
       for (int64_t h = 0; h < width; h += lanes()) {
@@ -113,7 +113,7 @@ void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
 
   for (int64_t start = 0; start < x.tokens; start += block) {
     const int64_t n = std::min(block, x.tokens - start);
-    parallel_pieces(n, kWorthwhile / (4 * q_floats) + 1, [&](int64_t begin, int64_t end) {
+    parallel_pieces(n, kWorthAThread / (4 * q_floats) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         float* heads = x.q + (start + t) * x.heads * x.dims;
         for (int64_t h = 0; h < x.heads; ++h) {
@@ -122,13 +122,13 @@ void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
           hadamard(heads + h * x.dims, x.dims);
           round_through_fp4(heads + h * x.dims, x.dims);
         }
-        transpose(heads, x.heads, x.dims, q + t * q_floats, width);
+        transpose_rows(heads, x.heads, x.dims, q + t * q_floats, width);
         for (int64_t h = 0; h < width; ++h) w[t * width + h] = h < x.heads ? x.weights[(start + t) * x.heads + h] * scale : 0.0f;
       }
     });
 
     const int64_t chunks = (most + kChunk - 1) / kChunk;
-    parallel_pieces(n * chunks, kWorthwhile / (std::min(kChunk, most) * q_floats) + 1, [&](int64_t begin, int64_t end, int64_t worker) {
+    parallel_pieces(n * chunks, kWorthAThread / (std::min(kChunk, most) * q_floats) + 1, [&](int64_t begin, int64_t end, int64_t worker) {
       float* memory = tiles + worker * tile_floats;
       const KeyTile tile{memory, memory + kTileKeys * padded(x.dims)};
       for (int64_t item = begin; item < end; ++item) {
@@ -138,7 +138,7 @@ void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
     });
 
     constexpr int64_t kSelectionCost = 16;  // in multiplications a score
-    parallel_pieces(n, kWorthwhile / (kSelectionCost * most) + 1, [&](int64_t begin, int64_t end) {
+    parallel_pieces(n, kWorthAThread / (kSelectionCost * most) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t)
         select_largest(scores + t * most, x.visible(start + t), x.topk, selected + (start + t) * x.topk);
     });

@@ -21,7 +21,7 @@ struct Indexer {
   const float* weights = nullptr;  ///< [tokens, heads] as the product gives them
   RopeTable rope;                  ///< row t is that of token t
   bool fp4 = false;                ///< q goes through Hadamard and FP4 as the keys did
-  CacheType type = CacheType::kF32;
+  CachePrecision type = CachePrecision::kF32;
   const std::byte* keys = nullptr;  ///< in the cache, [capacity/m, dims]
 
   int64_t visible(int64_t token) const { return (first + token + 1) / ratio; }

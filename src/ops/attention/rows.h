@@ -14,18 +14,18 @@
 namespace dsv4::ops {
 
 /// Working rows are zero-padded to a multiple of this many floats; vectors are this wide at most.
-constexpr int64_t kLanes = 16;
-constexpr int64_t padded(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+constexpr int64_t kRowLanes = 16;
+constexpr int64_t padded(int64_t n) { return (n + kRowLanes - 1) / kRowLanes * kRowLanes; }
 
 /// Multiplications and additions worth a thread of their own (some 20 us).
-constexpr int64_t kWorthwhile = 1 << 20;
+constexpr int64_t kWorthAThread = 1 << 20;
 
-/// (mean(x^2) + eps)^(-1/2), summed in kLanes columns so that compilers vectorise it.
+/// (mean(x^2) + eps)^(-1/2), summed in kRowLanes columns so that compilers vectorise it.
 inline float inverse_rms(const float* x, int64_t n, float eps) {
-  std::array<float, kLanes> sums{};
+  std::array<float, kRowLanes> sums{};
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t j = 0; j < kLanes; ++j) sums[static_cast<size_t>(j)] += x[i + j] * x[i + j];
+  for (; i + kRowLanes <= n; i += kRowLanes) {
+    for (int64_t j = 0; j < kRowLanes; ++j) sums[static_cast<size_t>(j)] += x[i + j] * x[i + j];
   }
   float sum = 0.0f;
   for (; i < n; ++i) sum += x[i] * x[i];
@@ -40,8 +40,8 @@ inline void rms_norm(float* x, const float* w, int64_t n, float eps) {
 }
 
 /// Values as a row of a cache.
-inline void store_row(const float* x, int64_t n, CacheType type, std::byte* row) {
-  if (type == CacheType::kF32) {
+inline void store_row(const float* x, int64_t n, CachePrecision type, std::byte* row) {
+  if (type == CachePrecision::kF32) {
     std::memcpy(row, x, static_cast<size_t>(n) * sizeof(float));
     return;
   }
@@ -50,7 +50,7 @@ inline void store_row(const float* x, int64_t n, CacheType type, std::byte* row)
 }
 
 /// x [rows, cols] as columns of out [cols, stride], with zeros in the columns from `rows` to padded(rows).
-inline void transpose(const float* x, int64_t rows, int64_t cols, float* out, int64_t stride) {
+inline void transpose_rows(const float* x, int64_t rows, int64_t cols, float* out, int64_t stride) {
   constexpr int64_t kRows = 8;  // as many lines stay in the first-level cache whatever their distance
   for (int64_t first = 0; first < rows; first += kRows) {
     const int64_t n = std::min(kRows, rows - first);

@@ -20,12 +20,12 @@
 namespace dsv4::ops {
 namespace {
 
-constexpr int64_t kTileRows = 48;
+constexpr int64_t kRowsATile = 48;
 
 /// Some heads of one token.
 struct Heads {
   int64_t token = 0;
-  int64_t first = 0;  // a multiple of kLanes
+  int64_t first = 0;  // a multiple of kRowLanes
   int64_t count = 0;
 };
 
@@ -49,7 +49,7 @@ struct Parts {
   int64_t end(int64_t part) const { return std::min(rows, (part + 1) * size); }
 };
 
-/// Of one worker: rows as float32 [kTileRows, padded(hd)], their scores [kTileRows, padded(H)], factors [padded(H)].
+/// Of one worker: rows as float32 [kRowsATile, padded(hd)], their scores [kRowsATile, padded(H)], factors [padded(H)].
 struct Tile {
   float* rows;
   float* scores;
@@ -65,7 +65,7 @@ namespace dsv4::ops::HWY_NAMESPACE {
 
 /// Scores [n, width] become exp(s - max) with the new max; factors are what sums so far have to be multiplied with. Lanes are heads.
 HWY_INLINE void running_softmax(float* scores, int64_t n, int64_t width, int64_t stride, float* max, float* sum, float* factors) {
-  const Floats d;
+  const RowTag d;
   for (int64_t h = 0; h < width; h += lanes()) {
     const auto before = hn::LoadU(d, max + h);
     auto largest = before;
@@ -86,16 +86,16 @@ HWY_INLINE void running_softmax(float* scores, int64_t n, int64_t width, int64_t
 /// Rows [begin, end) of those that the token sees; q [hd, padded(H)], transposed.
 void AttendPart(const SparseCore& core, const Heads& heads, int64_t begin, int64_t end, const float* q, const Sums& sums,
                 const Tile& tile) {
-  const Floats d;
+  const RowTag d;
   const int64_t dims = core.head_dim, row_width = padded(dims), stride = padded(core.heads), width = padded(heads.count);
   float *max = sums.max + heads.first, *sum = sums.sum + heads.first, *out = sums.out + heads.first * row_width;
   std::fill_n(max, width, -1e30f);
   std::fill_n(sum, width, 0.0f);
-  for (int64_t first = begin; first < end; first += kTileRows) {
-    const int64_t n = std::min(kTileRows, end - first);
+  for (int64_t first = begin; first < end; first += kRowsATile) {
+    const int64_t n = std::min(kRowsATile, end - first);
     for (int64_t i = 0; i < n; ++i) load_row(core.row(heads.token, first + i), core.type, dims, tile.rows + i * row_width);
     // [n,hd] x [hd,heads] -> [n,heads]
-    multiply_tile(tile.rows, row_width, 1, n, q + heads.first, stride, width, dims, tile.scores, stride, false);
+    multiply_row_tile(tile.rows, row_width, 1, n, q + heads.first, stride, width, dims, tile.scores, stride, false);
     running_softmax(tile.scores, n, width, stride, max, sum, tile.factors);
     if (first != begin) {
       for (int64_t h = 0; h < heads.count; ++h) {
@@ -106,13 +106,13 @@ void AttendPart(const SparseCore& core, const Heads& heads, int64_t begin, int64
       }
     }
     // [heads,n] x [n,hd] -> [heads,hd]
-    multiply_tile(tile.scores, 1, stride, heads.count, tile.rows, row_width, row_width, n, out, row_width, first != begin);
+    multiply_row_tile(tile.scores, 1, stride, heads.count, tile.rows, row_width, row_width, n, out, row_width, first != begin);
   }
 }
 
 /// `part` added to `sums`.
 void JoinPart(const SparseCore& core, const Heads& heads, const Sums& part, const Sums& sums) {
-  const Floats d;
+  const RowTag d;
   const int64_t row_width = padded(core.head_dim);
   for (int64_t first = heads.first; first < heads.first + heads.count; first += lanes()) {
     const auto before = hn::LoadU(d, sums.max + first), other = hn::LoadU(d, part.max + first), largest = hn::Max(before, other);
@@ -120,7 +120,7 @@ void JoinPart(const SparseCore& core, const Heads& heads, const Sums& part, cons
     hn::StoreU(largest, d, sums.max + first);
     hn::StoreU(hn::MulAdd(factor, hn::LoadU(d, sums.sum + first), hn::Mul(other_factor, hn::LoadU(d, part.sum + first))), d,
                sums.sum + first);
-    alignas(64) float factors[kLanes], other_factors[kLanes];
+    alignas(64) float factors[kRowLanes], other_factors[kRowLanes];
     hn::StoreU(factor, d, factors);
     hn::StoreU(other_factor, d, other_factors);
     for (int64_t h = first; h < std::min(first + lanes(), heads.first + heads.count); ++h) {
@@ -136,13 +136,13 @@ void JoinPart(const SparseCore& core, const Heads& heads, const Sums& part, cons
 
 /// The sink added to the denominators, what the heads give to core.heads_out, rotated back.
 void FinishHeads(const SparseCore& core, const Heads& heads, const Sums& sums) {
-  const Floats d;
+  const RowTag d;
   const int64_t dims = core.head_dim, row_width = padded(dims), end = heads.first + heads.count;
   for (int64_t first = heads.first; first < end; first += lanes()) {
     const auto sink = load_part(core.sinks + first, end - first), before = hn::LoadU(d, sums.max + first), largest = hn::Max(before, sink);
     const auto factor = hn::Exp(d, hn::Sub(before, largest));
     const auto denominator = hn::MulAdd(factor, hn::LoadU(d, sums.sum + first), hn::Exp(d, hn::Sub(sink, largest)));
-    alignas(64) float factors[kLanes];
+    alignas(64) float factors[kRowLanes];
     hn::StoreU(hn::Div(factor, denominator), d, factors);
     for (int64_t h = first; h < std::min(first + lanes(), end); ++h) {
       const auto f = hn::Set(d, factors[h - first]);
@@ -179,7 +179,7 @@ void prepare_queries(const SparseCore& core, const Heads& some, float* q) {
     for (int64_t i = 0; i < dims; ++i) head[i] *= factor;
     rotate(core.rope, some.token, head, dims);
   }
-  transpose(heads, some.count, dims, q + some.first, padded(core.heads));
+  transpose_rows(heads, some.count, dims, q + some.first, padded(core.heads));
 }
 
 struct Sizes {
@@ -190,12 +190,12 @@ struct Sizes {
 
 Sizes sizes_of(const SparseCore& core) {
   const int64_t heads = padded(core.heads), dims = padded(core.head_dim);
-  return {core.head_dim * heads, core.heads * dims, heads, kTileRows * (dims + heads) + heads};
+  return {core.head_dim * heads, core.heads * dims, heads, kRowsATile * (dims + heads) + heads};
 }
 
 Tile tile_at(const SparseCore& core, float* memory) {
-  float* scores = memory + kTileRows * padded(core.head_dim);
-  return {memory, scores, scores + kTileRows * padded(core.heads)};
+  float* scores = memory + kRowsATile * padded(core.head_dim);
+  return {memory, scores, scores + kRowsATile * padded(core.heads)};
 }
 
 Sums sums_at(const Sizes& size, float* memory) { return {memory, memory + size.out, memory + size.out + size.heads}; }
@@ -224,7 +224,7 @@ void attend_tokens(const SparseCore& core, int64_t grain, Scratch& scratch) {
 
 /// Few tokens: their parts and heads are divided.
 void attend_parts(const SparseCore& core, Scratch& scratch) {
-  constexpr int64_t kHeads = 2 * kLanes;
+  constexpr int64_t kHeads = 2 * kRowLanes;
   const Sizes size = sizes_of(core);
   const int64_t most = Parts(core.rows(core.tokens - 1)).count;  // the last token sees the most
   const int64_t blocks = (core.heads + kHeads - 1) / kHeads;
@@ -233,7 +233,7 @@ void attend_parts(const SparseCore& core, Scratch& scratch) {
   float* sums = scratch.take<float>(core.tokens * most * size.sums());
   float* tiles = scratch.take<float>(max_workers() * size.tile);
   constexpr int64_t kPreparationCost = 16;  // of a value, in multiplications
-  parallel_pieces(core.tokens * blocks, kWorthwhile / (kPreparationCost * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
+  parallel_pieces(core.tokens * blocks, kWorthAThread / (kPreparationCost * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item)
       prepare_queries(core, heads_of(item / blocks, item % blocks), q + item / blocks * size.q);
   });
@@ -247,7 +247,7 @@ void attend_parts(const SparseCore& core, Scratch& scratch) {
        tile_at(core, tiles + worker * size.tile));
     }
   });
-  parallel_pieces(core.tokens * blocks, kWorthwhile / (4 * most * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
+  parallel_pieces(core.tokens * blocks, kWorthAThread / (4 * most * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t t = item / blocks;
       const Heads heads = heads_of(t, item % blocks);
@@ -263,8 +263,8 @@ void attend_parts(const SparseCore& core, Scratch& scratch) {
 void attend(const SparseCore& core, Scratch& scratch) {
   constexpr int64_t kManyTokens = 16;
   const int64_t work = 2 * core.heads * core.head_dim * core.rows(core.tokens - 1);  // of the token that sees the most
-  if (core.tokens >= kManyTokens || core.tokens * work < 2 * kWorthwhile) {
-    attend_tokens(core, std::clamp<int64_t>(kWorthwhile / work, 1, core.tokens), scratch);
+  if (core.tokens >= kManyTokens || core.tokens * work < 2 * kWorthAThread) {
+    attend_tokens(core, std::clamp<int64_t>(kWorthAThread / work, 1, core.tokens), scratch);
   } else {
     attend_parts(core, scratch);
   }

@@ -21,7 +21,7 @@ struct SparseCore {
   const float* sinks = nullptr;  ///< [H]
   RopeTable rope;                ///< row t is that of token t
 
-  CacheType type = CacheType::kF32;
+  CachePrecision type = CachePrecision::kF32;
   int64_t window = 0;                    ///< W
   const std::byte* ring = nullptr;       ///< [W, hd]: row of position p before `call_first` at p mod W
   int64_t call_first = 0;                ///< positions from this one on are in call_rows

@@ -23,23 +23,23 @@ namespace dsv4::ops::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Floats = hn::CappedTag<float, kLanes>;
-using Vec = hn::Vec<Floats>;
+using RowTag = hn::CappedTag<float, kRowLanes>;
+using Vec = hn::Vec<RowTag>;
 
-HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(Floats())); }
+HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(RowTag())); }
 
 /// The first n values at x, zeros in the lanes beyond; reads nothing past them.
 HWY_INLINE Vec load_part(const float* x, int64_t n) {
-  const Floats d;
+  const RowTag d;
   if (n >= lanes()) return hn::LoadU(d, x);
-  float part[kLanes] = {};
+  float part[kRowLanes] = {};
   std::copy_n(x, n, part);
   return hn::LoadU(d, part);
 }
 
 /// One row of a cache as float32: `dims` values, then zeros up to padded(dims).
-HWY_INLINE void load_row(const std::byte* row, CacheType type, int64_t dims, float* out) {
-  if (type == CacheType::kBF16) {
+HWY_INLINE void load_row(const std::byte* row, CachePrecision type, int64_t dims, float* out) {
+  if (type == CachePrecision::kBF16) {
     bf16_to_f32_row(row, dims, out);
   } else {
     std::copy_n(static_cast<const float*>(static_cast<const void*>(row)), dims, out);
@@ -50,7 +50,7 @@ HWY_INLINE void load_row(const std::byte* row, CacheType type, int64_t dims, flo
 /// Six rows of c [6, width] = (c +) a b: a[i,k] at a[i]+k*a_col, b[k,j] at b + k*b_row, one or two vectors wide.
 template <bool kTwo>
 HWY_INLINE void six_rows(const float* const* a, int64_t a_col, const float* b, int64_t b_row, int64_t depth, float* const* c, bool add) {
-  const Floats d;
+  const RowTag d;
   const int64_t second = kTwo ? lanes() : 0;
   const auto start = [&](int i, int64_t at) HWY_ATTR { return add ? hn::LoadU(d, c[i] + at) : hn::Zero(d); };
   auto c00 = start(0, 0), c10 = start(1, 0), c20 = start(2, 0), c30 = start(3, 0), c40 = start(4, 0), c50 = start(5, 0);
@@ -96,10 +96,10 @@ HWY_INLINE void six_rows(const float* const* a, int64_t a_col, const float* b, i
   }
 }
 
-/// c [rows, width] = (c +) a b with a[i,k] at a + i*a_row + k*a_col; width is a multiple of kLanes. Rows beyond the last are the last one again: they
+/// c [rows, width] = (c +) a b with a[i,k] at a + i*a_row + k*a_col; width is a multiple of kRowLanes. Rows beyond the last are the last one again: they
 /// compute and store the same values.
-HWY_INLINE void multiply_tile(const float* a, int64_t a_row, int64_t a_col, int64_t rows, const float* b, int64_t b_row, int64_t width,
-                              int64_t depth, float* c, int64_t c_row, bool add) {
+HWY_INLINE void multiply_row_tile(const float* a, int64_t a_row, int64_t a_col, int64_t rows, const float* b, int64_t b_row, int64_t width,
+                                  int64_t depth, float* c, int64_t c_row, bool add) {
   for (int64_t j = 0; j < width;) {
     const bool two = j + 2 * lanes() <= width;
     for (int64_t i = 0; i < rows; i += 6) {

@@ -14,7 +14,7 @@ struct ExpertsAttributes {
   int64_t experts_per_token = 0;  ///< K
   double scaling_factor = 1.0;    ///< routed_scaling_factor
   double swiglu_limit = 0.0;      ///< 0: no clamp
-  ActivationMode mode = ActivationMode::kF32;
+  ActivationRounding mode = ActivationRounding::kF32;
   bool prefetch = false;  ///< ask the kernel for the selected experts' pages (weights in a mapped file)
 };
 

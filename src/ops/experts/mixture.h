@@ -18,7 +18,7 @@ struct MixtureLayer {
   int64_t experts_per_token = 0;
   float scaling_factor = 1.0f;
   float swiglu_limit = 0.0f;
-  ActivationMode mode = ActivationMode::kF32;
+  ActivationRounding mode = ActivationRounding::kF32;
   bool prefetch = false;
 
   int64_t experts() const { return gate.rows; }

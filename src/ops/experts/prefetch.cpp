@@ -19,7 +19,7 @@ namespace dsv4::ops {
 
 namespace {
 
-constexpr int64_t kWorthwhile = int64_t{1} << 17;  // what one page fault reads ahead anyway
+constexpr int64_t kWorthAsking = int64_t{1} << 17;  // what one page fault reads ahead anyway
 constexpr size_t kPagesAtOnce = 1024;
 // What one token needs of a layer of V4-Flash or V4-Pro is asked for at once.
 constexpr int64_t kBytesRead = int64_t{128} << 20;
@@ -36,7 +36,7 @@ int64_t major_faults() {
 }  // namespace
 
 void Prefetch::add(const std::byte* begin, int64_t bytes) {
-  if (bytes < kWorthwhile) return;
+  if (bytes < kWorthAsking) return;
   static const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   if (faults_ < 0) faults_ = major_faults();
   const size_t before = reinterpret_cast<uintptr_t>(begin) % page;

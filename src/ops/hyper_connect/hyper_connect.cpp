@@ -108,7 +108,7 @@ void connect(const MixingSite& site, std::span<const PackedMatrix> weights, cons
   });
 
   float* u = scratch.take<float>(n * site.outputs());
-  const Activations flat = make_activations(next, n, values, values, ActivationMode::kF32, scratch);
+  const Activations flat = make_activations(next, n, values, values, ActivationRounding::kF32, scratch);
   multiply(weights[kFn], flat, u, site.outputs(), scratch);  // [n,hc*D] -> [n,outputs]
 
   const int64_t mixing_grain = std::max(grain, kFewestTokens), memory_size = mixing_memory(site);

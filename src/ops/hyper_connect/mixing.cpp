@@ -198,11 +198,11 @@ void MixingWeights(const MixingSite& site, const float* u, const float* inverse_
     weights_of(d, site, u + t * site.outputs(), inverse_rms + t, n, memory, pre + t * hc, site.head ? nullptr : post + t * hc,
                site.head ? nullptr : comb + t * hc * hc);
   };
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(Floats())), few = static_cast<int64_t>(hn::Lanes(Four()));
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FloatTag())), few = static_cast<int64_t>(hn::Lanes(Four()));
   for (int64_t t = 0; t < tokens;) {
     const int64_t left = tokens - t;
     if (left > few) {
-      group(Floats(), t, std::min(left, lanes));
+      group(FloatTag(), t, std::min(left, lanes));
       t += lanes;
     } else {
       group(Four(), t, left);
@@ -211,7 +211,7 @@ void MixingWeights(const MixingSite& site, const float* u, const float* inverse_
   }
 }
 
-int64_t LanesOf() { return static_cast<int64_t>(hn::Lanes(Floats())); }
+int64_t LanesOf() { return static_cast<int64_t>(hn::Lanes(FloatTag())); }
 
 }  // namespace
 }  // namespace dsv4::ops::HWY_NAMESPACE

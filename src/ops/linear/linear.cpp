@@ -5,7 +5,7 @@
 
 namespace dsv4::ops {
 
-Linear::Linear(const ov::Output<ov::Node>& x, const WeightInputs& weight, ActivationMode mode)
+Linear::Linear(const ov::Output<ov::Node>& x, const WeightInputs& weight, ActivationRounding mode)
     : Op(weight.after({x})), weights_(weight), mode_(mode) {
   constructor_validate_and_infer_types();
 }

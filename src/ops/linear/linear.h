@@ -15,7 +15,7 @@ class Linear final : public ov::op::Op {
   OPENVINO_OP("Linear", "dsv4")
 
   Linear() = default;
-  Linear(const ov::Output<ov::Node>& x, const WeightInputs& weight, ActivationMode mode);
+  Linear(const ov::Output<ov::Node>& x, const WeightInputs& weight, ActivationRounding mode);
 
   void validate_and_infer_types() override;
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
@@ -25,7 +25,7 @@ class Linear final : public ov::op::Op {
 
  private:
   OpWeights weights_;
-  ActivationMode mode_ = ActivationMode::kF32;
+  ActivationRounding mode_ = ActivationRounding::kF32;
 };
 
 }  // namespace dsv4::ops

@@ -162,9 +162,9 @@ Activations Activations::slice(int64_t begin, int64_t n) const {
   return some;
 }
 
-Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationMode mode, Scratch& scratch) {
+Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationRounding mode, Scratch& scratch) {
   Activations a{.values = x, .tokens = tokens, .cols = cols, .stride = stride};
-  if (mode == ActivationMode::kF32) return a;
+  if (mode == ActivationRounding::kF32) return a;
   constexpr int64_t kLanesBeyond = 16;  // kernels load whole vectors of scales
   const int64_t blocks = a.blocks();
   int8_t* codes = scratch.take<int8_t>(tokens * blocks * kActivationBlock);

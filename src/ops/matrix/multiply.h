@@ -4,16 +4,11 @@
 #include <cstdint>
 #include <span>
 
+#include "dsv4/precision.h"
 #include "ops/matrix/packed_matrix.h"
 #include "ops/support/scratch.h"
 
 namespace dsv4::ops {
-
-/// How activations enter products with compressed weights.
-enum class ActivationMode {
-  kF32,   ///< exactly
-  kInt8,  ///< rounded to 8 bits, symmetric, a scale for every 32 of them
-};
 
 constexpr int64_t kActivationBlock = 32;
 
@@ -41,7 +36,7 @@ struct Activations {
 
 /// x [tokens, cols] with rows `stride` floats apart; rounds them when the mode is kInt8 (code = nearest even of x / scale), in memory of `scratch`. A block
 /// with a NaN or an infinity has a scale and a sum of NaN.
-Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationMode mode, Scratch& scratch);
+Activations make_activations(const float* x, int64_t tokens, int64_t cols, int64_t stride, ActivationRounding mode, Scratch& scratch);
 
 /// One matrix times some tokens. y[t * y_stride + r]; products of one call write different places.
 struct Product {

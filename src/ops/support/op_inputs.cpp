@@ -164,10 +164,10 @@ ov::Dimension first_dim(const ov::Node* node, size_t input) {
   return shape.rank().is_static() ? shape[0] : ov::Dimension::dynamic();
 }
 
-void visit_mode(ov::AttributeVisitor& visitor, ActivationMode& mode) {
-  bool int8_activations = mode == ActivationMode::kInt8;
+void visit_mode(ov::AttributeVisitor& visitor, ActivationRounding& mode) {
+  bool int8_activations = mode == ActivationRounding::kInt8;
   visitor.on_attribute("int8_activations", int8_activations);
-  mode = int8_activations ? ActivationMode::kInt8 : ActivationMode::kF32;
+  mode = int8_activations ? ActivationRounding::kInt8 : ActivationRounding::kF32;
 }
 
 }  // namespace dsv4::ops

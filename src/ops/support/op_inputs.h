@@ -72,6 +72,6 @@ void check_input(const ov::Node* node, size_t input, const char* name, ov::eleme
 ov::Dimension first_dim(const ov::Node* node, size_t input);
 
 /// The attribute `int8_activations`.
-void visit_mode(ov::AttributeVisitor& visitor, ActivationMode& mode);
+void visit_mode(ov::AttributeVisitor& visitor, ActivationRounding& mode);
 
 }  // namespace dsv4::ops

@@ -17,6 +17,7 @@ namespace {
 
 using namespace dsv4::ops;
 using namespace dsv4::ops::testing_blocks;
+using dsv4::ActivationRounding;
 
 constexpr int64_t kStreams = 4, kWidth = 64, kInner = 32, kExperts = 6, kPerToken = 2, kVocabulary = 40;
 const HyperConnectAttributes kConnect{.iterations = 20, .eps = 1e-6, .norm_eps = 1e-6};
@@ -47,7 +48,7 @@ ov::Output<ov::Node> experts(Random& random, const ov::Output<ov::Node>& x, cons
                                      .experts_per_token = kPerToken,
                                      .scaling_factor = 1.5,
                                      .swiglu_limit = 10.0,
-                                     .mode = hashed ? ActivationMode::kInt8 : ActivationMode::kF32,
+                                     .mode = hashed ? ActivationRounding::kInt8 : ActivationRounding::kF32,
                                      .prefetch = hashed};
   return std::make_shared<Experts>(x, ids, selection, weights, attributes);
 }
@@ -98,7 +99,7 @@ std::shared_ptr<ov::Model> model() {
   const auto hidden = std::make_shared<HyperConnectHead>(streams, pending, last, site(random, Kind::kF32, true), kConnect);
   WeightInputs head;
   head.add(random.weight(Kind::kI4, 0, kVocabulary, kWidth, 32, 0.2).nodes);
-  const auto logits = std::make_shared<Linear>(hidden, head, ActivationMode::kF32);
+  const auto logits = std::make_shared<Linear>(hidden, head, ActivationRounding::kF32);
   ids->output(0).set_names({"ids"});
   cache->output(0).set_names({"cache"});
   logits->output(0).set_names({"logits"});

@@ -1,5 +1,5 @@
-// Running a request, and marks in its output that it has to overwrite.
-#include "runtime/checked_request.h"
+// Running an inference, and marks in its output that it has to overwrite.
+#include "runtime/checked_inference.h"
 
 #include <bit>
 #include <cstdint>
@@ -35,11 +35,11 @@ bool every_row_is_written(const float* values, size_t rows, size_t width) {
 
 }  // namespace
 
-CheckedRequest::CheckedRequest(const ov::CompiledModel& model)
+CheckedInference::CheckedInference(const ov::CompiledModel& model)
     : request_(with_errors("no sequence can be begun", [&] { return ov::CompiledModel(model).create_infer_request(); })),
       one_thread_(runs_on_one_thread(model)) {}
 
-void CheckedRequest::run() {
+void CheckedInference::run() {
   // Where the CPU plugin has one thread, infer() runs the graph in a queue of the calling thread that swallows exceptions, and that keeps what has thrown: the
   // next inference of that thread, of whatever session, would begin by running it again. start_async() does neither.
   with_errors("inference failed", [&] {
@@ -49,7 +49,7 @@ void CheckedRequest::run() {
   });
 }
 
-std::span<const float> CheckedRequest::infer(const ov::Shape& shape) {
+std::span<const float> CheckedInference::infer(const ov::Shape& shape) {
   const size_t width = shape.back(), rows = ov::shape_size(shape) / width;
   with_errors("no memory for logits", [&] {
     // Where no row is asked for, one is there to be taken away.

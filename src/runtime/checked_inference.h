@@ -9,10 +9,10 @@
 
 namespace dsv4 {
 
-class CheckedRequest {
+class CheckedInference {
  public:
   /// Error when OpenVINO cannot make a request.
-  explicit CheckedRequest(const ov::CompiledModel& model);
+  explicit CheckedInference(const ov::CompiledModel& model);
 
   void set(const std::string& input, const ov::Tensor& tensor) { request_.set_tensor(input, tensor); }
   ov::InferRequest& request() { return request_; }

@@ -1,11 +1,22 @@
-// A sequence of the CPU program: its cache is one block of memory that the ops write in place.
+// Opening a folder for the CPU program, and its sequences: a cache is one block of memory that the ops write in place.
+#include "runtime/cpu_program.h"
+
 #include <algorithm>
 #include <cstring>
 #include <random>
 
+#include "checkpoint/listed_files.h"
+#include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "graph/cpu/cpu.h"
+#include "openvino/core/model.hpp"
+#include "openvino/runtime/core.hpp"
+#include "runtime/engine_model.h"
+#include "runtime/engine_options.h"
+#include "runtime/errors.h"
 #include "runtime/lazy_memory.h"
-#include "runtime/sequence_state.h"
+#include "runtime/session_state.h"
+#include "runtime/weight_memory.h"
 
 namespace dsv4 {
 
@@ -14,10 +25,10 @@ namespace {
 constexpr const char* kCacheState = "cache";
 constexpr const char* kCacheType = "u8";
 
-class CpuSequenceState final : public SequenceState {
+class CpuState final : public Session::State {
  public:
-  explicit CpuSequenceState(const LoadedModel& model)
-      : SequenceState(model),
+  explicit CpuState(const Engine::Model& model)
+      : State(model),
         one_token_(model.one_token),
         layout_(model.cache),
         memory_(layout_.bytes(), "the cache of a sequence; a smaller context (--context) needs less") {
@@ -27,9 +38,9 @@ class CpuSequenceState final : public SequenceState {
     token_ = ov::Tensor(ov::element::i32, {1});
     ov::Tensor first_row(ov::element::i32, {1});
     first_row.data<int32_t>()[0] = 0;
-    for (CheckedRequest* request : {&request_, &one_token_}) {
-      request->set("cache", cache);
-      request->set("position", position_);
+    for (CheckedInference* inference : {&inference_, &one_token_}) {
+      inference->set("cache", cache);
+      inference->set("position", position_);
     }
     one_token_.set("input_ids", token_);
     one_token_.set("logit_rows", first_row);
@@ -43,13 +54,13 @@ class CpuSequenceState final : public SequenceState {
     if (one) {
       token_.data<int32_t>()[0] = static_cast<int32_t>(tokens[0]);
     } else {
-      ids_.set_length(request_, "input_ids", tokens.size());
+      ids_.set_length(inference_, "input_ids", tokens.size());
       std::copy(tokens.begin(), tokens.end(), ids_.data());
-      rows_.set_length(request_, "logit_rows", static_cast<size_t>(rows));
+      rows_.set_length(inference_, "logit_rows", static_cast<size_t>(rows));
       for (int64_t i = 0; i < rows; ++i) rows_.data()[i] = static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - rows + i);
     }
-    CheckedRequest& request = one ? one_token_ : request_;
-    const std::span<const float> values = request.infer({static_cast<size_t>(rows), static_cast<size_t>(model_.config.vocab_size)});
+    CheckedInference& inference = one ? one_token_ : inference_;
+    const std::span<const float> values = inference.infer({static_cast<size_t>(rows), static_cast<size_t>(model_.config.vocab_size)});
     logits.insert(logits.end(), values.begin(), values.end());
   }
 
@@ -100,10 +111,10 @@ class CpuSequenceState final : public SequenceState {
   /// An i32 input whose tensor is made anew only when its length changes.
   class Indices {
    public:
-    void set_length(CheckedRequest& request, const char* name, size_t length) {
+    void set_length(CheckedInference& inference, const char* name, size_t length) {
       if (tensor_ && tensor_.get_size() == length) return;
       const ov::Tensor tensor(ov::element::i32, {length});
-      request.set(name, tensor);
+      inference.set(name, tensor);
       tensor_ = tensor;
     }
     int32_t* data() { return tensor_.data<int32_t>(); }
@@ -112,7 +123,7 @@ class CpuSequenceState final : public SequenceState {
     ov::Tensor tensor_;
   };
 
-  CheckedRequest one_token_;
+  CheckedInference one_token_;
   ops::CacheLayout layout_;
   LazyMemory memory_;
   ov::Tensor position_, token_;
@@ -121,6 +132,31 @@ class CpuSequenceState final : public SequenceState {
 
 }  // namespace
 
-std::unique_ptr<SequenceState> make_cpu_state(const LoadedModel& model) { return std::make_unique<CpuSequenceState>(model); }
+void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir) {
+  const EngineOptions& options = model.options;
+  CpuOptions cpu;
+  cpu.activations = options.activations;
+  cpu.quantize_cache = options.quantize_cache;
+  cpu.prefetch_experts = options.weights == WeightMemory::kMap;
+  const int64_t context = options.context > 0 ? options.context : model.config.max_position_embeddings;
+  model.cache = cpu_cache_shape(model.config, context, options.cache);
+
+  ov::Core core;
+  const ov::AnyMap properties = compile_properties(options);
+  try {
+    const CpuModel built = in_file(model.folder / kModelXml, [&] {
+      ModelWeights weights(*ir, options.weights);
+      return build_cpu_model(model.config, weights, cpu);
+    });
+    model.token_bytes = built.token_bytes;
+    model.compiled = core.compile_model(built.model, "CPU", properties);
+    built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
+    model.one_token = core.compile_model(built.model, "CPU", properties);
+  } catch (const ov::Exception& e) {
+    fail(path_text(model.folder), ": the CPU program cannot be built from its weights: ", reason_of(e));
+  }
+}
+
+std::unique_ptr<Session::State> make_cpu_state(const Engine::Model& model) { return std::make_unique<CpuState>(model); }
 
 }  // namespace dsv4

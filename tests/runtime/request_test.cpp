@@ -1,5 +1,5 @@
-// The generation loop on the converted toy.
-#include "dsv4/generate.h"
+// Requests answered on the converted toy.
+#include "dsv4/request.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,12 +18,15 @@ class Generate : public testing::Test {
  protected:
   Generate() : engine_(convert_golden("toy", directory_.path()), last_position()), session_(engine_) {}
 
-  static GenerateOptions greedy(int64_t count) {
-    GenerateOptions options;
-    options.max_new_tokens = count;
-    options.ignore_eos = true;
-    return options;
+  static Request greedy(std::span<const int64_t> prompt, int64_t count) {
+    Request request;
+    request.prompt.assign(prompt.begin(), prompt.end());
+    request.max_new_tokens = count;
+    request.ignore_eos = true;
+    return request;
   }
+  /// The first tokens of the prompt.
+  Request greedy(size_t prompt, int64_t count) const { return greedy(std::span(prompt_).first(prompt), count); }
 
   TemporaryDirectory directory_;
   Engine engine_;
@@ -33,16 +36,16 @@ class Generate : public testing::Test {
 
 TEST_F(Generate, ContinuesAsTheGoldensDo) {
   const dsv4_test::GoldenData golden = toy_golden();
-  EXPECT_EQ(generate(session_, std::span(prompt_).first(3), greedy(32)).tokens, golden.i64("greedy_after_3_tokens"));
+  EXPECT_EQ(generate(session_, greedy(3, 32)).tokens, golden.i64("greedy_after_3_tokens"));
   session_.reset();
-  EXPECT_EQ(generate(session_, prompt_, greedy(32)).tokens, golden.i64("greedy_after_all_tokens"));
+  EXPECT_EQ(generate(session_, greedy(prompt_, 32)).tokens, golden.i64("greedy_after_all_tokens"));
 }
 
 TEST_F(Generate, CountsAndReportsWhatItDid) {
   Tokens seen;
-  GenerateOptions options = greedy(6);
-  options.on_token = [&](int64_t token) { seen.push_back(token); };
-  const Generated out = generate(session_, std::span(prompt_).first(20), options);
+  Request request = greedy(20, 6);
+  request.on_token = [&](int64_t token) { seen.push_back(token); };
+  const Generated out = generate(session_, request);
   EXPECT_EQ(out.tokens.size(), 6u);
   EXPECT_EQ(seen, out.tokens);
   EXPECT_EQ(out.decoded, 5) << "the last token is chosen, not fed";
@@ -53,30 +56,30 @@ TEST_F(Generate, CountsAndReportsWhatItDid) {
 }
 
 TEST_F(Generate, StopsAtTheFirstEosToken) {
-  const Tokens whole = generate(session_, std::span(prompt_).first(3), greedy(12)).tokens;
+  const Tokens whole = generate(session_, greedy(3, 12)).tokens;
   const auto first = std::find(whole.begin(), whole.end(), whole[4]);
   const Tokens expected(whole.begin(), first + 1);
 
   change_json(directory_.path() / "toy/generation_config.json", {{"eos_token_id", std::vector<int64_t>{500, whole[4]}}});
   Session session{Engine(directory_.path() / "toy", last_position())};
-  GenerateOptions options = greedy(12);
-  options.ignore_eos = false;
-  const Generated stopped = generate(session, std::span(prompt_).first(3), options);
+  Request request = greedy(3, 12);
+  request.ignore_eos = false;
+  const Generated stopped = generate(session, request);
   EXPECT_EQ(stopped.tokens, expected) << "the EOS token is the last one";
   EXPECT_TRUE(stopped.stopped_at_eos);
   EXPECT_EQ(stopped.decoded, static_cast<int64_t>(expected.size()) - 1);
 
-  options.ignore_eos = true;
+  request.ignore_eos = true;
   session.reset();
-  const Generated all = generate(session, std::span(prompt_).first(3), options);
+  const Generated all = generate(session, request);
   EXPECT_EQ(all.tokens, whole);
   EXPECT_FALSE(all.stopped_at_eos);
 }
 
 TEST_F(Generate, CanJustFeedThePrompt) {
-  GenerateOptions options = greedy(0);
-  options.on_token = [](int64_t) { ADD_FAILURE() << "no token was asked for"; };
-  const Generated out = generate(session_, std::span(prompt_).first(7), options);
+  Request request = greedy(7, 0);
+  request.on_token = [](int64_t) { ADD_FAILURE() << "no token was asked for"; };
+  const Generated out = generate(session_, request);
   EXPECT_THAT(out.tokens, IsEmpty());
   EXPECT_EQ(out.decoded, 0);
   EXPECT_EQ(out.prompt_logits.size(), 512u);
@@ -84,59 +87,59 @@ TEST_F(Generate, CanJustFeedThePrompt) {
 }
 
 TEST_F(Generate, GoesOnFromTheSession) {
-  const Tokens once = generate(session_, std::span(prompt_).first(30), greedy(10)).tokens;
+  const Tokens once = generate(session_, greedy(30, 10)).tokens;
   session_.reset();
   session_.feed(std::span(prompt_).first(18));
-  Tokens twice = generate(session_, std::span(prompt_).subspan(18, 12), greedy(4)).tokens;
-  const Tokens rest = generate(session_, Tokens{twice.back()}, greedy(6)).tokens;
+  Tokens twice = generate(session_, greedy(std::span(prompt_).subspan(18, 12), 4)).tokens;
+  const Tokens rest = generate(session_, greedy(Tokens{twice.back()}, 6)).tokens;
   twice.insert(twice.end(), rest.begin(), rest.end());
   EXPECT_EQ(twice, once);
 }
 
 TEST_F(Generate, SamplesTheSameForASeed) {
-  GenerateOptions options = greedy(16);
-  options.sampler = {.temperature = 1.5, .top_p = 0.95, .seed = 12};
+  Request request = greedy(5, 16);
+  request.sampler = {.temperature = 1.5, .top_p = 0.95, .seed = 12};
   const auto sample = [&] {
     session_.reset();
-    return generate(session_, std::span(prompt_).first(5), options).tokens;
+    return generate(session_, request).tokens;
   };
   const Tokens first = sample();
   EXPECT_EQ(sample(), first);
-  options.sampler.seed = 13;
+  request.sampler.seed = 13;
   EXPECT_NE(sample(), first);
-  options.sampler.temperature = 0.0;
+  request.sampler.temperature = 0.0;
   EXPECT_NE(sample(), first);
 }
 
 TEST_F(Generate, RefusesWrongOptionsBeforeItFeeds) {
-  EXPECT_THAT(error_of([&] { generate(session_, prompt_, greedy(-1)); }), HasSubstr("-1"));
-  GenerateOptions options = greedy(4);
-  options.sampler.top_p = 0.0;
-  EXPECT_THAT(error_of([&] { generate(session_, prompt_, options); }), HasSubstr("top-p"));
-  EXPECT_THAT(error_of([&] { generate(session_, {}, greedy(4)); }), HasSubstr("no tokens"));
+  EXPECT_THAT(error_of([&] { generate(session_, greedy(prompt_, -1)); }), HasSubstr("-1"));
+  Request request = greedy(prompt_, 4);
+  request.sampler.top_p = 0.0;
+  EXPECT_THAT(error_of([&] { generate(session_, request); }), HasSubstr("top-p"));
+  EXPECT_THAT(error_of([&] { generate(session_, greedy(Tokens{}, 4)); }), HasSubstr("no tokens"));
   EXPECT_EQ(session_.position(), 0);
 }
 
 TEST_F(Generate, EndsAtTheLastPosition) {
   const std::filesystem::path folder = directory_.path() / "toy";
-  const Tokens whole = generate(session_, std::span(prompt_).first(10), greedy(9)).tokens;
+  const Tokens whole = generate(session_, greedy(10, 9)).tokens;
   const Tokens expected(whole.begin(), whole.begin() + 3);  // the third needs no position
   const auto check = [&](const Engine& engine) {
     Session session(engine);
-    Generated out = generate(session, std::span(prompt_).first(10), greedy(3));
+    Generated out = generate(session, greedy(10, 3));
     EXPECT_EQ(out.tokens, expected);
     EXPECT_FALSE(out.context_full);
     EXPECT_EQ(session.room(), 0);
     session.reset();
     EXPECT_EQ(session.room(), 12);
-    out = generate(session, std::span(prompt_).first(10), greedy(9));
+    out = generate(session, greedy(10, 9));
     EXPECT_EQ(out.tokens, expected);
     EXPECT_TRUE(out.context_full);
     EXPECT_FALSE(out.stopped_at_eos);
     EXPECT_EQ(session.position(), 12);
-    EXPECT_THAT(error_of([&] { generate(session, Tokens{1}, greedy(1)); }), HasSubstr("13 tokens"));
+    EXPECT_THAT(error_of([&] { generate(session, greedy(Tokens{1}, 1)); }), HasSubstr("13 tokens"));
     session.reset();
-    EXPECT_THAT(error_of([&] { generate(session, std::span(prompt_).first(13), greedy(1)); }), HasSubstr("13 tokens"));
+    EXPECT_THAT(error_of([&] { generate(session, greedy(13, 1)); }), HasSubstr("13 tokens"));
   };
   for (const Program program : {Program::kPortable, Program::kCpu}) {
     EngineOptions options = last_position(program);
@@ -155,7 +158,7 @@ TEST_F(Generate, EndsAfterATokenWhereTheLengthIsFixed) {
   options.static_shape = StaticShape{1, 20};
   convert(options);
   Session session{Engine(options.output, last_position())};
-  const Generated out = generate(session, std::span(prompt_).first(20), greedy(5));
+  const Generated out = generate(session, greedy(20, 5));
   EXPECT_EQ(out.tokens.size(), 1u);
   EXPECT_TRUE(out.context_full);
 }

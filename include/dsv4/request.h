@@ -1,0 +1,38 @@
+// A request: a prompt, how the text is to go on from it and where it ends; and what came of it.
+//
+// A Request owns its prompt and knows no session: the same one may be given to several, one after another. generate() answers it on a
+// session (dsv4/session.h), which then stands behind the last token that was fed, so that the next request goes on from there.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "dsv4/sampler.h"
+#include "dsv4/session.h"
+
+namespace dsv4 {
+
+struct Request {
+  std::vector<int64_t> prompt;                  ///< token ids, at least one; fed once
+  int64_t max_new_tokens = 32;                  ///< 0: the prompt alone
+  bool ignore_eos = false;                      ///< go on after an end-of-sequence token
+  SamplerOptions sampler;                       ///< how each token is chosen
+  std::function<void(int64_t token)> on_token;  ///< as each is chosen; may be empty
+};
+
+struct Generated {
+  std::vector<int64_t> tokens;       ///< new ones; ends with an EOS token if it stopped there
+  std::vector<float> prompt_logits;  ///< what feed returned for the prompt
+  bool stopped_at_eos = false;
+  bool context_full = false;     ///< it ended because the sequence has no room for another token (Session::room)
+  double prefill_seconds = 0.0;  ///< the prompt, up to its logits
+  double decode_seconds = 0.0;   ///< the inferences after it
+  int64_t decoded = 0;           ///< how many those were
+};
+
+/// Goes on from the session's position, up to max_new_tokens, an EOS token, or the most tokens that the sequence can have. The last token
+/// is not fed. Error as Session::feed and Sampler throw it, and for a negative number of tokens.
+Generated generate(Session& session, const Request& request);
+
+}  // namespace dsv4

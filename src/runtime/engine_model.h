@@ -1,0 +1,48 @@
+// What an Engine holds: a model folder, read and compiled for one of the two programs.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/config.h"
+#include "dsv4/engine.h"
+#include "graph/cpu/token_bytes.h"
+#include "openvino/core/partial_shape.hpp"
+#include "openvino/runtime/compiled_model.hpp"
+#include "ops/attention/cache.h"
+#include "runtime/fingerprint.h"
+
+namespace dsv4 {
+
+/// What a state of the portable program looks like, of one sequence.
+struct StateForm {
+  ov::element::Type type;
+  ov::PartialShape shape;       ///< static but for growing_dim
+  size_t growing_dim = 0;       ///< where positions_a_row > 0
+  int64_t positions_a_row = 0;  ///< of a list that grows by a row for so many positions; 0: the shape is fixed
+};
+
+struct Engine::Model {
+  std::filesystem::path folder;  ///< for messages
+  EngineOptions options;         ///< program is never kAuto
+  Config config;
+  std::vector<int64_t> end_tokens;  ///< as read_end_tokens (checkpoint/end_tokens.h) has them
+  bool stateful = true;
+  int64_t static_length = 0;
+  double open_seconds = 0.0;
+  std::unique_ptr<const Fingerprint> fingerprint;
+  ov::CompiledModel compiled;
+  // The portable program with state only:
+  std::map<std::string, StateForm> states;  ///< by name
+  // The CPU program only:
+  TokenBytes token_bytes;
+  ops::CacheShape cache;
+  /// The CPU program for one token with logits. With shapes that are known the plugin need not infer them, which takes longer than a small
+  /// model's arithmetic (it clones every op of its own for that).
+  ov::CompiledModel one_token;
+};
+
+}  // namespace dsv4

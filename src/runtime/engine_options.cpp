@@ -1,0 +1,30 @@
+// Options against the devices that there are.
+#include "runtime/engine_options.h"
+
+#include "checkpoint/quote.h"
+#include "dsv4/error.h"
+#include "openvino/runtime/core.hpp"
+
+namespace dsv4 {
+
+void check_options(const EngineOptions& options) {
+  if (options.program == Program::kCpu && options.device != "CPU") {
+    throw UsageError(concat("the CPU program runs on the CPU, not on the device ", quote(options.device), "; use --program portable"));
+  }
+  if (options.device == "CPU") return;
+  ov::Core core;
+  try {
+    core.get_property(options.device, ov::supported_properties);
+  } catch (const std::exception&) {
+    throw UsageError(
+        concat("--device: OpenVINO has no device ", quote(options.device), " here; there are ", joined(core.get_available_devices())));
+  }
+}
+
+ov::AnyMap compile_properties(const EngineOptions& options) {
+  ov::AnyMap properties = {ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::hint::inference_precision(ov::element::f32)};
+  if (options.threads > 0) properties.insert(ov::inference_num_threads(options.threads));
+  return properties;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,41 @@
+// What a session keeps of its sequence, in the form of its program, and what it asks of that: inferences. cpu_program.h and
+// portable_program.h make one each.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "dsv4/session.h"
+#include "runtime/checked_inference.h"
+#include "runtime/engine_model.h"
+
+namespace dsv4 {
+
+/// Tokens are checked by the session before they come here, and so is that a snapshot is one of this model and not damaged.
+class Session::State {
+ public:
+  explicit State(const Engine::Model& model) : model_(model), inference_(model.compiled) {}
+  virtual ~State() = default;
+
+  /// The tokens after the first `position` ones; appends the logits of the last `rows` of them, [rows,V]. Error when the inference fails: a
+  /// program with state then has one that nobody knows, the prefill-only form is as it was.
+  virtual void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) = 0;
+  /// Rows of a piece of `length` tokens that its logits are returned for; `last`: it is the last piece of what was fed.
+  virtual int64_t rows_of(int64_t length, bool last) const = 0;
+  /// An empty sequence, whatever happened before.
+  virtual void reset() = 0;
+  virtual void save(Snapshot& snapshot) = 0;
+  /// Checks the states of a snapshot, takes the memory for them, and returns what sets them, which does not fail. Error for those that do
+  /// not fit; nothing has changed before the function that is returned runs. It refers to the snapshot.
+  virtual std::function<void()> prepare(const Snapshot& snapshot) = 0;
+  /// The state after `position` tokens that nobody said. Error where the program has none that could be made up.
+  virtual void fill_with_noise(int64_t position) = 0;
+
+ protected:
+  const Engine::Model& model_;
+  CheckedInference inference_;
+};
+
+}  // namespace dsv4
