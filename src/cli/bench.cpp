@@ -111,15 +111,17 @@ void run_bench(BenchArguments& arguments) {
 }  // namespace
 
 void add_bench_command(CommandLine& line) {
-  Command command = line.command("bench", "Measure a model folder: time to first token, tokens/s, bytes read a token");
+  Command command =
+      line.command("bench", "Measure a model folder: time to first token, tokens/s, bytes read a token", "docs/benchmarks.md");
   const auto arguments = std::make_shared<BenchArguments>();
   BenchmarkOptions& benchmark = arguments->benchmark;
-  command.option("model", arguments->model, "Model folder that `dsv4 convert` wrote").required();
+  command.model(arguments->model, "Model folder that `dsv4 convert` wrote");
   command.option("-p,--prompt-tokens", benchmark.prompt, "Tokens of the prompt").shows_default().at_least(1);
   command.option("-n,--new-tokens", benchmark.decode, "Tokens to decode").shows_default().at_least(1);
   command.option("--repeats", benchmark.repeats, "How often; medians are reported").shows_default().at_least(1);
   command.option("--chunk", benchmark.chunk, "Tokens of the prompt an inference").shows_default().at_least(1);
-  command.option("--context", benchmark.context, "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
+  command
+      .option("-c,--context", benchmark.context, "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
       .shows_default()
       .at_least(0);
   add_engine_options(command, arguments->engine);

@@ -159,12 +159,13 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
 }  // namespace
 
 void add_convert_command(CommandLine& line) {
-  Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder");
+  Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder", "docs/conversion.md");
   const auto arguments = std::make_shared<ConvertArguments>();
-  command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").required();
+  command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").value("CHECKPOINT").required();
   command.option("output", arguments->options.output, "Model folder to create").required();
-  command.option("--weight-format", arguments->format, "fp32, fp16, int8, int4 or mxfp4 (the experts' published FP4, the rest INT8)")
-      .shows_default();
+  command.option("--weight-format", arguments->format, "mxfp4: the experts' published FP4, the rest INT8")
+      .shows_default()
+      .choices(weight_format_names());
   CompressionOptions& compression = arguments->options.compression;
   command.flag("--sym", compression.symmetric, "INT8, INT4: symmetric, without zero points");
   command.option("--group-size", compression.group_size, "INT4: inputs that share a scale; -1: a whole row").shows_default();

@@ -23,9 +23,13 @@ void run_synth(SynthesizeOptions& options) {
 }  // namespace
 
 void add_synth_command(CommandLine& line) {
-  Command command = line.command("synth", "Write a synthetic checkpoint: random weights in DeepSeek's published format");
+  Command command =
+      line.command("synth", "Write a synthetic checkpoint: random weights in DeepSeek's published format", "docs/checkpoints.md");
   const auto options = std::make_shared<SynthesizeOptions>();
-  command.option("preset", options->preset_or_config, concat(joined(preset_names()), " or the path of a config.json")).required();
+  command.option("preset", options->preset_or_config, "One of these, or the path of a config.json")
+      .required()
+      .value("PRESET")
+      .choices(preset_names());
   command.option("output", options->output, "Checkpoint directory to create").required();
   command.option("--layers", options->layers, "Only the first N layers, without the draft").within(1, 1024);
   command.option("--seed", options->seed, "The same seed gives the same bytes on every machine").shows_default().unsigned_64();

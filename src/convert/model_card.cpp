@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/amounts.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/small_file.h"
@@ -28,15 +29,7 @@ std::string decimal(double value, const char* unit) {
   return text;
 }
 
-std::string size_text(uint64_t bytes) {
-  const double b = static_cast<double>(bytes);
-  if (bytes >= 1'000'000'000) return decimal(b / 1e9, "GB");
-  if (bytes >= 1'000'000) return decimal(b / 1e6, "MB");
-  if (bytes >= 1'000) return decimal(b / 1e3, "kB");
-  return concat(bytes, " bytes");
-}
-
-std::string count_text(int64_t count) {
+std::string parameters_text(int64_t count) {
   const double c = static_cast<double>(count);
   return count >= 1'000'000'000 ? decimal(c / 1e9, "billion") : decimal(c / 1e6, "million");
 }
@@ -55,11 +48,11 @@ std::string model_section(const ConvertOptions& options, const Checkpoint& check
                                    : concat("the first ", config.num_hidden_layers, " of ", checkpoint.config().num_hidden_layers,
                                             " (`--layers`): output for tests of speed and memory, not language"));
   row("parameters of the checkpoint",
-      concat(count_text(source.parameters), ", ", count_text(source.active_parameters), " used for a token"));
+      concat(parameters_text(source.parameters), ", ", parameters_text(source.active_parameters), " used for a token"));
   row("routed experts", concat(config.n_routed_experts, " a layer, ", config.num_experts_per_tok, " for a token; published in ", experts));
   row("vocabulary", concat(config.vocab_size));
   row("longest context", concat(config.max_position_embeddings));
-  row("published size", concat(size_text(source.bytes), " in ", source.files.size(), source.files.size() == 1 ? " file" : " files"));
+  row("published size", concat(byte_text(source.bytes), " in ", source.files.size(), source.files.size() == 1 ? " file" : " files"));
   return text + "\n";
 }
 
@@ -83,7 +76,7 @@ std::string weights_section(const ConvertOptions& options, const ConvertReport& 
 
 std::string files_section(const std::vector<FolderFileSize>& files) {
   std::string text = "## Files\n\n| file | size |\n|---|---:|\n";
-  for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", size_text(bytes), " |\n");
+  for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", byte_text(bytes), " |\n");
   return text + concat("| `", kFileListName, "` | size and XXH3-128 of each; `dsv4 inspect MODEL` compares |\n\n");
 }
 
