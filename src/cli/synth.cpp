@@ -1,7 +1,10 @@
 // dsv4 synth: writes a synthetic checkpoint in DeepSeek's published format.
+#include <filesystem>
+#include <iostream>
 #include <memory>
 #include <string>
 
+#include "checkpoint/amounts.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/synthesize.h"
 #include "cli/commands.h"
@@ -12,12 +15,27 @@
 namespace dsv4 {
 namespace {
 
+/// What was written, and what a person does with it.
+void print_next(const SynthesizeOptions& options) {
+  uint64_t bytes = 0, files = 0;
+  for (const std::filesystem::directory_entry& entry : std::filesystem::directory_iterator(options.output)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    bytes += entry.file_size();
+    ++files;
+  }
+  const std::string output = path_text(options.output);
+  std::cout << output << ": a checkpoint with random weights, " << byte_text(bytes) << " of tensors in " << files
+            << (files == 1 ? " file" : " files") << (options.sparse ? ", weights left as holes" : "") << "\nnext: dsv4 convert -m "
+            << output << ' ' << output << "-int8 --weight-format int8\n";
+}
+
 void run_synth(SynthesizeOptions& options) {
   Progress progress("synth");
   options.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
   options.notice = [](const std::string& line) { print_notice(line); };
   synthesize(options);
   progress.finish();
+  print_next(options);
 }
 
 }  // namespace

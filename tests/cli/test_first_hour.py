@@ -247,3 +247,80 @@ class TestCompletion:
 
     def test_an_unknown_shell_is_wrong_usage(self):
         program.refuse("completion", "csh", code=2, naming=["csh", "bash, zsh, fish"])
+
+
+class TestConvert:
+    def test_options_of_optimum_cli_that_change_nothing_are_taken(self, tmp_path):
+        habits = ["--task", "text-generation-with-past", "--library", "transformers", "--framework", "pt", "--trust-remote-code", "--cache_dir", "/cache"]
+        outcome = program.succeed("convert", "-m", MINI, tmp_path / "out", *habits)
+        line = next(line for line in outcome.err.splitlines() if "optimum-cli" in line)
+        assert line.startswith("dsv4: ") and all(habit in line for habit in habits if habit.startswith("--"))
+        program.succeed("convert", "-m", MINI, tmp_path / "plain")
+        for file in ("openvino_model.bin", "config.json"):
+            assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()
+
+    @pytest.mark.parametrize("flags", [["--dataset", "wikitext2"], ["--awq"], ["--gptq"], ["--scale-estimation"], ["--lora-correction"], ["--sensitivity-metric", "hessian_input_activation"],
+                                       ["--num-samples", "32"], ["--quant-mode", "int8"], ["--smooth-quant-alpha", "0.9"], ["--quantization-statistics-path", "x"]], ids=" ".join)
+    def test_options_that_need_data_are_refused_with_the_reason(self, tmp_path, flags):
+        program.refuse("convert", "-m", MINI, tmp_path / "out", "--weight-format", "int4", *flags, code=2, naming=[flags[0], "by the weights alone"])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_small_models_are_float32_without_a_format(self, tmp_path):
+        outcome = program.succeed("convert", "-m", MINI, tmp_path / "out", "--dry-run")
+        assert "plan, fp32" in outcome.out and "--weight-format" not in outcome.err
+
+    @pytest.mark.parametrize("published, expected", [("fp4", "mxfp4"), ("fp8", "int8")])
+    def test_large_models_get_the_format_that_fits_and_say_so(self, tmp_path, published, expected):
+        config = json.loads((goldens.TESTS / "data/configs/deepseek-v4-flash.config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**config, "expert_dtype": published}))
+        program.succeed("synth", tmp_path / "config.json", tmp_path / "checkpoint", "--layers", 1, "--sparse")
+        outcome = program.succeed("convert", "-m", tmp_path / "checkpoint", tmp_path / "out", "--dry-run", "--disable-convert-tokenizer")
+        notice = next(line for line in outcome.err.splitlines() if "no --weight-format" in line)
+        assert f"billion parameters: {expected}, " in notice and f"plan, {expected}" in outcome.out
+
+    def test_a_dsv4_folder_is_replaced_when_the_new_one_is_complete(self, tmp_path):
+        program.convert(MINI, tmp_path / "out")
+        program.refuse("convert", "-m", MINI, tmp_path / "out", "--weight-format", "int8", naming=["exists", "not empty"])
+        program.convert(MINI, tmp_path / "out", "--weight-format", "int8", "--overwrite")
+        program.convert(MINI, tmp_path / "fresh", "--weight-format", "int8", "--overwrite")  # nothing to overwrite
+        assert (tmp_path / "out/openvino_model.bin").read_bytes() == (tmp_path / "fresh/openvino_model.bin").read_bytes()
+        program.succeed("inspect", tmp_path / "out")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "out"]
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in (tmp_path / "fresh").iterdir())
+
+    def test_a_folder_without_a_list_is_known_by_its_ir(self, tmp_path):
+        program.convert(MINI, tmp_path / "out")
+        (tmp_path / "out/dsv4_files.json").unlink()
+        program.convert(MINI, tmp_path / "out", "--overwrite")
+        assert (tmp_path / "out/dsv4_files.json").is_file()
+
+    @pytest.mark.parametrize("what", ["notes.txt", "cache/x", "only notes"])
+    def test_nothing_else_is_overwritten(self, tmp_path, what):
+        out = tmp_path / "out"
+        if what == "only notes":
+            out.mkdir()
+            (out / "notes.txt").write_text("precious")
+        else:
+            program.convert(MINI, out)
+            (out / what).parent.mkdir(exist_ok=True)
+            (out / what).write_text("precious")
+        before = sorted(out.rglob("*"))
+        program.refuse("convert", "-m", MINI, out, "--overwrite", naming=[out, "--overwrite", "nothing else"])
+        assert sorted(out.rglob("*")) == before and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+    def test_a_checkpoint_is_not_overwritten(self, tmp_path):
+        program.succeed("synth", "toy", tmp_path / "toy")
+        program.refuse("convert", "-m", MINI, tmp_path / "toy", "--overwrite", naming=["no model folder that dsv4 made"])
+
+    def test_rates_of_a_small_conversion_are_left_out(self, tmp_path):
+        out = program.convert(MINI, tmp_path / "out").out
+        assert re.search(r"^[\d.]+ s$", out, re.MULTILINE) and "/s" not in out
+
+    def test_synth_says_what_it_wrote_and_what_to_do_next(self, tmp_path):
+        lines = program.succeed("synth", "toy", "toy", cwd=tmp_path).out.splitlines()
+        size = (tmp_path / "toy/model.safetensors").stat().st_size
+        found = re.fullmatch(r"toy: a checkpoint with random weights, ([\d.]+ MB) of tensors in 1 file", lines[0])
+        assert program.bytes_of(found[1]) == pytest.approx(size, rel=0.01)
+        assert lines[1].startswith("next: dsv4 ")
+        program.succeed(*lines[1].removeprefix("next: dsv4 ").split(), cwd=tmp_path)  # the line can be typed as it is
+        assert (tmp_path / "toy-int8/openvino_model.xml").is_file()
