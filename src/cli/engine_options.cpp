@@ -49,7 +49,7 @@ void add_choice(Command& command, const std::string& flag, T& value, const Names
 
 }  // namespace
 
-void add_engine_options(Command& command, EngineOptions& options) {
+void add_engine_options(Command& command, EngineOptions& options, Threads threads) {
   command.group("How the model runs");
   add_choice(command, "--program", options.program, kPrograms,
              "cpu: dsv4's own ops over the mapped weights; portable: the folder's openvino_model.xml in float32; auto: cpu where it can");
@@ -62,6 +62,7 @@ void add_engine_options(Command& command, EngineOptions& options) {
   command.option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested")
       .shows_default()
       .value("NAME");
+  if (threads == Threads::kOfTheCommand) return;
   command
       .option("-t,--threads", options.threads, "Inference threads, on the CPU no more than there are processors; 0: the device's default")
       .shows_default()

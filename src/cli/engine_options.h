@@ -11,9 +11,15 @@ namespace dsv4 {
 /// More than any machine has.
 constexpr int kMostThreads = 4096;
 
+/// Who adds -t.
+enum class Threads {
+  kOption,        ///< it is one of these options
+  kOfTheCommand,  ///< the command, which takes more than one number
+};
+
 /// Adds, as a group of their own, --program, --activations, --weights, --cache, --quantize-cache, --device and --threads; their defaults are what `options` holds then, and it has to live as
 /// long as `command`.
-void add_engine_options(Command& command, EngineOptions& options);
+void add_engine_options(Command& command, EngineOptions& options, Threads threads = Threads::kOption);
 
 /// Opens a folder; what there is to say goes to standard error, unless `quiet`.
 Engine open_engine(const std::filesystem::path& folder, EngineOptions options, bool quiet = false);
