@@ -57,6 +57,12 @@ def refuse(*arguments, code=1, naming=(), **options):
     return lines[0]
 
 
+def bytes_of(text):
+    """"2.50 kB" -> 2500.0, as far as its digits say."""
+    number, unit = text.split()
+    return float(number) * 1000 ** ["bytes", "kB", "MB", "GB", "TB"].index(unit)
+
+
 def token_list(tokens):
     return ",".join(str(int(token)) for token in tokens)
 

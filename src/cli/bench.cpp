@@ -1,9 +1,13 @@
 // dsv4 bench: how fast a model folder runs on this machine, beside the machine's own read bandwidth.
-#include <cstdio>
+#include <charconv>
+#include <iostream>
+#include <limits>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "checkpoint/form.h"
-#include "checkpoint/json_text.h"
+#include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
 #include "dsv4/error.h"
@@ -14,116 +18,123 @@ namespace dsv4 {
 
 namespace {
 
+enum class Form { kText, kMarkdown, kCsv, kJson };
+
 struct BenchArguments {
   std::filesystem::path model;
   EngineOptions engine;
   BenchmarkOptions benchmark;
+  std::string prompts = "512", decodes = "32", threads = "0", form = "text";
   bool json = false;
 };
 
-/// value(part) of each.
-template <class Value>
-nlohmann::ordered_json by_op(const std::vector<OpSeconds>& parts, const Value& value) {
-  auto json = nlohmann::ordered_json::object();
-  for (const OpSeconds& part : parts) json[part.part] = value(part);
-  return json;
-}
-
-double seconds_of(const OpSeconds& part) { return part.seconds; }
-
-void print_json(const Engine& engine, const BenchmarkOptions& options, const Benchmark& b) {
-  nlohmann::ordered_json json;
-  json["program"] = program_name(engine.program());
-  json["threads"] = engine.threads();
-  json["prompt_tokens"] = options.prompt;
-  json["decoded_tokens"] = options.decode;
-  json["decode_position"] = options.context > 0 ? options.context : options.prompt;
-  json["open_seconds"] = engine.open_seconds();
-  json["first_token_seconds"] = b.first_token_seconds;
-  json["ttft_seconds"] = b.prefill_seconds;
-  json["tpot_seconds"] = b.decode_seconds;
-  json["prefill_tokens_per_second"] = static_cast<double>(options.prompt) / b.prefill_seconds;
-  json["decode_tokens_per_second"] = 1.0 / b.decode_seconds;
-  json["bandwidth_gb_per_second"] = b.read_bandwidth / 1e9;
-  json["bandwidth_four_streams_gb_per_second"] = b.far_bandwidth / 1e9;
-  if (engine.program() == Program::kCpu) {
-    json["bytes_per_token"] = {{"head", b.weight_bytes.head},
-                               {"dense", b.weight_bytes.dense},
-                               {"experts", b.weight_bytes.experts},
-                               {"cache", b.cache_bytes},
-                               {"total", b.weight_bytes.total() + b.cache_bytes}};
-    json["read_gb_per_second"] = b.bytes_per_second() / 1e9;
-    json["share_of_bandwidth"] = b.share_of_bandwidth;
+/// "128,512": every combination of such lists is measured.
+std::vector<int64_t> counts_of(const std::string& text, const char* option, int64_t low, int64_t high) {
+  std::vector<int64_t> counts;
+  for (const char *at = text.data(), *const end = at + text.size(); at <= end;) {
+    int64_t count = 0;
+    const auto [stop, error] = std::from_chars(at, end, count);
+    if (error != std::errc() || (stop != end && *stop != ',') || count < low || count > high) {
+      throw UsageError(concat(option, " ", text, ": expected an integer of ", low, " to ", high, ", or several with commas between them"));
+    }
+    counts.push_back(count);
+    at = stop + 1;
   }
-  if (b.disk_share) json["disk_share"] = *b.disk_share;
-  json["prefill_seconds_by_op"] = by_op(b.prefill_by_op, seconds_of);
-  json["decode_seconds_by_op"] = by_op(b.decode_by_op, seconds_of);
-  json["decode_bytes_by_op"] = by_op(b.decode_by_op, [](const OpSeconds& part) { return part.bytes; });
-  json["decode_gb_per_second_by_op"] = by_op(b.decode_by_op, [](const OpSeconds& part) { return part.bytes_per_second() / 1e9; });
-  std::printf("%s\n", json_text(json).c_str());
+  return counts;
 }
 
-/// Parts in the order in which they run, and what those that read weights or the cache read.
-void print_ops(const char* label, const std::vector<OpSeconds>& parts) {
-  double total = 0.0;
-  for (const OpSeconds& part : parts) total += part.seconds;
-  for (const OpSeconds& part : parts) {
-    std::printf("%-18s%-20s%10.3f ms  %3.0f %%", label, part.part.c_str(), 1e3 * part.seconds, 100.0 * part.seconds / total);
-    if (part.bytes > 0) std::printf("  %8.1f MB  %5.1f GB/s", static_cast<double>(part.bytes) / 1e6, part.bytes_per_second() / 1e9);
-    std::printf("\n");
-    label = "";
-  }
+Form form_of(const BenchArguments& arguments) {
+  const std::string form = arguments.json ? "json" : arguments.form;
+  if (form == "text") return Form::kText;
+  if (form == "md") return Form::kMarkdown;
+  if (form == "csv") return Form::kCsv;
+  if (form == "json") return Form::kJson;
+  throw UsageError(concat("-o ", form, ": expected one of text, md, csv, json"));
 }
 
-void print_table(const Engine& engine, const BenchmarkOptions& options, const Benchmark& b) {
-  std::printf("program           %s, %d threads, opened in %.3f s, first token after %.3f s\n", program_name(engine.program()).c_str(),
-              engine.threads(), engine.open_seconds(), b.first_token_seconds);
-  std::printf("prefill           %lld tokens in %.3f s (time to first token), %.1f tokens/s\n", static_cast<long long>(options.prompt),
-              b.prefill_seconds, static_cast<double>(options.prompt) / b.prefill_seconds);
-  std::printf("decode            %.3f ms a token, %.1f tokens/s, from position %lld\n", 1e3 * b.decode_seconds, 1.0 / b.decode_seconds,
-              static_cast<long long>(options.context > 0 ? options.context : options.prompt));
-  std::printf("read bandwidth    %.1f GB/s with one linear stream a thread, %.1f with four far apart; read between the tokens\n",
-              b.read_bandwidth / 1e9, b.far_bandwidth / 1e9);
-  if (engine.program() == Program::kCpu) {
-    const auto mb = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-    std::printf("bytes a token     %.1f MB: head %.1f, dense %.1f, routed experts %.1f, cache %.1f\n",
-                mb(b.weight_bytes.total() + b.cache_bytes), mb(b.weight_bytes.head), mb(b.weight_bytes.dense), mb(b.weight_bytes.experts),
-                mb(b.cache_bytes));
-    std::printf("read              %.1f GB/s, %.0f %% of what one stream a thread read just before and after\n", b.bytes_per_second() / 1e9,
-                100.0 * b.share_of_bandwidth);
+/// Prints measurements as they come; JSON in the end.
+class Report {
+ public:
+  explicit Report(Form form) : form_(form) {
+    if (form_ == Form::kMarkdown) std::cout << bench_markdown_head();
+    if (form_ == Form::kCsv) std::cout << bench_csv_head();
   }
-  if (b.disk_share) std::printf("from disk         %.1f %% of the weights' bytes\n", 100.0 * *b.disk_share);
-  print_ops("prefill by op", b.prefill_by_op);
-  print_ops("decode by op", b.decode_by_op);
-}
+
+  void add(const Measurement& measurement) {
+    if (form_ == Form::kText) std::cout << (all_.empty() ? "" : "\n") << bench_text(measurement);
+    if (form_ == Form::kMarkdown) std::cout << bench_markdown_row(measurement);
+    if (form_ == Form::kCsv) std::cout << bench_csv_row(measurement);
+    std::cout << std::flush;
+    all_.push_back(measurement);
+  }
+
+  void finish() const {
+    if (form_ == Form::kJson) std::cout << bench_json(all_);
+  }
+
+ private:
+  Form form_;
+  std::vector<Measurement> all_;
+};
 
 void run_bench(BenchArguments& arguments) {
+  constexpr int64_t kMost = std::numeric_limits<int>::max();
+  const std::vector<int64_t> prompts = counts_of(arguments.prompts, "-p", 1, kMost), decodes = counts_of(arguments.decodes, "-n", 1, kMost);
+  const std::vector<int64_t> threads = counts_of(arguments.threads, "-t", 0, kMostThreads);
+  const Form form = form_of(arguments);
   if (arguments.benchmark.context > 0 && arguments.engine.program == Program::kPortable) {
     throw UsageError("--context: the portable program cannot start in the middle of a sequence; use --program cpu");
   }
   check_options(arguments.engine);
   check_form(arguments.model, Expected::kModelFolder);
-  const Engine engine = open_engine(arguments.model, arguments.engine);
-  const Benchmark result = run_benchmark(engine, arguments.benchmark);
-  arguments.json ? print_json(engine, arguments.benchmark, result) : print_table(engine, arguments.benchmark, result);
+  std::optional<Report> report;  // from the first measurement on: what is refused leaves standard output empty
+  for (const int64_t count : threads) {
+    arguments.engine.threads = static_cast<int>(count);
+    const Engine engine = open_engine(arguments.model, arguments.engine);
+    for (const int64_t prompt : prompts) {
+      for (const int64_t decode : decodes) {
+        BenchmarkOptions options = arguments.benchmark;
+        options.prompt = prompt;
+        options.decode = decode;
+        const Benchmark result = run_benchmark(engine, options);
+        if (!report) report.emplace(form);
+        report->add({engine.program(), engine.threads(), engine.open_seconds(), options, result});
+      }
+    }
+  }
+  report->finish();
 }
 
 }  // namespace
 
 void add_bench_command(CommandLine& line) {
-  Command command = line.command("bench", "Measure a model folder: time to first token, tokens/s, bytes read a token");
+  Command command =
+      line.command("bench", "Measure a model folder: time to first token, tokens/s, bytes read a token", "docs/benchmarks.md");
   const auto arguments = std::make_shared<BenchArguments>();
   BenchmarkOptions& benchmark = arguments->benchmark;
-  command.option("model", arguments->model, "Model folder that `dsv4 convert` wrote").required();
-  command.option("-p,--prompt-tokens", benchmark.prompt, "Tokens of the prompt").shows_default().at_least(1);
-  command.option("-n,--new-tokens", benchmark.decode, "Tokens to decode").shows_default().at_least(1);
-  command.option("--repeats", benchmark.repeats, "How often; medians are reported").shows_default().at_least(1);
+  command.model(arguments->model, "Model folder that `dsv4 convert` wrote");
+  command.group("What is measured; of several numbers with commas between them, every combination");
+  command.option("-p,--prompt-tokens", arguments->prompts, "Tokens of the prompt").value("N,...").shows_default();
+  command.option("-n,--new-tokens", arguments->decodes, "Tokens to decode").value("N,...").shows_default();
+  command
+      .option("-t,--threads", arguments->threads,
+              "Inference threads, on the CPU no more than there are processors; 0: the device's default")
+      .value("N,...")
+      .shows_default();
+  command.option("-r,--repeats", benchmark.repeats, "How often; medians are reported").shows_default().at_least(1);
   command.option("--chunk", benchmark.chunk, "Tokens of the prompt an inference").shows_default().at_least(1);
-  command.option("--context", benchmark.context, "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
+  command
+      .option("-c,--context", benchmark.context, "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
       .shows_default()
       .at_least(0);
-  add_engine_options(command, arguments->engine);
-  command.flag("--json", arguments->json, "Print one JSON object");
+  command.group("Output");
+  command
+      .option("-o,--output", arguments->form,
+              "text: every part of it; md, csv: a row for each combination; json: an object, or an array of several")
+      .shows_default()
+      .choices({"text", "md", "csv", "json"});
+  command.flag("--json", arguments->json, "-o json");
+  add_engine_options(command, arguments->engine, Threads::kOfTheCommand);
   command.runs([arguments] { run_bench(*arguments); });
 }
 

@@ -3,29 +3,41 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <iostream>
 #include <limits>
+#include <type_traits>
+#include <utility>
 
+#include "cli/help.h"
+#include "cli/suggestion.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
 
-namespace {
-
-const char* const kSeeHelp = "; see dsv4 --help";
-
-}  // namespace
-
 Option& Option::required() {
   option_->required();
+  info_->required = true;
   return *this;
 }
 
 Option& Option::shows_default() {
   option_->capture_default_str();
+  info_->shown_default = option_->get_default_str();
+  return *this;
+}
+
+Option& Option::value(const std::string& name) {
+  info_->value = name;
+  return *this;
+}
+
+Option& Option::choices(std::vector<std::string> words) {
+  info_->choices = std::move(words);
   return *this;
 }
 
@@ -49,6 +61,31 @@ void check_number(CLI::Option* option, const F& allowed, const std::string& expe
         return !CLI::detail::lexical_cast(text, value) || allowed(value) ? "" : text + ": expected " + expected;
       },
       "");
+}
+
+std::vector<std::string> split_names(const std::string& names) {
+  std::vector<std::string> parts(1);
+  for (const char c : names) {
+    if (c == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+template <class T>
+const char* value_name() {
+  if constexpr (std::is_same_v<T, std::filesystem::path>) return "PATH";
+  if constexpr (std::is_integral_v<T>) return "N";
+  if constexpr (std::is_floating_point_v<T>) return "X";
+  return "TEXT";
+}
+
+std::string upper_case(std::string text) {
+  for (char& c : text) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  return text;
 }
 
 }  // namespace
@@ -76,9 +113,24 @@ Option& Option::unsigned_64() {
   return *this;
 }
 
+OptionInfo* Command::add_info(const std::string& names, const std::string& value, const std::string& help) {
+  OptionInfo info;
+  for (const std::string& name : split_names(names)) {
+    if (name.starts_with('-')) {
+      info.names.push_back(name);
+    } else {
+      info.positional = upper_case(name);
+    }
+  }
+  info.value = value;
+  info.help = help;
+  info.group = group_;
+  return &info_->options.emplace_back(std::move(info));
+}
+
 template <class T>
 Option Command::option(const std::string& names, T& value, const std::string& help) {
-  return Option(app_->add_option(names, value, help));
+  return {app_->add_option(names, value, help), add_info(names, value_name<T>(), help)};
 }
 
 template Option Command::option(const std::string&, std::string&, const std::string&);
@@ -90,42 +142,101 @@ template Option Command::option(const std::string&, uint64_t&, const std::string
 template Option Command::option(const std::string&, float&, const std::string&);
 template Option Command::option(const std::string&, double&, const std::string&);
 
-void Command::flag(const std::string& names, bool& value, const std::string& help) { app_->add_flag(names, value, help); }
+void Command::model(std::filesystem::path& value, const std::string& help) {
+  option("-m,--model,model", value, help).value("MODEL").required();
+}
 
-void Command::word(const std::string& name, const std::function<void(const std::string&)>& set, const std::string& shown_default,
-                   const std::string& help) {
-  app_->add_option_function<std::string>(name, set, help)->default_str(shown_default)->type_name("TEXT");
+void Command::flag(const std::string& names, bool& value, const std::string& help) {
+  app_->add_flag(names, value, help);
+  add_info(names, "", help);
+}
+
+Option Command::word(const std::string& name, const std::function<void(const std::string&)>& set, const std::string& shown_default,
+                     const std::string& help) {
+  OptionInfo* const info = add_info(name, "WORD", help);
+  info->shown_default = shown_default;
+  return {app_->add_option_function<std::string>(name, set, help), info};
+}
+
+void Command::habit(const std::vector<std::string>& names, bool takes_value, const std::function<void(const std::string&)>& met) {
+  for (const std::string& name : names) {
+    if (takes_value) {
+      app_->add_option_function<std::string>(name, [met, name](const std::string&) { met(name); });
+    } else {
+      app_->add_flag_callback(name, [met, name] { met(name); });
+    }
+    add_info(name, takes_value ? "TEXT" : "", "")->hidden = true;
+  }
 }
 
 bool Command::given(const std::string& name) const { return app_->count(name) > 0; }
 
 void Command::runs(const std::function<void()>& action) { app_->callback(action); }
 
-CommandLine::CommandLine(const std::string& description, const std::string& name, const std::string& version)
-    : app_(new CLI::App(description, name)) {
-  app_->set_version_flag("--version", version);
+CommandLine::CommandLine(const std::string& description, const std::string& name, std::function<std::string()> version)
+    : description_(description), version_(std::move(version)), app_(new CLI::App(description, name)) {
+  app_->set_version_flag("-V,--version", std::string());
   app_->require_subcommand(1);
 }
 
 CommandLine::~CommandLine() { delete app_; }
 
-Command CommandLine::command(const std::string& name, const std::string& help) { return Command(app_->add_subcommand(name, help)); }
+Command CommandLine::command(const std::string& name, const std::string& help, const std::string& page) {
+  commands_.push_back({name, help, page, {}});
+  return {app_->add_subcommand(name, help), &commands_.back()};
+}
+
+const CommandInfo& CommandLine::find(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const CommandInfo& command : commands_) {
+    if (command.name == name) return command;
+    names.push_back(command.name);
+  }
+  throw UsageError(concat("no such command: ", name, did_you_mean(name, names, "dsv4 --help")));
+}
+
+const CommandInfo* CommandLine::named() const {
+  const auto parsed = app_->get_subcommands();
+  return parsed.empty() ? nullptr : &find(parsed.front()->get_name());
+}
+
+void CommandLine::refuse(const std::string& why) const {
+  const CommandInfo* command = named();
+  const std::string help = command ? concat("dsv4 ", command->name, " --help") : "dsv4 --help";
+  const std::vector<std::string> left = command ? app_->get_subcommands().front()->remaining() : app_->remaining();
+  // An unknown option first: what CLI11 misses may have been its value or stands behind it.
+  const auto unknown = std::find_if(left.begin(), left.end(), [](const std::string& text) { return text.size() > 1 && text[0] == '-'; });
+  if (unknown != left.end()) {
+    const std::string name = unknown->substr(0, unknown->find('='));
+    std::vector<std::string> known = {"--help"};
+    if (!command) known.push_back("--version");
+    if (command) {
+      for (const OptionInfo& option : command->options) {
+        if (!option.hidden) known.insert(known.end(), option.names.begin(), option.names.end());
+      }
+    }
+    throw UsageError(concat("no such option: ", name, did_you_mean(name, known, help)));
+  }
+  if (!command && !left.empty()) find(left.front());  // throws: else it would have been parsed
+  if (!left.empty()) throw UsageError(concat(left.front(), ": more arguments than ", command->name, " takes; see ", help));
+  throw UsageError(concat(why, "; see ", help));
+}
 
 bool CommandLine::run(int argc, char** argv) {
   try {
     app_->parse(argc, argv);
     return true;
-  } catch (const CLI::Success& asked) {  // --help, --help-all, --version
-    app_->exit(asked);
+  } catch (const CLI::CallForVersion&) {
+    std::cout << version_();
+    return false;
+  } catch (const CLI::Success&) {  // --help
+    const CommandInfo* command = named();
+    std::cout << (command ? help_of_command(*command) : help_of_program(*this));
     return false;
   } catch (const CLI::RequiredError& error) {
-    // CLI11 reports a mistyped subcommand as one that is missing.
-    if (app_->get_subcommands().empty() && !app_->remaining().empty()) {
-      throw UsageError("no such subcommand or option: " + app_->remaining().front() + kSeeHelp);
-    }
-    throw UsageError(error.what() + std::string(kSeeHelp));
+    refuse(named() ? error.what() : "give a command");
   } catch (const CLI::ParseError& error) {
-    throw UsageError(error.what() + std::string(kSeeHelp));
+    refuse(error.what());
   }
 }
 

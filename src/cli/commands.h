@@ -11,6 +11,8 @@ void add_convert_command(CommandLine& line);
 void add_verify_command(CommandLine& line);
 void add_run_command(CommandLine& line);
 void add_perplexity_command(CommandLine& line);
+void add_tokenize_command(CommandLine& line);
+void add_detokenize_command(CommandLine& line);
 void add_bench_command(CommandLine& line);
 
 }  // namespace dsv4

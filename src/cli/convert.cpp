@@ -5,13 +5,17 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <vector>
 
+#include "checkpoint/amounts.h"
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/form.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/messages.h"
 #include "cli/progress.h"
 #include "convert/convert.h"
+#include "convert/default_format.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -20,11 +24,12 @@ namespace {
 
 struct ConvertArguments {
   ConvertOptions options;
-  std::string format = "fp32", selection = "trained", fallback = "error", backup = "int8_asym";
+  std::string format, selection = "trained", fallback = "error", backup = "int8_asym";
   std::string experts = "grouped", static_shape;
   bool disable_stateful = false;
   bool disable_tokenizer = false;
   bool dry_run = false;
+  std::vector<std::string> ignored;  // options of optimum-cli that change nothing here
 };
 
 std::atomic<bool> stop_asked = false;
@@ -64,16 +69,10 @@ void check_options(const Command& command, const ConvertArguments& arguments) {
     throw UsageError(concat("--group-size ", c.group_size, ": expected 1 or more, or -1 for a whole row"));
 }
 
-std::string megabytes(uint64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
-  return text;
-}
-
 void print_report(const std::string& what, const ConvertReport& report) {
   std::printf("%s: %llu weights, %s read, openvino_model.bin %s, openvino_model.xml %s\n", what.c_str(),
-              static_cast<unsigned long long>(report.weights), megabytes(report.checkpoint_bytes).c_str(),
-              megabytes(report.bin_bytes).c_str(), megabytes(report.xml_bytes).c_str());
+              static_cast<unsigned long long>(report.weights), byte_text(report.checkpoint_bytes).c_str(),
+              byte_text(report.bin_bytes).c_str(), byte_text(report.xml_bytes).c_str());
 }
 
 /// A line for each form, then memory and time. Memory: buffers and source pages, and 13 bytes for each of the .xml (docs/benchmarks.md).
@@ -82,12 +81,22 @@ void print_plan(const CompressionOptions& compression, const ConvertReport& repo
   std::printf("  %-9s  %-26s  %8s  %14s  %14s\n", "published", "stored", "tensors", "read", "written");
   for (const FormSummary& form : report.forms) {
     std::printf("  %-9s  %-26s  %8llu  %14s  %14s\n", form.published.c_str(), form.stored.c_str(),
-                static_cast<unsigned long long>(form.tensors), megabytes(form.bytes_read).c_str(), megabytes(form.bytes_written).c_str());
+                static_cast<unsigned long long>(form.tensors), byte_text(form.bytes_read).c_str(), byte_text(form.bytes_written).c_str());
   }
   std::printf("  memory: about %.0f MB, whatever the size of the weights\n", 100.0 + 13.0 * static_cast<double>(report.xml_bytes) / 1e6);
   std::printf("  time: about %s to read and convert, %.2f GB/s of checkpoint (measured on a sample); writing %s is not in it\n",
               clock_text(report.seconds).c_str(), static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,
-              megabytes(report.bin_bytes).c_str());
+              byte_text(report.bin_bytes).c_str());
+}
+
+/// Seconds, and rates where they are more than the noise of opening files.
+void print_times(const ConvertReport& report) {
+  std::printf("%.2f s", report.seconds);
+  if (report.seconds >= 1.0 && report.checkpoint_bytes >= 100'000'000) {
+    const auto rate = [&](uint64_t bytes) { return byte_text(static_cast<uint64_t>(static_cast<double>(bytes) / report.seconds)); };
+    std::printf(", %s/s read, %s/s written", rate(report.checkpoint_bytes).c_str(), rate(report.bin_bytes).c_str());
+  }
+  std::printf("\n");
 }
 
 ExpertForm parse_expert_form(const std::string& text) {
@@ -108,9 +117,26 @@ StaticShape parse_static_shape(const std::string& text) {
   throw UsageError(concat("--static-shape ", text, ": expected rows and tokens of a row, as in 1,128"));
 }
 
+/// The format that is asked for, else the one that fits the checkpoint.
+void choose_format(const Command& command, ConvertArguments& arguments) {
+  ConvertOptions& options = arguments.options;
+  if (command.given("--weight-format")) {
+    options.compression.format = parse_weight_format(arguments.format);
+    return;
+  }
+  check_form(options.checkpoint, Expected::kCheckpoint);
+  const DefaultFormat chosen = default_format(Checkpoint::open(options.checkpoint), options.layers);
+  options.compression.format = chosen.format;
+  arguments.format = weight_format_name(chosen.format);
+  if (!chosen.why.empty()) print_notice(chosen.why);
+}
+
 void run_convert(const Command& command, ConvertArguments& arguments) {
   ConvertOptions& options = arguments.options;
-  options.compression.format = parse_weight_format(arguments.format);
+  if (!arguments.ignored.empty()) {
+    print_notice(concat(joined(arguments.ignored), ": options of optimum-cli that change nothing here; ignored"));
+  }
+  choose_format(command, arguments);
   options.compression.selection = parse_selection(arguments.selection);
   options.compression.fallback = parse_group_size_fallback(arguments.fallback);
   options.compression.backup = parse_backup_precision(arguments.backup);
@@ -151,47 +177,77 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   }
   converting.reset();
   print_report(path_text(options.output), report);
-  std::printf("%.2f s, %.2f GB/s read, %.2f GB/s written\n", report.seconds,
-              static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,
-              static_cast<double>(report.bin_bytes) / 1e9 / report.seconds);
+  print_times(report);
+}
+
+/// What scripts for `optimum-cli export openvino` pass.
+void add_habits(Command& command, const std::shared_ptr<ConvertArguments>& arguments) {
+  const auto ignore = [arguments](const std::string& name) { arguments->ignored.push_back(name); };
+  command.habit({"--task", "--library", "--framework", "--cache_dir"}, true, ignore);
+  command.habit({"--trust-remote-code"}, false, ignore);
+  const auto refuse = [](const std::string& name) {
+    throw UsageError(concat(
+        name,
+        ": is for compression with sample data, and dsv4 compresses by the weights alone, as optimum-cli does without it; leave it out"));
+  };
+  command.habit(
+      {"--dataset", "--num-samples", "--sensitivity-metric", "--quant-mode", "--quantization-statistics-path", "--smooth-quant-alpha"},
+      true, refuse);
+  command.habit({"--awq", "--gptq", "--scale-estimation", "--lora-correction"}, false, refuse);
 }
 
 }  // namespace
 
 void add_convert_command(CommandLine& line) {
-  Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder");
+  Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder", "docs/conversion.md");
   const auto arguments = std::make_shared<ConvertArguments>();
-  command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").required();
+  command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").value("CHECKPOINT").required();
   command.option("output", arguments->options.output, "Model folder to create").required();
+  CompressionOptions& compression = arguments->options.compression;
+  command.group("Weights");
   command
       .option("--weight-format", arguments->format,
-              "fp32, fp16, int8, int4, mxfp4 (the experts' published FP4, the rest INT8) or published (every released bit)")
-      .shows_default();
-  CompressionOptions& compression = arguments->options.compression;
+              "mxfp4: the experts' published FP4, the rest INT8; published: every released bit. Without it: mxfp4 where the experts are in "
+              "FP4 and the model has more "
+              "than 10^9 "
+              "parameters, int8 for others of that size, fp32 for smaller ones")
+      .choices(weight_format_names());
   command.flag("--sym", compression.symmetric, "INT8, INT4: symmetric, without zero points");
   command.option("--group-size", compression.group_size, "INT4: inputs that share a scale; -1: a whole row").shows_default();
   command.option("--ratio", compression.ratio, "INT4: share of the weights that becomes INT4, the least sensitive ones").shows_default();
   command.flag("--all-layers", compression.all_layers, "INT4: embedding and head too");
   command
       .option("--group-size-fallback", arguments->fallback,
-              "INT4, rows that the group size does not divide: error, ignore (left as they are) or adjust (a smaller group)")
-      .shows_default();
-  command.option("--backup-precision", arguments->backup, "What INT4 and MXFP4 leave out: int8_asym, int8_sym or none").shows_default();
+              "INT4, rows that the group size does not divide: refused, ignore (left as they are) or adjust (a smaller group)")
+      .shows_default()
+      .choices({"error", "ignore", "adjust"});
+  command.option("--backup-precision", arguments->backup, "What becomes of what INT4 and MXFP4 leave out")
+      .shows_default()
+      .choices({"none", "int8_sym", "int8_asym"});
   command
       .option("--selection", arguments->selection,
               "Which matrices are compressed: trained (those published in FP8 and FP4, embedding and head) or nncf (all that NNCF takes)")
-      .shows_default();
+      .shows_default()
+      .choices({"trained", "nncf"});
+  command.group("Form of the model");
   command.option("--layers", arguments->options.layers, "Convert the first N layers only").at_least(1);
   command.flag("--disable-stateful", arguments->disable_stateful, "Prefill-only form: one input, input_ids, and no state");
   command
       .option("--experts", arguments->experts,
-              "grouped (GroupedMatMul: OpenVINO 2026.3 or later) or gather (earlier releases and other devices; GPU and NPU are untested)")
-      .shows_default();
-  command.option("--static-shape", arguments->static_shape,
-                 "B,S: the prefill-only form for B rows of S tokens and nothing else, without dynamic dimensions");
+              "grouped: GroupedMatMul, OpenVINO 2026.3 or later; gather: earlier releases and other devices (GPU and NPU are untested)")
+      .shows_default()
+      .choices({"grouped", "gather"});
+  command
+      .option("--static-shape", arguments->static_shape,
+              "The prefill-only form for B rows of S tokens and nothing else, without dynamic dimensions")
+      .value("B,S");
   command.flag("--disable-convert-tokenizer", arguments->disable_tokenizer,
                "Copy the checkpoint's tokenizer files, but make no openvino_tokenizer and openvino_detokenizer models of them");
+  command.group("What is done");
   command.flag("--dry-run", arguments->dry_run, "Check the checkpoint and print the plan: forms, bytes, memory, time; write nothing");
+  command.flag("--overwrite", arguments->options.overwrite,
+               "Replace the model folder OUTPUT when the new one is complete; only a folder that dsv4 made, with nothing else in it");
+  add_habits(command, arguments);
   command.runs([command, arguments] { run_convert(command, *arguments); });
 }
 

@@ -42,12 +42,15 @@ void add_choice(Command& command, const std::string& flag, T& value, const Names
     }
     throw UsageError(concat(flag, " ", text, ": expected one of ", known));
   };
-  command.word(flag, set, name_of(value, names), description);
+  std::vector<std::string> words;
+  for (const auto& [name, known] : names) words.push_back(name);
+  command.word(flag, set, name_of(value, names), description).choices(words);
 }
 
 }  // namespace
 
-void add_engine_options(Command& command, EngineOptions& options) {
+void add_engine_options(Command& command, EngineOptions& options, Threads threads) {
+  command.group("How the model runs");
   add_choice(command, "--program", options.program, kPrograms,
              "cpu: dsv4's own ops over the mapped weights; portable: the folder's openvino_model.xml in float32; auto: cpu where it can");
   add_choice(command, "--activations", options.activations, kActivations,
@@ -56,13 +59,18 @@ void add_engine_options(Command& command, EngineOptions& options) {
              "CPU program: map reads them from the mapped file, load copies them into memory, lock keeps the mapped file in RAM");
   add_choice(command, "--cache", options.cache, kCaches, "CPU program: precision of the cache");
   command.flag("--quantize-cache", options.quantize_cache, "CPU program: round the cache to FP8 and FP4 values, as the model was trained");
-  command.option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested").shows_default();
-  command.option("--threads", options.threads, "Inference threads, on the CPU no more than there are processors; 0: the device's default")
+  command.option("-d,--device", options.device, "OpenVINO device of the portable program; only CPU is tested")
+      .shows_default()
+      .value("NAME");
+  if (threads == Threads::kOfTheCommand) return;
+  command
+      .option("-t,--threads", options.threads, "Inference threads, on the CPU no more than there are processors; 0: the device's default")
+      .shows_default()
       .within(0, kMostThreads);
 }
 
-Engine open_engine(const std::filesystem::path& folder, EngineOptions options) {
-  options.notice = [](const std::string& line) { print_notice(line); };
+Engine open_engine(const std::filesystem::path& folder, EngineOptions options, bool quiet) {
+  if (!quiet) options.notice = [](const std::string& line) { print_notice(line); };
   return Engine(folder, options);
 }
 

@@ -1,12 +1,11 @@
 // dsv4 inspect: what a checkpoint or a model folder is; every file checked on the way.
 #include "checkpoint/inspect.h"
 
-#include <array>
-#include <cstdio>
 #include <iomanip>
 #include <iostream>
 #include <memory>
 
+#include "checkpoint/amounts.h"
 #include "checkpoint/finite_weights.h"
 #include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
@@ -26,24 +25,6 @@ struct InspectArguments {
   bool deep = false;
 };
 
-/// 159609485896 -> "159.61 GB".
-std::string with_unit(double value, const std::array<const char*, 5>& units) {
-  size_t unit = 0;
-  while (value >= 1000.0 && unit + 1 < units.size()) {
-    value /= 1000.0;
-    ++unit;
-  }
-  char text[48];
-  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.2f %s", value, units[unit]);
-  return text;
-}
-
-std::string byte_text(uint64_t bytes) { return with_unit(static_cast<double>(bytes), {"bytes", "KB", "MB", "GB", "TB"}); }
-
-std::string parameter_text(int64_t count) {
-  return with_unit(static_cast<double>(count), {"", "thousand", "million", "billion", "trillion"});
-}
-
 void print_text(const InspectReport& r, bool deep) {
   const Config& c = r.config;
   const auto line = [](const char* label, const std::string& text) { std::cout << std::left << std::setw(12) << label << text << '\n'; };
@@ -58,7 +39,7 @@ void print_text(const InspectReport& r, bool deep) {
   line("experts", concat(c.n_routed_experts, " routed, ", c.num_experts_per_tok, " a token, ", c.n_shared_experts, " shared, width ",
                          c.moe_intermediate_size, ", stored as ", joined(r.expert_encodings)));
   line("vocabulary", concat(c.vocab_size, " tokens, ", c.max_position_embeddings, " positions"));
-  line("parameters", concat(parameter_text(r.parameters), ", ", parameter_text(r.active_parameters), " used by a token"));
+  line("parameters", concat(count_text(r.parameters), ", ", count_text(r.active_parameters), " used by a token"));
   line("names", r.naming == "mixed" ? "DeepSeek's and transformers'" : concat(r.naming, "'s"));
   line("tensors", concat(r.tensors, ", ", byte_text(r.bytes)));
   for (const auto& [dtype, bytes] : r.bytes_by_dtype)
@@ -166,9 +147,10 @@ void run_inspect(const InspectArguments& arguments) {
 }  // namespace
 
 void add_inspect_command(CommandLine& line) {
-  Command command = line.command("inspect", "Say what a checkpoint or a model folder is, and check every file of it");
+  Command command =
+      line.command("inspect", "Say what a checkpoint or a model folder is, and check every file of it", "docs/checkpoints.md");
   const auto arguments = std::make_shared<InspectArguments>();
-  command.option("checkpoint", arguments->checkpoint, "Checkpoint directory, or a folder that convert made").required();
+  command.option("-m,--model,path", arguments->checkpoint, "Checkpoint directory, or a folder that convert made").required();
   command.flag("--deep", arguments->deep,
                "Read every weight of a checkpoint too and find what is NaN or infinite (a model folder is always read whole)");
   command.flag("--json", arguments->json, "Print a JSON object");

@@ -7,13 +7,12 @@
 
 #include "checkpoint/map_guard.h"
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/crash_guard.h"
+#include "cli/help.h"
 #include "cli/messages.h"
+#include "cli/version.h"
 #include "dsv4/error.h"
-
-#ifndef DSV4_VERSION
-#error "the build defines DSV4_VERSION"
-#endif
 
 namespace {
 
@@ -33,14 +32,18 @@ int flush_output() {
 }
 
 int run(int argc, char** argv) {
-  dsv4::CommandLine line("DeepSeek-V4 checkpoints as OpenVINO models", "dsv4", "dsv4 " DSV4_VERSION);
+  dsv4::CommandLine line("DeepSeek-V4 checkpoints as OpenVINO models", "dsv4", dsv4::version_text);
   dsv4::add_synth_command(line);
   dsv4::add_inspect_command(line);
   dsv4::add_convert_command(line);
   dsv4::add_verify_command(line);
   dsv4::add_run_command(line);
   dsv4::add_perplexity_command(line);
+  dsv4::add_tokenize_command(line);
+  dsv4::add_detokenize_command(line);
   dsv4::add_bench_command(line);
+  dsv4::add_completion_command(line);
+  dsv4::add_help_command(line);
   line.run(argc, argv);
   return flush_output();
 }

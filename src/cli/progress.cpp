@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "checkpoint/amounts.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -39,12 +40,9 @@ std::string clock_text(double seconds) {
 }
 
 std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds, uint64_t before) {
-  const double unit = total >= 1000000000 ? 1e9 : 1e6;
   const double rate = seconds > 0.0 ? static_cast<double>(done - before) / seconds : 0.0;
-  char text[160];
-  std::snprintf(text, sizeof text, ": %d%%, %.1f of %.1f %s, %.2f GB/s", static_cast<int>(share_of(done, total) * 100.0),
-                static_cast<double>(done) / unit, static_cast<double>(total) / unit, unit == 1e9 ? "GB" : "MB", rate / 1e9);
-  std::string line = what + text;
+  std::string line = concat(what, ": ", static_cast<int>(share_of(done, total) * 100.0), "%, ", byte_text(done), " of ", byte_text(total),
+                            ", ", byte_text(static_cast<uint64_t>(rate)), "/s");
   if (rate > 0.0 && done < total) line += ", " + clock_text(static_cast<double>(total - done) / rate) + " left";
   return line;
 }

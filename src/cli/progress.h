@@ -11,7 +11,7 @@ namespace dsv4 {
 /// "1:05" or "2:07:09".
 std::string clock_text(double seconds);
 
-/// One line: what, share done, bytes, GB/s so far and the time that is left, e.g. "synth: 50%, 7.0 of 14.0 GB, 0.61 GB/s, 0:11 left".
+/// One line: what, share done, bytes, GB/s so far and the time that is left, e.g. "synth: 50%, 7.00 GB of 14.00 GB, 610.00 MB/s, 0:11 left".
 /// `seconds` is the time since the start, `before` what had been done by then.
 std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds, uint64_t before = 0);
 

@@ -5,13 +5,15 @@
 #include <memory>
 #include <optional>
 
-#include "checkpoint/config.h"
+#include "checkpoint/amounts.h"
 #include "checkpoint/form.h"
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
 #include "cli/messages.h"
+#include "cli/number_text.h"
+#include "cli/text_arguments.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
 #include "dsv4/request.h"
@@ -27,34 +29,42 @@ namespace {
 
 struct RunArguments {
   std::filesystem::path model;
-  std::optional<std::string> prompt;
+  TextArguments text;
   std::string tokens;
   std::filesystem::path tokens_file, logits;
   EngineOptions engine;
   Request request;
-  bool no_bos = false;
+  bool echo = false;
+  bool quiet = false;
   bool json = false;
+
+  bool ids_given() const { return !tokens.empty() || !tokens_file.empty(); }
 };
 
-/// The ids of a text prompt. Models are trained on documents that begin with BOS, which the tokenizer does not add by itself.
-std::vector<int64_t> text_prompt(const RunArguments& arguments, const Tokenizer& tokenizer) {
-  std::vector<int64_t> tokens = tokenizer.encode(*arguments.prompt);
-  const bool begins = !tokens.empty() && tokens.front() == tokenizer.bos();
-  if (!arguments.no_bos && !begins && tokenizer.bos() >= 0) tokens.insert(tokens.begin(), tokenizer.bos());
-  if (tokens.empty()) fail("-p: the prompt has no token; expected some text, or leave out --no-bos");
-  return tokens;
-}
-
-/// Those that the command line gives; none for a text.
-std::vector<int64_t> given_tokens(const RunArguments& arguments) {
-  if (arguments.prompt) return {};
-  return arguments.tokens.empty() ? read_tokens_file(arguments.tokens_file) : tokens_of_option(arguments.tokens, "--tokens");
-}
-
 void check_prompt_options(const RunArguments& arguments) {
-  const int given = (arguments.prompt ? 1 : 0) + (arguments.tokens.empty() ? 0 : 1) + (arguments.tokens_file.empty() ? 0 : 1);
-  if (given != 1) throw UsageError("give the prompt with one of -p, --tokens and --tokens-file");
-  if (arguments.no_bos && !arguments.prompt) throw UsageError("--no-bos: is for text prompts (-p)");
+  const int given = (arguments.text.text ? 1 : 0) + (arguments.text.file.empty() ? 0 : 1) + (arguments.tokens.empty() ? 0 : 1) +
+                    (arguments.tokens_file.empty() ? 0 : 1);
+  if (given > 1) throw UsageError("give the prompt with one of -p, -f, --tokens and --tokens-file");
+  if (arguments.text.no_bos && arguments.ids_given()) throw UsageError("--no-bos: is for text prompts (-p, -f, standard input)");
+  if (arguments.echo && arguments.json) throw UsageError("--echo: is for text output, not for --json");
+}
+
+/// The prompt as text; nothing where it is given as ids.
+std::optional<std::string> prompt_text(const RunArguments& arguments) {
+  if (arguments.ids_given()) return std::nullopt;
+  if (arguments.text.text) return arguments.text.text;
+  if (!arguments.text.file.empty()) return without_last_newline(read_text(arguments.text.file));
+  const std::optional<std::string> piped = piped_text();
+  if (!piped || piped->empty()) {
+    throw UsageError(
+        concat("give the prompt with one of -p, -f, --tokens and --tokens-file, or pipe it in", piped ? "; standard input is empty" : ""));
+  }
+  return without_last_newline(*piped);
+}
+
+/// The ids that are given.
+std::vector<int64_t> given_tokens(const RunArguments& arguments) {
+  return arguments.tokens.empty() ? read_tokens_file(arguments.tokens_file) : tokens_of_option(arguments.tokens, "--tokens");
 }
 
 /// Prints what is generated as it comes: text, or ids where the prompt was ids. On a terminal a text has no control characters, which could do there what they
@@ -63,6 +73,17 @@ class Output {
  public:
   explicit Output(const std::optional<Tokenizer>& tokenizer) : terminal_(::isatty(STDOUT_FILENO) != 0) {
     if (tokenizer) stream_.emplace(*tokenizer);
+  }
+
+  /// The prompt, before what continues it.
+  void echo(const std::optional<std::string>& text, const std::vector<int64_t>& prompt) {
+    if (text) {
+      print(*text);
+      std::cout << std::flush;
+      first_ = false;
+    } else {
+      for (const int64_t id : prompt) token(id);
+    }
   }
 
   void token(int64_t token) {
@@ -94,84 +115,102 @@ std::string full_notice(const Generated& out, const Session& session) {
                 limited ? "context was limited to (--context)" : "model was made for");
 }
 
+void print_json(const Engine& engine, const Generated& out, const std::optional<Tokenizer>& tokenizer, size_t prompt, int64_t from_disk) {
+  nlohmann::ordered_json json;
+  json["tokens"] = out.tokens;
+  if (tokenizer) json["text"] = tokenizer->decode(out.tokens);
+  json["prompt_tokens"] = prompt;
+  json["finish_reason"] = out.stopped_at_eos ? "stop" : "length";
+  json["program"] = program_name(engine.program());
+  json["open_seconds"] = engine.open_seconds();
+  json["prefill_seconds"] = out.prefill_seconds;
+  json["prefill_tokens_per_second"] = static_cast<double>(prompt) / out.prefill_seconds;
+  json["decode_tokens_per_second"] = out.decoded > 0 ? static_cast<double>(out.decoded) / out.decode_seconds : 0.0;
+  json["disk_bytes_read"] = from_disk;
+  std::cout << json_text(json) << '\n';
+}
+
+std::string times_notice(const Engine& engine, const Generated& out, size_t prompt, int64_t from_disk) {
+  std::string text =
+      concat("opened in ", three_digits(engine.open_seconds()), " s, ", prompt, " prompt tokens in ", three_digits(out.prefill_seconds),
+             " s, ", three_digits(static_cast<double>(prompt) / out.prefill_seconds), " tokens/s");
+  if (out.decoded > 0) text += concat(", then ", three_digits(static_cast<double>(out.decoded) / out.decode_seconds), " tokens/s");
+  if (from_disk > 0) text += concat(", ", byte_text(static_cast<uint64_t>(from_disk)), " read from disk meanwhile");
+  return text;
+}
+
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
   check_options(arguments.engine);
   std::vector<int64_t>& prompt = arguments.request.prompt;
-  prompt = given_tokens(arguments);
+  if (arguments.ids_given()) prompt = given_tokens(arguments);
   if (!arguments.logits.empty()) check_npy_path(arguments.logits);
   check_form(arguments.model, Expected::kModelFolder);
+  const std::optional<std::string> text = prompt_text(arguments);
   std::optional<Tokenizer> tokenizer;
-  if (arguments.prompt) {
+  if (text) {
     tokenizer.emplace(arguments.model);
-    prompt = text_prompt(arguments, *tokenizer);
+    prompt = text_tokens(*tokenizer, *text, arguments.text.no_bos);
+    if (prompt.empty()) fail("-p: the prompt has no token; expected some text, or leave out --no-bos");
   }
   arguments.engine.all_logits = !arguments.logits.empty();
-  check_tokens(prompt, read_config(arguments.model).vocab_size, concat(path_text(arguments.model), ": the prompt"));
 
-  const Engine engine = open_engine(arguments.model, arguments.engine);
+  const Engine engine = open_engine(arguments.model, arguments.engine, arguments.quiet);
+  check_tokens(prompt, engine.vocabulary(), concat(path_text(arguments.model), ": the prompt"));
   Session session(engine);
   Output output(tokenizer);
   if (!arguments.json) arguments.request.on_token = [&output](int64_t token) { output.token(token); };
+  if (arguments.echo) output.echo(text, prompt);
   const std::optional<int64_t> read_before = disk_bytes_read();
   const Generated out = generate(session, arguments.request);
   const std::optional<int64_t> read_after = disk_bytes_read();
   const int64_t from_disk = read_before && read_after ? *read_after - *read_before : 0;
-  // Behind the tokens, which a full disk must not cost.
-  const auto write_logits = [&] {
-    std::cout.flush();
-    if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocabulary());
-  };
-  const double decode_rate = out.decoded > 0 ? static_cast<double>(out.decoded) / out.decode_seconds : 0.0;
   if (arguments.json) {
-    nlohmann::ordered_json json;
-    json["tokens"] = out.tokens;
-    if (tokenizer) json["text"] = tokenizer->decode(out.tokens);
-    json["prompt_tokens"] = prompt.size();
-    json["finish_reason"] = out.stopped_at_eos ? "stop" : "length";
-    json["program"] = program_name(engine.program());
-    json["open_seconds"] = engine.open_seconds();
-    json["prefill_seconds"] = out.prefill_seconds;
-    json["decode_tokens_per_second"] = decode_rate;
-    json["disk_bytes_read"] = from_disk;
-    std::cout << json_text(json) << '\n';
-    if (out.context_full) print_notice(full_notice(out, session));
-    return write_logits();
+    print_json(engine, out, tokenizer, prompt.size(), from_disk);
+  } else {
+    output.finish();
   }
-  output.finish();
-  write_logits();
+  // Behind the tokens, which a full disk must not cost.
+  std::cout.flush();
+  if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocabulary());
+  if (arguments.quiet) return;
   if (out.context_full) print_notice(full_notice(out, session));
-  print_notice(concat("opened in ", engine.open_seconds(), " s, ", prompt.size(), " prompt tokens in ", out.prefill_seconds, " s, ",
-                      decode_rate, " tokens/s after that",
-                      from_disk > 0 ? concat(", ", from_disk / 1000000, " MB read from disk meanwhile") : ""));
+  if (!arguments.json) print_notice(times_notice(engine, out, prompt.size(), from_disk));
 }
 
 }  // namespace
 
 void add_run_command(CommandLine& line) {
-  Command command = line.command("run", "Run a prompt, text or token ids, through a model folder");
+  Command command = line.command("run", "Run a prompt, text or token ids, through a model folder", "docs/cpu-program.md");
   const auto arguments = std::make_shared<RunArguments>();
   Request& request = arguments->request;
-  command.option("model", arguments->model, "Model folder that `dsv4 convert` wrote").required();
-  command.option("-p,--prompt", arguments->prompt, "Text prompt, a plain continuation without a chat format; prints text");
-  command.flag("--no-bos", arguments->no_bos, "No beginning-of-sequence token in front of a text prompt that has none");
-  command.option("--tokens", arguments->tokens, "Prompt as token ids: 1,2,3");
-  command.option("--tokens-file", arguments->tokens_file,
-                 "Prompt as token ids in a file, separated by commas or white space, or a JSON array");
+  command.model(arguments->model, "Model folder that `dsv4 convert` wrote");
+  command.group("Prompt: one of these, or text from standard input");
+  add_text_options(command, arguments->text, "Prompt as plain text, without a chat format");
+  command.option("--tokens", arguments->tokens, "Prompt as token ids: 1,2,3").value("IDS");
+  command
+      .option("--tokens-file", arguments->tokens_file,
+              "Prompt as token ids in a file: separated by commas or white space, a JSON array, or what --json prints")
+      .value("FILE");
+  command.group("Generation");
   command.option("-n,--max-new-tokens", request.max_new_tokens, "Tokens to generate").shows_default().at_least(0);
-  command.option("--temperature", request.sampler.temperature, "0: greedy").shows_default().number_from(0.0);
+  command.option("--temperature,--temp", request.sampler.temperature, "0: greedy").shows_default().number_from(0.0);
   command.option("--top-p", request.sampler.top_p, "Sample from the most likely tokens that together have this probability")
       .shows_default()
       .share();
   command.option("--seed", request.sampler.seed, "Of the sampling").shows_default().unsigned_64();
   command.flag("--ignore-eos", request.ignore_eos, "Go on after an end-of-sequence token");
-  command.option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file");
-  add_engine_options(command, arguments->engine);
   command
-      .option("--context", arguments->engine.context,
+      .option("-c,--context", arguments->engine.context,
               "Most tokens of the sequence, where a generation ends; 0: what the model was made for")
+      .shows_default()
       .at_least(0);
+  command.group("Output");
+  command.flag("--echo", arguments->echo, "Print the prompt before its continuation");
+  command.flag("-q,--quiet", arguments->quiet, "No notices and no times on standard error; errors stay");
+  command.option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file").value("FILE");
   command.flag("--json", arguments->json, "Print one JSON object");
+  add_engine_options(command, arguments->engine);
   command.runs([arguments] { run_run(*arguments); });
 }
 

@@ -2,12 +2,34 @@
 #include "cli/token_arguments.h"
 
 #include <charconv>
+#include <limits>
 
+#include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
-#include "checkpoint/small_file.h"
+#include "cli/text_arguments.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
+
+namespace {
+
+constexpr const char* kSpaces = " \t\r\n";
+
+/// The ids of a JSON object that has them as "tokens", such as `dsv4 run --json` and `dsv4 tokenize --json` print.
+std::vector<int64_t> tokens_of_object(const std::string& text, const std::string& where) {
+  const nlohmann::json object = parse_json_object(text, where, {"file of token ids", "{\"tokens\": [1, 2, 3]}", kMostTextBytes});
+  const Fields fields(object, where);
+  const nlohmann::json& ids = fields.need("tokens");
+  if (!ids.is_array() || ids.empty()) fields.refuse("tokens", "found ", shown(ids), ", expected a list of token ids: [1, 2, 3]");
+  std::vector<int64_t> tokens;
+  for (const nlohmann::json& id : ids) {
+    constexpr auto kLimits = std::numeric_limits<int64_t>();
+    tokens.push_back(fields.as_integer("tokens", id, kLimits.min(), kLimits.max()));
+  }
+  return tokens;
+}
+
+}  // namespace
 
 std::vector<int64_t> parse_tokens(const std::string& text, const std::string& where) {
   constexpr const char* kSeparators = ", \t\r\n";
@@ -35,11 +57,15 @@ std::vector<int64_t> tokens_of_option(const std::string& text, const std::string
   }
 }
 
+std::vector<int64_t> tokens_of_text(const std::string& text, const std::string& where) {
+  const size_t first = text.find_first_not_of(kSpaces), last = text.find_last_not_of(kSpaces);
+  if (first != std::string::npos && text[first] == '{') return tokens_of_object(text, where);
+  const bool array = first != std::string::npos && text[first] == '[' && text[last] == ']';
+  return parse_tokens(array ? text.substr(first + 1, last - first - 1) : text, where);
+}
+
 std::vector<int64_t> read_tokens_file(const std::filesystem::path& path) {
-  std::string text = read_named_file(path, {"file of token ids", "a file of token ids", 256u << 20});
-  const size_t first = text.find_first_not_of(" \t\r\n"), last = text.find_last_not_of(" \t\r\n");
-  if (first != std::string::npos && text[first] == '[' && text[last] == ']') text = text.substr(first + 1, last - first - 1);
-  return parse_tokens(text, path_text(path));
+  return tokens_of_text(read_text(path), path == kStandardInput ? "standard input" : path_text(path));
 }
 
 }  // namespace dsv4

@@ -14,7 +14,10 @@ std::vector<int64_t> parse_tokens(const std::string& text, const std::string& wh
 /// The same of an option's value: what is no list of ids is wrong usage (UsageError).
 std::vector<int64_t> tokens_of_option(const std::string& text, const std::string& option);
 
-/// A text file of ids as parse_tokens takes them, or a JSON array of them.
+/// Ids as parse_tokens takes them, a JSON array of them, or a JSON object that has such an array as "tokens" (`dsv4 run --json`).
+std::vector<int64_t> tokens_of_text(const std::string& text, const std::string& where);
+
+/// The same of a file; "-": of standard input.
 std::vector<int64_t> read_tokens_file(const std::filesystem::path& path);
 
 }  // namespace dsv4

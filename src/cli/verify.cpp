@@ -13,6 +13,7 @@
 #include "cli/messages.h"
 #include "cli/token_arguments.h"
 #include "cli/verify_report.h"
+#include "cli/verify_tokens.h"
 #include "convert/model_card.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
@@ -31,11 +32,13 @@ namespace {
 
 enum class Programs { kCpu, kPortable, kBoth };
 
+constexpr int64_t kDefaultLength = 64;
+
 struct VerifyArguments {
   std::filesystem::path checkpoint, model;
   std::string tokens;
-  std::filesystem::path tokens_file;
-  int64_t length = 64;
+  std::filesystem::path tokens_file, text_file;
+  int64_t length = 0;  // 0: not given
   Programs programs = Programs::kBoth;
   EngineOptions engine;
   double tolerance = 1e-4;
@@ -53,13 +56,6 @@ void set_programs(const std::string& text, Programs& programs) {
   } else {
     throw UsageError(concat("--program ", text, ": expected one of cpu, portable, both"));
   }
-}
-
-// Ids that visit the whole vocabulary: a full-period step through it, the same for every run.
-std::vector<int64_t> spread_tokens(int64_t count, int64_t vocab_size) {
-  std::vector<int64_t> tokens;
-  for (int64_t i = 0; i < count; ++i) tokens.push_back((i * 7919 + 17) % vocab_size);
-  return tokens;
 }
 
 bool keeps_every_value(const StoredFormats& formats) {
@@ -219,11 +215,15 @@ void check_forms(const VerifyArguments& arguments) {
   check_form(arguments.model, Expected::kModelFolder);
 }
 
+VerifyInput given_tokens(const VerifyArguments& arguments) {
+  return {arguments.tokens.empty() ? read_tokens_file(arguments.tokens_file) : tokens_of_option(arguments.tokens, "--tokens"), "as given"};
+}
+
 VerifyReport verify(const VerifyArguments& arguments) {
-  const std::vector<int64_t> given = !arguments.tokens.empty()        ? tokens_of_option(arguments.tokens, "--tokens")
-                                     : !arguments.tokens_file.empty() ? read_tokens_file(arguments.tokens_file)
-                                                                      : std::vector<int64_t>();
+  VerifyInput input;
+  if (!arguments.tokens.empty() || !arguments.tokens_file.empty()) input = given_tokens(arguments);
   check_forms(arguments);
+  if (!arguments.text_file.empty()) input = tokens_of_text_file(arguments.text_file, arguments.model, arguments.length);
   const Checkpoint checkpoint = Checkpoint::open(arguments.checkpoint);
   const Engines engines = open_engines(arguments);
   const Engine& engine = engines.any();
@@ -232,7 +232,8 @@ VerifyReport verify(const VerifyArguments& arguments) {
     fail(path_text(arguments.model), ": vocabulary ", vocab, " and ", layers, " layers; the checkpoint ", path_text(arguments.checkpoint),
          " has ", checkpoint.config().vocab_size, " and ", checkpoint.config().num_hidden_layers, "; it was made from another checkpoint");
   }
-  const std::vector<int64_t> tokens = given.empty() ? spread_tokens(arguments.length, vocab) : given;
+  if (input.tokens.empty()) input = default_tokens(arguments.model, arguments.length > 0 ? arguments.length : kDefaultLength, vocab);
+  const std::vector<int64_t>& tokens = input.tokens;
   check_tokens_fit(arguments, engine, tokens);
 
   BothReferences references(checkpoint, engines.formats, layers, tokens);
@@ -248,7 +249,7 @@ VerifyReport verify(const VerifyArguments& arguments) {
     if (portable) portable->feed(part, references);
     if (cpu) cpu->feed(part, references);
   }
-  VerifyReport report{.tokens = count, .formats = count_formats(engines.formats), .portable = {}, .cpu = {}};
+  VerifyReport report{.tokens = count, .input = input.source, .formats = count_formats(engines.formats), .portable = {}, .cpu = {}};
   if (portable) report.portable = portable->report(tokens, references, arguments.tolerance, step);
   if (cpu) report.cpu = cpu->report(tokens, references, arguments.tolerance, step);
   return report;
@@ -266,7 +267,8 @@ void check_passed(const VerifyArguments& arguments, const char* program, const J
 }
 
 void run_verify(const VerifyArguments& arguments) {
-  if (!arguments.tokens.empty() && !arguments.tokens_file.empty()) throw UsageError("give one of --tokens and --tokens-file");
+  const int given = (arguments.tokens.empty() ? 0 : 1) + (arguments.tokens_file.empty() ? 0 : 1) + (arguments.text_file.empty() ? 0 : 1);
+  if (given > 1) throw UsageError("give one of --text, --tokens and --tokens-file");
   check_options(arguments.engine);
   const VerifyReport report = verify(arguments);
   arguments.json ? print_json(report) : print_table(report);
@@ -279,17 +281,30 @@ void run_verify(const VerifyArguments& arguments) {
 }  // namespace
 
 void add_verify_command(CommandLine& line) {
-  Command command = line.command("verify", "Compare a model folder with a plain reference forward of its checkpoint");
+  Command command = line.command("verify", "Compare a model folder with a plain reference forward of its checkpoint", "docs/verify.md");
   const auto arguments = std::make_shared<VerifyArguments>();
   arguments->engine.all_logits = true;
   command.option("checkpoint", arguments->checkpoint, "Checkpoint directory").required();
-  command.option("model", arguments->model, "Model folder made from it").required();
-  command.option("--tokens", arguments->tokens, "Token ids to compare on: 1,2,3");
-  command.option("--tokens-file", arguments->tokens_file, "Token ids in a file");
-  command.option("--length", arguments->length, "Without --tokens: how many ids, spread over the vocabulary").shows_default().at_least(1);
-  command.word(
-      "--program", [arguments](const std::string& text) { set_programs(text, arguments->programs); }, "both",
-      "portable: the folder's openvino_model.xml; cpu: dsv4's own ops, without their rounding, and beside it what the rounding adds; both");
+  command.model(arguments->model, "Model folder made from it");
+  command.group("What they are compared on: a short English text, or one of these");
+  command.option("--text", arguments->text_file, "Text, UTF-8, in a file; -: from standard input").value("FILE");
+  command.option("--tokens", arguments->tokens, "Token ids: 1,2,3").value("IDS");
+  command
+      .option("--tokens-file", arguments->tokens_file,
+              "Token ids in a file: separated by commas or white space, a JSON array, or what `dsv4 run --json` prints")
+      .value("FILE");
+  command
+      .option("--length", arguments->length,
+              "Most tokens of --text; of the text that is built in, or of ids spread over the vocabulary where the folder has no "
+              "tokenizer: how many, 64 by default")
+      .at_least(1);
+  command.group("Comparison and output");
+  command
+      .word(
+          "--program", [arguments](const std::string& text) { set_programs(text, arguments->programs); }, "both",
+          "portable: the folder's openvino_model.xml; cpu: dsv4's own ops, without their rounding, and beside it what the rounding adds; "
+          "both")
+      .choices({"cpu", "portable", "both"});
   command
       .option(
           "--tolerance", arguments->tolerance,
@@ -297,8 +312,12 @@ void add_verify_command(CommandLine& line) {
           "Where a choice of experts or entries is a near tie, the reference makes it as the program did, in at most 1 % of the tokens")
       .shows_default()
       .number_from(0.0);
-  command.option("-d,--device", arguments->engine.device, "OpenVINO device of the portable program; only CPU is tested").shows_default();
-  command.option("--threads", arguments->engine.threads, "Inference threads; 0: the device's default").within(0, kMostThreads);
+  command.option("-d,--device", arguments->engine.device, "OpenVINO device of the portable program; only CPU is tested")
+      .shows_default()
+      .value("NAME");
+  command.option("-t,--threads", arguments->engine.threads, "Inference threads; 0: the device's default")
+      .shows_default()
+      .within(0, kMostThreads);
   command.flag("--json", arguments->json, "Print one JSON object");
   command.flag("--card", arguments->card, "Write the numbers into the folder's README.md too");
   command.runs([arguments] { run_verify(*arguments); });

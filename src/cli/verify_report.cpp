@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "checkpoint/json_text.h"
+#include "cli/number_text.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -14,12 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kLabel = 18, kColumn = 24;
-
-std::string short_number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
 
 /// One kind of comparison of a program: what it is against, and the numbers.
 struct Column {
@@ -44,7 +39,7 @@ std::vector<Row> rows_of(const std::vector<Column>& columns) {
   std::vector<Row> rows;
   const auto number = [&](const char* label, double LogitDifference::*value) {
     rows.push_back({label, {}});
-    for (const Column& column : columns) rows.back().cells.push_back(short_number(column.d.*value));
+    for (const Column& column : columns) rows.back().cells.push_back(three_digits(column.d.*value));
   };
   number("max |logit|", &LogitDifference::max_logit);
   number("max difference", &LogitDifference::max);
@@ -57,7 +52,7 @@ std::vector<Row> rows_of(const std::vector<Column>& columns) {
     const JudgedLogits* judged = column.judged;
     rows.back().cells.push_back(judged == nullptr        ? "-"
                                 : judged->near_ties == 0 ? "none"
-                                                         : concat(judged->near_ties, " rows, up to ", short_number(judged->near_tie_max)));
+                                                         : concat(judged->near_ties, " rows, up to ", three_digits(judged->near_tie_max)));
   }
   return rows;
 }
@@ -124,7 +119,7 @@ std::string markdown_table(const char* name, const ProgramReport& program) {
 }  // namespace
 
 void print_table(const VerifyReport& report) {
-  std::string text = line_of("tokens", {concat(report.tokens)});
+  std::string text = line_of("tokens", {concat(report.tokens, ", ", report.input)});
   const char* label = "tensors";
   for (const auto& [name, count] : report.formats) {
     text += line_of(label, {concat(count, " ", name)});
@@ -138,6 +133,7 @@ void print_table(const VerifyReport& report) {
 void print_json(const VerifyReport& report) {
   Json json;
   json["tokens"] = report.tokens;
+  json["input"] = report.input;
   json["tensors"] = report.formats;
   if (report.portable) add_program(json, *report.portable);
   if (report.cpu) add_program(json["cpu"], *report.cpu);
@@ -146,7 +142,8 @@ void print_json(const VerifyReport& report) {
 }
 
 std::string card_text(const VerifyReport& report) {
-  std::string text = concat("`dsv4 verify`, ", report.tokens, " tokens, logits against a plain forward pass of the checkpoint:\n\n");
+  std::string text =
+      concat("`dsv4 verify`, ", report.tokens, " tokens (", report.input, "), logits against a plain forward pass of the checkpoint:\n\n");
   if (report.portable) text += markdown_table("The portable program (`openvino_model.xml`), float32:", *report.portable);
   if (report.cpu) text += markdown_table("The CPU program (`dsv4 run`), float32 activations and cache:", *report.cpu);
   text.pop_back();

@@ -21,6 +21,7 @@ struct ProgramReport {
 
 struct VerifyReport {
   int64_t tokens = 0;
+  std::string input;                       ///< which they are, for people
   std::map<std::string, int64_t> formats;  ///< how many tensors are stored in each
   std::optional<ProgramReport> portable, cpu;
 

@@ -322,7 +322,7 @@ ConvertReport plan_conversion(const ConvertOptions& options) {
 
 ConvertReport convert(const ConvertOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  PartialFolder folder(options.output, options.notice);
+  PartialFolder folder(options.output, options.notice, options.overwrite);
   Conversion conversion = prepare(options);
   ConvertReport report = report_of(conversion);
   std::vector<FolderFile> files = small_folder_files(options, conversion, report);

@@ -19,6 +19,7 @@ struct ConvertOptions {
   std::filesystem::path checkpoint;
   std::filesystem::path output;  ///< directory to create; appears under this name only when complete
   CompressionOptions compression;
+  bool overwrite = false;  ///< the output may be a model folder that dsv4 made: the new one replaces it when it is complete
   bool stateful = true;
   bool tokenizer = true;  ///< openvino_tokenizer and openvino_detokenizer, where there is a tokenizer.json
   ExpertForm experts = ExpertForm::kGrouped;

@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr const char* kUnknown = "unknown";
 constexpr uint64_t kTail = 256 << 10;  // of the .xml: rt_info stands at its end
 
 /// The text of <NAME value="..."/> in the model's dsv4 section; "unknown" when there is none.
@@ -22,7 +23,7 @@ std::string stated(const std::string& xml_end, const std::string& name) {
   const size_t section = xml_end.rfind("<dsv4>");
   const std::string begin = concat("<", name, " value=\"");
   const size_t at = section == std::string::npos ? section : xml_end.find(begin, section);
-  if (at == std::string::npos) return "unknown";
+  if (at == std::string::npos) return kUnknown;
   const size_t first = at + begin.size(), last = xml_end.find('"', first);
   return excerpt(xml_end.substr(first, last == std::string::npos ? last : last - first));
 }
@@ -40,6 +41,8 @@ std::string end_of_file(const fs::path& path) {
 }
 
 }  // namespace
+
+bool made_by_dsv4(const fs::path& folder) { return stated(end_of_file(folder / kModelXml), "version") != kUnknown; }
 
 FolderReport inspect_folder(const fs::path& folder, const std::function<void(uint64_t done, uint64_t total)>& progress) {
   FolderReport report;

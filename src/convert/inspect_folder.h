@@ -11,6 +11,9 @@
 
 namespace dsv4 {
 
+/// Whether the folder's IR says that dsv4 made it.
+bool made_by_dsv4(const std::filesystem::path& folder);
+
 struct FolderReport {
   std::string directory;
   std::string model;          ///< "V4-Flash", "V4-Pro" (by their dimensions) or "custom"

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint/bytes_in_words.h"
+#include "checkpoint/amounts.h"
 #include "checkpoint/inspect.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/small_file.h"
@@ -29,7 +29,7 @@ std::string decimal(double value, const char* unit) {
   return text;
 }
 
-std::string count_text(int64_t count) {
+std::string parameters_text(int64_t count) {
   const double c = static_cast<double>(count);
   return count >= 1'000'000'000 ? decimal(c / 1e9, "billion") : decimal(c / 1e6, "million");
 }
@@ -48,11 +48,11 @@ std::string model_section(const ConvertOptions& options, const Checkpoint& check
                                    : concat("the first ", config.num_hidden_layers, " of ", checkpoint.config().num_hidden_layers,
                                             " (`--layers`): output for tests of speed and memory, not language"));
   row("parameters of the checkpoint",
-      concat(count_text(source.parameters), ", ", count_text(source.active_parameters), " used for a token"));
+      concat(parameters_text(source.parameters), ", ", parameters_text(source.active_parameters), " used for a token"));
   row("routed experts", concat(config.n_routed_experts, " a layer, ", config.num_experts_per_tok, " for a token; published in ", experts));
   row("vocabulary", concat(config.vocab_size));
   row("longest context", concat(config.max_position_embeddings));
-  row("published size", concat(bytes_in_words(source.bytes), " in ", source.files.size(), source.files.size() == 1 ? " file" : " files"));
+  row("published size", concat(byte_text(source.bytes), " in ", source.files.size(), source.files.size() == 1 ? " file" : " files"));
   return text + "\n";
 }
 
@@ -76,7 +76,7 @@ std::string weights_section(const ConvertOptions& options, const ConvertReport& 
 
 std::string files_section(const std::vector<FolderFileSize>& files) {
   std::string text = "## Files\n\n| file | size |\n|---|---:|\n";
-  for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", bytes_in_words(bytes), " |\n");
+  for (const auto& [name, bytes] : files) text += concat("| `", name, "` | ", byte_text(bytes), " |\n");
   return text + concat("| `", kFileListName, "` | size and XXH3-128 of each; `dsv4 inspect MODEL` compares |\n\n");
 }
 

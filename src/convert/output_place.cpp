@@ -13,6 +13,7 @@
 
 #include "checkpoint/quote.h"
 #include "convert/errors.h"
+#include "convert/replacement.h"
 
 namespace dsv4 {
 
@@ -70,12 +71,12 @@ bool on_one_disk(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
-OutputPlace::Place OutputPlace::place_of(const fs::path& output) {
+OutputPlace::Place OutputPlace::place_of(const fs::path& output, bool overwrite) {
   fs::path target = fs::absolute(output).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();  // "model/": the partial folder is to lie beside it, not in it
   std::error_code error;
   const fs::file_type type = fs::symlink_status(target, error).type();
-  if (type == fs::file_type::not_found) return {target, with_suffix(target, ".partial"), false};
+  if (type == fs::file_type::not_found) return {target, with_suffix(target, ".partial"), false, false};
   if (type == fs::file_type::none) fail("the output ", path_text(target), " cannot be looked at: ", error.message());
   const fs::file_type end = fs::status(target, error).type();
   if (end == fs::file_type::not_found) {
@@ -86,6 +87,13 @@ OutputPlace::Place OutputPlace::place_of(const fs::path& output) {
   if (error) fail("the output ", path_text(fs::absolute(output)), " cannot be found: ", error.message());
   // A partial folder beside it is of a time before the folder was made.
   const fs::path beside = with_suffix(target, ".partial"), inside = target / kInside;
+  if (overwrite && !fs::exists(inside, error) && !first_name(target, {with_suffix(inside, ".lock").filename()}).empty()) {
+    check_replaceable(target);
+    if (!on_one_disk(target, target.parent_path())) {
+      fail("the output ", path_text(target), " is a mount point, whose name no other folder can get; empty it and leave out --overwrite");
+    }
+    return {target, beside, false, true};
+  }
   const bool goes_on_beside = !fs::exists(inside, error) && fs::is_directory(beside, error) && on_one_disk(beside, target);
   if (!goes_on_beside && !fs::exists(inside, error)) {  // nothing to go on with: a folder that is in use is not even locked
     const fs::path name = first_name(target, {with_suffix(inside, ".lock").filename()});
@@ -94,7 +102,7 @@ OutputPlace::Place OutputPlace::place_of(const fs::path& output) {
       refuse_full(target, name);
     }
   }
-  return {target, goes_on_beside ? beside : inside, true};
+  return {target, goes_on_beside ? beside : inside, true, false};
 }
 
 void OutputPlace::make_parents() {
@@ -142,13 +150,15 @@ void OutputPlace::unlock() {
   ::close(std::exchange(lock_, -1));
 }
 
-OutputPlace::OutputPlace(const fs::path& output) {
+OutputPlace::OutputPlace(const fs::path& output, bool overwrite) {
   try {
     for (int i = 0; i < kTries; ++i) {
-      place_ = place_of(output);
+      place_ = place_of(output, overwrite);
       make_parents();
       if (!lock()) continue;
-      if (place_of(output) == place_) return;  // nobody finished it between the look and the lock
+      if (const fs::path beside = with_suffix(place_.target, ".partial"); place_.partial == beside)
+        recover_replacement(beside, place_.target);
+      if (place_of(output, overwrite) == place_) return;  // nobody finished it between the look and the lock
       unlock();
     }
     fail("the output ", path_text(fs::absolute(output)), " comes and goes; does another program use it?");
@@ -180,7 +190,7 @@ void OutputPlace::rehearse() const {
     fail_write(what, ": ", error.message(), "; choose another output");
   };
   std::error_code error;
-  const fs::path there = into_folder() ? place_.target / kNamedTrial : place_.target;
+  const fs::path there = into_folder() ? place_.target / kNamedTrial : replaces() ? aside_path(place_.target) : place_.target;
   ::rmdir(trial.c_str());  // of a run that was killed here
   if (into_folder()) ::rmdir(there.c_str());
   fs::create_directory(trial, error);

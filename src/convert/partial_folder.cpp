@@ -10,6 +10,7 @@
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "convert/errors.h"
+#include "convert/replacement.h"
 #include "convert/text_file.h"
 
 namespace dsv4 {
@@ -20,7 +21,7 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 // {"identity": {...}, "finished": {...}, "moving": [file, ...]}; moving: from when on files are moved into the output.
-constexpr const char* kRecord = ".dsv4-progress.json";
+constexpr const char* kRecord = kProgressRecord;
 constexpr const char* kNewRecord = ".dsv4-progress.json.new";
 constexpr const char* kOldLock = ".dsv4-lock";  // dsv4 0.1 left it in the folder
 constexpr uintmax_t kMaxRecordBytes = 16 << 20;
@@ -88,16 +89,10 @@ fs::path record_beside(const fs::path& partial) {
   return path;
 }
 
-void flush_if_possible(const fs::path& directory) {
-  try {
-    sync_to_disk(directory);
-  } catch (const WriteError&) {
-  }
-}
-
 }  // namespace
 
-PartialFolder::PartialFolder(const fs::path& output, Notice notice) : place_(output), notice_(std::move(notice)) {
+PartialFolder::PartialFolder(const fs::path& output, Notice notice, bool overwrite)
+    : place_(output, overwrite), notice_(std::move(notice)) {
   recover();
   place_.check_empty();
   if (is_there(path()) && !fs::is_directory(path())) fail(path_text(path()), " is in the way; remove it");
@@ -193,6 +188,11 @@ void PartialFolder::finish(const std::vector<std::string>& files) {
   keep_ = true;  // complete, whatever happens now
   for (const std::string& name : files) sync_to_disk(path() / name);
   sync_to_disk(path());
+  if (place_.replaces()) {
+    const std::string left = replace_folder(path(), place_.final_path());
+    if (!left.empty() && notice_) notice_(left);
+    return;
+  }
   place_.into_folder() ? move_in(files) : give_name();
 }
 

@@ -13,13 +13,16 @@
 
 namespace dsv4 {
 
+/// In the folder: what is finished.
+constexpr const char* kProgressRecord = ".dsv4-progress.json";
+
 class PartialFolder {
  public:
   using Notice = std::function<void(const std::string&)>;
 
   /// Takes the lock of the output, brings back what a run that died in its last step had moved, and rehearses that step. Error when the output exists, another
-  /// process makes it, or its partial folder is something else.
-  PartialFolder(const std::filesystem::path& output, Notice notice);
+  /// process makes it, or its partial folder is something else. With `overwrite` a model folder that dsv4 made may exist; the new one takes its place.
+  PartialFolder(const std::filesystem::path& output, Notice notice, bool overwrite);
   /// Removes the folder, unless it is as it was found, or finish() or keep_finished() says otherwise.
   ~PartialFolder();
   PartialFolder(const PartialFolder&) = delete;

@@ -39,4 +39,11 @@ void sync_to_disk(const fs::path& path) {
   if (error != 0 && error != EINVAL && error != EROFS) fail_write("cannot finish ", path_text(path), ": ", write_error_text(error));
 }
 
+void flush_if_possible(const fs::path& path) {
+  try {
+    sync_to_disk(path);
+  } catch (const WriteError&) {
+  }
+}
+
 }  // namespace dsv4

@@ -50,6 +50,12 @@ Selection parse_selection(const std::string& text) { return parse("--selection",
 GroupSizeFallback parse_group_size_fallback(const std::string& text) { return parse("--group-size-fallback", kFallbacks, text); }
 BackupPrecision parse_backup_precision(const std::string& text) { return parse("--backup-precision", kBackups, text); }
 
+std::vector<std::string> weight_format_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, format] : kFormats) names.emplace_back(name);
+  return names;
+}
+
 std::string weight_format_name(WeightFormat format) { return name_of(kFormats, format); }
 std::string selection_name(Selection selection) { return name_of(kSelections, selection); }
 std::string group_size_fallback_name(GroupSizeFallback fallback) { return name_of(kFallbacks, fallback); }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace dsv4 {
 
@@ -48,6 +49,7 @@ Selection parse_selection(const std::string& text);
 GroupSizeFallback parse_group_size_fallback(const std::string& text);
 BackupPrecision parse_backup_precision(const std::string& text);
 
+std::vector<std::string> weight_format_names();
 std::string weight_format_name(WeightFormat format);
 std::string selection_name(Selection selection);
 std::string group_size_fallback_name(GroupSizeFallback fallback);

@@ -144,6 +144,8 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   }
   result.prefill_seconds = median(prefill);
   result.decode_seconds = median(decode);
+  result.prefill_deviation = deviation(prefill);
+  result.decode_deviation = deviation(decode);
   result.read_bandwidth = yardstick.one_stream();
   result.far_bandwidth = yardstick.four_streams();
   result.share_of_bandwidth = yardstick.share();

@@ -1,7 +1,7 @@
 // FP4 and FP8 constants against the memory of the machine.
 #include "runtime/expansion.h"
 
-#include "checkpoint/bytes_in_words.h"
+#include "checkpoint/amounts.h"
 #include "dsv4/error.h"
 #include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
@@ -27,8 +27,8 @@ uint64_t expansion_bytes(const ov::Model& model) {
 void check_expansion(const ov::Model& model, uint64_t available, const std::string& what) {
   const uint64_t needed = expansion_bytes(model);
   if (needed <= available) return;
-  fail(what, ": OpenVINO's CPU plugin expands FP4 and FP8 weights to float32, which takes ", bytes_in_words(needed), " here; ",
-       bytes_in_words(available), " are free. Convert with --experts gather, which keeps experts packed, or to int4");
+  fail(what, ": OpenVINO's CPU plugin expands FP4 and FP8 weights to float32, which takes ", byte_text(needed), " here; ",
+       byte_text(available), " are free. Convert with --experts gather, which keeps experts packed, or to int4");
 }
 
 }  // namespace dsv4

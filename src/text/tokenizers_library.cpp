@@ -13,7 +13,7 @@
 #include "openvino/core/version.hpp"
 
 #ifndef DSV4_TOKENIZERS_LIBRARY_DEFAULT
-#error "the build defines DSV4_TOKENIZERS_LIBRARY_DEFAULT, which may be empty"
+#error "the build defines DSV4_TOKENIZERS_LIBRARY_DEFAULT, which may be empty, and DSV4_TOKENIZERS_VERSION"
 #endif
 
 namespace dsv4 {
@@ -29,6 +29,31 @@ fs::path openvino_directory() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(&ov::get_openvino_version), &info) == 0 || info.dli_fname == nullptr) return {};
   return fs::path(info.dli_fname).parent_path();
+}
+
+/// The directory of the program that this code is linked into, or of the library.
+fs::path own_directory() {
+  std::error_code error;
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<void*>(&own_directory), &info) == 0 || info.dli_fname == nullptr) return {};
+  // Of a program, the name is how it was called.
+  const fs::path name = fs::path(info.dli_fname).is_absolute() ? fs::path(info.dli_fname) : fs::read_symlink("/proc/self/exe", error);
+  return fs::canonical(name, error).parent_path();
+}
+
+/// Where an installed or copied program has its libraries, and where the build found them.
+std::vector<fs::path> places() {
+  const fs::path own = own_directory(), openvino = openvino_directory();
+  std::vector<fs::path> all;
+  if (!own.empty()) all = {own / kFileName, own / "lib" / kFileName, own / "../lib/dsv4" / kFileName};
+  all.emplace_back(DSV4_TOKENIZERS_LIBRARY_DEFAULT);
+  if (!openvino.empty()) all.insert(all.end(), {openvino / kFileName, openvino / "../../openvino_tokenizers/lib" / kFileName});
+  return all;
+}
+
+const char* stated_library() {
+  const char* stated = std::getenv(kVariable);
+  return stated != nullptr && *stated != '\0' ? stated : nullptr;
 }
 
 /// Gives a new node the attributes that are named.
@@ -71,19 +96,21 @@ const std::vector<ov::Extension::Ptr>& extensions() {
 }  // namespace
 
 fs::path tokenizers_library() {
-  if (const char* stated = std::getenv(kVariable); stated != nullptr && *stated != '\0') {
+  if (const char* stated = stated_library()) {
     if (!fs::is_regular_file(stated)) fail(kVariable, "=", stated, ": no such file, expected the path of ", kFileName);
     return stated;
   }
-  const fs::path beside = openvino_directory();
-  for (const fs::path& path :
-       {fs::path(DSV4_TOKENIZERS_LIBRARY_DEFAULT), beside / kFileName, beside / "../../openvino_tokenizers/lib" / kFileName}) {
-    if (!path.empty() && fs::is_regular_file(path)) return path;
+  std::error_code error;
+  for (const fs::path& path : places()) {
+    if (!path.empty() && fs::is_regular_file(path, error)) return path;
   }
-  fail(kFileName, ": not found at ", *DSV4_TOKENIZERS_LIBRARY_DEFAULT ? DSV4_TOKENIZERS_LIBRARY_DEFAULT : "a path of the build",
-       " nor beside ", (beside / "libopenvino.so").string(),
+  fail(kFileName, ": not found beside the program, in lib/ there or at ",
+       *DSV4_TOKENIZERS_LIBRARY_DEFAULT ? DSV4_TOKENIZERS_LIBRARY_DEFAULT : "a path of the build", ", nor beside ",
+       (openvino_directory() / "libopenvino.so").string(),
        "; run tools/get-openvino.sh, or install openvino-tokenizers and name the file in ", kVariable);
 }
+
+std::string tokenizers_version() { return stated_library() ? concat("of ", kVariable) : DSV4_TOKENIZERS_VERSION; }
 
 ov::OutputVector tokenizers_node(const std::string& type, const ov::OutputVector& inputs, const NodeAttributes& attributes) {
   for (const ov::Extension::Ptr& extension : extensions()) {

@@ -10,9 +10,12 @@
 
 namespace dsv4 {
 
-/// The environment variable DSV4_TOKENIZERS_LIBRARY, else the path that the build found, else libopenvino_tokenizers.so beside libopenvino or in the
-/// Python package beside OpenVINO's. Error that says what to do when there is none.
+/// The file that the environment variable DSV4_TOKENIZERS_LIBRARY names, else libopenvino_tokenizers.so beside the program, in lib/ there or in ../lib/dsv4, where
+/// the build found it, beside libopenvino, or in the Python package beside OpenVINO's. Error that says what to do when there is none.
 std::filesystem::path tokenizers_library();
+
+/// Of the library that the build found, which is the one that is installed; "of DSV4_TOKENIZERS_LIBRARY" when that names another.
+std::string tokenizers_version();
 
 using NodeAttributes = std::map<std::string, std::variant<bool, int64_t, std::string>>;
 

@@ -1,6 +1,8 @@
 # dsv4 bench: what it reports, for both programs, and that its bytes are those of the folder.
+import csv
 import json
 import math
+import re
 
 import pytest
 
@@ -72,7 +74,37 @@ def test_the_table_has_a_line_for_each_part(library):
     assert len(by_op) == 11
     for line in by_op:
         reads_nothing = "between the ops" in line or "attention indexer" in line
-        assert ("MB" in line and "GB/s" in line) != reads_nothing, line
+        assert bool(re.search(r" (bytes|[kMG]B) +[\d.]+ GB/s$", line)) != reads_nothing, line
+
+
+def test_several_numbers_are_every_combination(library):
+    found = json.loads(program.succeed("bench", library.folder("toy"), "-p", "8,16", "-n", "2,4", "-t", "1,2", "-r", 2, "-o", "json").out)
+    assert [(one["threads"], one["prompt_tokens"], one["decoded_tokens"]) for one in found] == [
+        (threads, prompt, decode) for threads in (1, 2) for prompt in (8, 16) for decode in (2, 4)]
+    assert all(0 <= one[key] < math.inf for one in found for key in ("ttft_seconds_deviation", "tpot_seconds_deviation"))
+    assert any(one["tpot_seconds_deviation"] > 0 for one in found)
+
+
+def test_one_repeat_of_a_prompt_has_no_deviation(library):
+    assert json.loads(program.succeed("bench", library.folder("toy"), "-p", 8, "-n", 2, "-r", 1, "-o", "json").out)["ttft_seconds_deviation"] == 0
+
+
+def test_rows_for_documents_and_for_programs(library):
+    flags = ("-p", "8,16", "-n", 2, "-r", 1)
+    markdown = program.succeed("bench", library.folder("toy"), *flags, "-o", "md").out.splitlines()
+    assert len(markdown) == 4 and len({line.count("|") for line in markdown}) == 1 and "±" in markdown[2]
+    assert [line.split("|")[3].strip() for line in markdown[2:]] == ["8", "16"]
+    for which in ("cpu", "portable"):
+        rows = list(csv.DictReader(program.succeed("bench", library.folder("toy"), *flags, "-o", "csv", "--program", which).out.splitlines()))
+        assert [(row["program"], row["prompt_tokens"], row["decode_position"]) for row in rows] == [(which, "8", "8"), (which, "16", "16")]
+        for row in rows:
+            assert float(row["decode_tokens_per_second"]) == pytest.approx(1 / float(row["tpot_seconds"]), rel=1e-6)
+            assert (int(row["bytes_per_token"]) > 0) if which == "cpu" else row["bytes_per_token"] == ""
+
+
+@pytest.mark.parametrize("flags", [["-p", "8,"], ["-p", "8,x"], ["-n", ""], ["-t", "1,-1"], ["-p", "8;9"], ["-o", "xml"]], ids=" ".join)
+def test_what_is_no_list_is_wrong_usage(library, flags):
+    program.refuse("bench", library.folder("toy"), *flags, code=2, naming=[flags[0]])
 
 
 def test_refuses_what_does_not_fit(library):

@@ -35,4 +35,4 @@ def test_has_the_stated_size(tmp_path, name):
     assert (report["tensors"], report["bytes"]) == (len(expected.tensors), expected.bytes())
     assert report["bytes"] / 1e9 == pytest.approx(checkpoint, abs=0.05)
     plan = program.succeed("convert", "-m", tmp_path / "checkpoint", tmp_path / "model", "--weight-format", "int4", "--dry-run").out
-    assert float(re.search(r"openvino_model.bin ([\d.]+) MB", plan)[1]) / 1e3 == pytest.approx(int4, abs=0.05)
+    assert program.bytes_of(re.search(r"openvino_model.bin ([\d.]+ \w+)", plan)[1]) / 1e9 == pytest.approx(int4, abs=0.05)

@@ -54,12 +54,14 @@ def test_stops_at_the_end_of_sequence_token(library):
 
 def test_json_has_the_documented_fields(library):
     found = program.generate(library.folder("toy"), [5, 6, 7], 4, "--ignore-eos")
-    assert list(found) == ["tokens", "prompt_tokens", "finish_reason", "program", "open_seconds", "prefill_seconds", "decode_tokens_per_second", "disk_bytes_read"]
+    assert list(found) == ["tokens", "prompt_tokens", "finish_reason", "program", "open_seconds", "prefill_seconds", "prefill_tokens_per_second",
+                           "decode_tokens_per_second", "disk_bytes_read"]
     assert len(found["tokens"]) == 4 and all(isinstance(token, int) and 0 <= token < 512 for token in found["tokens"])
     assert found["prompt_tokens"] == 3
     assert found["finish_reason"] == "length"
     assert found["program"] == "cpu"
     assert found["disk_bytes_read"] >= 0
+    assert found["prefill_tokens_per_second"] == pytest.approx(3 / found["prefill_seconds"])
     for key in ("open_seconds", "prefill_seconds", "decode_tokens_per_second"):
         assert math.isfinite(found[key]) and found[key] > 0, key
 

@@ -1,13 +1,18 @@
 // Conversions killed anywhere: at random moments, with sources and options changed in between, and at every step by which a folder gets its name.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <random>
 #include <set>
 #include <thread>
@@ -161,11 +166,21 @@ const std::set<uint64_t> kRenames = {
 #endif
     SYS_renameat, SYS_renameat2, SYS_unlinkat, SYS_mkdirat};
 
+/// From now on this process finds a file system that cannot exchange two names.
+void without_exchange() {
+  sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program = {std::size(filter), filter};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) ::_exit(2);
+}
+
 /// Runs the conversion in a process that is killed before the call number `n` of its first thread that names, renames or removes something. False when it
 /// came to its end before.
-bool killed_before_call(int n, const ConvertOptions& o) {
+bool killed_before_call(int n, const ConvertOptions& o, bool exchange = true) {
   const pid_t child = ::fork();
   if (child == 0) {
+    if (!exchange) without_exchange();
     ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
     std::raise(SIGSTOP);
     try {
@@ -206,6 +221,7 @@ bool may_trace() {
 class KilledAtEveryStep : public Killed {
  protected:
   void steps(int stride);
+  void replacing_steps(int stride);
 };
 
 void KilledAtEveryStep::steps(int stride) {
@@ -228,6 +244,68 @@ void KilledAtEveryStep::steps(int stride) {
 
 TEST_F(KilledAtEveryStep, OfTheNamingTheNextRunCompletes) { steps(4); }
 TEST_F(KilledAtEveryStep, Full_OfTheNamingTheNextRunCompletes) { steps(1); }
+
+/// Whether one of the two models is whole, under its name or beside it.
+bool is_whole(const fs::path& folder, const std::map<std::string, std::string>& expected) {
+  if (!fs::exists(folder / kFileListName)) return false;
+  auto found = contents(folder);
+  for (const char* mark : {".dsv4-progress.json", ".dsv4-replacing"}) found.erase(mark);
+  return found == expected;
+}
+
+void KilledAtEveryStep::replacing_steps(int stride) {
+  if (!may_trace()) GTEST_SKIP() << "ptrace is not permitted here";
+  ConvertOptions o = options(), old = options();
+  o.record_bytes = 1u << 30;
+  old.compression.format = WeightFormat::kInt8;
+  const auto expected = undisturbed(o), before = undisturbed(old);
+  o.overwrite = true;
+  for (const bool exchange : {true, false}) {
+    int steps = 0;
+    for (bool killed = true; killed; steps += stride) {
+      SCOPED_TRACE(concat(exchange ? "exchanged" : "moved aside", ", step ", steps));
+      convert(old);
+      killed = killed_before_call(steps, o, exchange);
+      const fs::path aside = output().string() + ".replaced";
+      EXPECT_TRUE(is_whole(output(), before) || is_whole(output(), expected) || is_whole(aside, before))
+          << testing::PrintToString(names_in(output().parent_path()));
+      if (exchange) {
+        EXPECT_TRUE(fs::exists(output() / "openvino_model.xml")) << "the name is never without a model";
+      }
+      convert(o);
+      EXPECT_TRUE(is_whole(output(), expected));
+      EXPECT_EQ(contents(output()).size(), expected.size()) << "no marks are left";
+      EXPECT_THAT(names_in(output().parent_path()), ElementsAre("model"));
+      fs::remove_all(output().parent_path());
+    }
+    EXPECT_GT(steps, 8) << "the steps were not seen";
+  }
+}
+
+TEST_F(KilledAtEveryStep, OfReplacingAFolderOneOfTheTwoIsWhole) { replacing_steps(5); }
+TEST_F(KilledAtEveryStep, Full_OfReplacingAFolderOneOfTheTwoIsWhole) { replacing_steps(1); }
+
+TEST_F(Killed, AnOverwritingConversionThatWasInterruptedGoesOnLikeAnyOther) {
+  ConvertOptions o = options();
+  const auto expected = undisturbed(o);
+  ConvertOptions old = options();
+  old.compression.format = WeightFormat::kInt8;
+  convert(old);
+  const auto before = contents(output());
+  o.overwrite = true;
+  std::atomic<bool> stop = false;
+  o.stop = &stop;
+  o.progress = [&](uint64_t done, uint64_t total) { stop = done > total / 2; };
+  EXPECT_THAT(error_of([&] { convert(o); }), HasSubstr("the same command goes on"));
+  EXPECT_EQ(contents(output()), before) << "the old one stays until the new one is complete";
+  std::string notices;
+  o.notice = [&](const std::string& line) { notices += line; };
+  o.stop = nullptr;
+  convert(o);
+  EXPECT_THAT(notices, HasSubstr("going on"));
+  EXPECT_TRUE(is_whole(output(), expected));
+  EXPECT_THAT(names_in(output().parent_path()), ElementsAre("model"));
+}
 
 }  // namespace
 }  // namespace dsv4
