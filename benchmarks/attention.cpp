@@ -84,26 +84,31 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   Scratch tables;
   const std::vector<float> frequencies = random_floats(kPairs);
   const RopeTable rope = make_rope_table(frequencies.data(), kPairs, position, 1, tokens, tables);
-  const std::vector<std::byte> ring = random_rows(kWindow, kHeadDim, type), call = random_rows(tokens, kHeadDim, type);
+  const std::vector<std::byte> call = random_rows(tokens, kHeadDim, type);
+  std::vector<std::byte> ring = random_rows(kWindow, kHeadDim, type);
   std::vector<std::byte> list = random_rows(entries, kHeadDim, type), keys = random_rows(layer.overlap ? entries : 0, kIndexDim, type);
+
+  AttentionAttributes a;
+  a.heads = kHeads;
+  a.head_dim = kHeadDim;
+  a.window = kWindow;
+  a.ratio = layer.ratio;
+  a.overlap = layer.overlap;
+  a.index_heads = kIndexHeads;
+  a.index_head_dim = kIndexDim;
+  a.index_topk = kTopK;
+  CacheView cache;
+  cache.type = type;
+  cache.window = ring.data();
+  cache.entries = list.data();
+  cache.index_keys = keys.data();
 
   std::vector<int32_t> selected(static_cast<size_t>(tokens * kTopK));
   const bool selects = layer.overlap && (position + 1) / layer.ratio > kTopK;
   if (selects) {
     const std::vector<float> fresh = random_floats(tokens * kIndexHeads * kIndexDim), weights = random_floats(tokens * kIndexHeads);
     std::vector<float> q = fresh;
-    Indexer x;
-    x.tokens = tokens;
-    x.first = position;
-    x.ratio = layer.ratio;
-    x.heads = kIndexHeads;
-    x.dims = kIndexDim;
-    x.topk = kTopK;
-    x.q = q.data();
-    x.weights = weights.data();
-    x.rope = rope;
-    x.type = type;
-    x.keys = keys.data();
+    const Indexer x{a, cache, tokens, position, q.data(), weights.data(), rope};
     const Time time = least(
         repeats, tokens, [&] { std::copy(fresh.begin(), fresh.end(), q.begin()); },
         [&] {
@@ -116,23 +121,12 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
 
   const std::vector<float> fresh = random_floats(tokens * kHeads * kHeadDim), sinks = random_floats(kHeads);
   std::vector<float> heads = fresh;
-  SparseCore core;
-  core.tokens = tokens;
-  core.first = position;
-  core.heads = kHeads;
-  core.head_dim = kHeadDim;
-  core.norm_eps = 1e-6f;
+  SparseCore core{a, cache, tokens, position};
   core.heads_out = heads.data();
   core.sinks = sinks.data();
   core.rope = rope;
-  core.type = type;
-  core.window = kWindow;
-  core.ring = ring.data();
   core.call_first = position;
   core.call_rows = call.data();
-  core.ratio = layer.ratio;
-  core.entries = list.data();
-  core.topk = layer.overlap ? kTopK : 0;
   core.first_selected = selects ? 0 : tokens;
   core.selected = selected.data();
   const Time time = least(
@@ -146,21 +140,15 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   report((layer.name + std::string(" core")).c_str(), position, tokens, time, 4.0 * kHeads * kHeadDim * rows / static_cast<double>(tokens));
 
   if (layer.ratio == 0) return;
-  Compressor c;
-  c.layer = {layer.ratio, layer.overlap};
-  c.dims = kHeadDim;
-  c.first = position;
-  c.tokens = tokens;
-  const int64_t width = raw_row_floats(c.layer, kHeadDim);
+  const int64_t width = raw_row_floats(a.compression(), kHeadDim);
   const std::vector<float> raw = random_floats(tokens * width), ape = random_floats(layer.ratio * width / 2),
                            norm = random_floats(kHeadDim);
-  std::vector<float> tail = random_floats(raw_rows(c.layer) * width);
-  c.raw = raw.data();
-  c.tail = tail.data();
-  c.ape = ape.data();
-  c.norm = norm.data();
-  c.type = type;
-  c.entries = list.data();
+  std::vector<float> tail = random_floats(raw_rows(a.compression()) * width);
+  cache.tail = tail.data();
+  CompressorWeights weights;
+  weights.ape = ape.data();
+  weights.norm = norm.data();
+  const Compressor c{a, cache, weights, false, position, tokens, raw.data()};
   const RopeTable entry_rope =
       make_rope_table(frequencies.data(), kPairs, c.first_entry() * layer.ratio, layer.ratio, c.end_entry() - c.first_entry(), tables);
   report((layer.name + std::string(" compressor")).c_str(), position, tokens,

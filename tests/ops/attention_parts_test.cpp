@@ -80,17 +80,15 @@ TEST(SelectEntries, TakesLongContextsInBlocksOfTokens) {
   for (size_t i = kFirst * kDims; i < keys.size(); ++i) keys[i] *= 8.0f;  // those that not all tokens see are selected often
   const std::vector<float> weights = values(kTokens * kHeads), q = values(kTokens * kHeads * kDims);
   std::vector<float> working = q;
-  Indexer x;
-  x.tokens = kTokens;
-  x.first = kFirst;
-  x.ratio = 1;
-  x.heads = kHeads;
-  x.dims = kDims;
-  x.topk = kTopK;
-  x.q = working.data();
-  x.weights = weights.data();
-  x.type = CachePrecision::kF32;
-  x.keys = reinterpret_cast<const std::byte*>(keys.data());
+  AttentionAttributes a;
+  a.ratio = 1;
+  a.overlap = true;
+  a.index_heads = kHeads;
+  a.index_head_dim = kDims;
+  a.index_topk = kTopK;
+  CacheView cache;
+  cache.index_keys = reinterpret_cast<std::byte*>(keys.data());
+  const Indexer x{a, cache, kTokens, kFirst, working.data(), weights.data(), {}};
   std::vector<int32_t> found(kTokens * kTopK, -1);
   Scratch scratch;
   select_entries(x, found.data(), scratch);

@@ -1,7 +1,6 @@
 // The CPU program: inputs, and one op a block.
 #include "graph/cpu/cpu.h"
 
-#include <initializer_list>
 #include <optional>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "graph/model.h"
 #include "openvino/op/constant.hpp"
 #include "ops/attention/attention.h"
+#include "ops/attention/attention_weights.h"
 #include "ops/embed/embed.h"
 #include "ops/experts/experts.h"
 #include "ops/hyper_connect/hyper_connect.h"
@@ -104,33 +104,6 @@ Value CpuVocabulary::attention(const Value& x, const Block& block) {
   const std::string prefix = block.prefix + ".attn";
   const bool compressed = layer.kind != LayerKind::kSliding, overlap = layer.kind == LayerKind::kCsa;
 
-  ops::WeightInputs weights;
-  const auto add = [&](OpPart part, std::initializer_list<const char*> suffixes) {
-    std::vector<std::string> names;
-    for (const char* suffix : suffixes) names.push_back(prefix + suffix);
-    weights.append(inputs(part, names));
-  };
-  add(OpPart::kAttentionInputs, {".wq_a.weight", ".q_norm.weight"});
-  add(OpPart::kAttentionQueries, {".wq_b.weight"});
-  add(OpPart::kAttentionInputs, {".wkv.weight", ".kv_norm.weight"});
-  add(OpPart::kAttentionCore, {".attn_sink"});
-  std::vector<std::string> groups;  // a matrix a group, as the portable program stores them
-  for (int64_t g = 0; g < config_.o_groups; ++g) {
-    groups.push_back(config_.o_groups == 1 ? prefix + ".wo_a.weight" : row_group_name(prefix + ".wo_a.weight", g));
-  }
-  weights.append(inputs(OpPart::kAttentionOutput, groups));
-  add(OpPart::kAttentionOutput, {".wo_b.weight"});
-  if (compressed) {
-    add(OpPart::kAttentionInputs, {".compressor.wkv.weight", ".compressor.wgate.weight", ".compressor.ape", ".compressor.norm.weight"});
-  }
-  if (overlap) {
-    const ops::WeightInputs queries = inputs(OpPart::kAttentionQueries, {prefix + ".indexer.wq_b.weight"});
-    token_bytes_.index_queries.push_back({(config_.index_topk + 1) * layer.compress_ratio - 1, bytes_of(queries.nodes)});
-    weights.append(queries);
-    add(OpPart::kAttentionInputs, {".indexer.weights_proj.weight", ".indexer.compressor.wkv.weight", ".indexer.compressor.wgate.weight",
-                                   ".indexer.compressor.ape", ".indexer.compressor.norm.weight"});
-  }
-
   ops::AttentionAttributes attributes;
   attributes.layer = block.cache;
   attributes.heads = config_.num_attention_heads;
@@ -146,6 +119,22 @@ Value CpuVocabulary::attention(const Value& x, const Block& block) {
   attributes.norm_eps = config_.rms_norm_eps;
   attributes.mode = options_.activations;
   attributes.quantize_cache = options_.quantize_cache;
+
+  ops::WeightInputs weights;
+  ops::AttentionWeights members;
+  ops::for_each_weight(members, attributes, {}, [&]<class T>(T&, const ops::WeightPlace& place) {
+    const std::string name = prefix + '.' + place.name;
+    std::vector<std::string> names = {name};
+    if (std::is_same_v<T, std::span<const ops::PackedMatrix>> &&
+        config_.o_groups > 1) {  // a matrix a group, as the portable program stores them
+      names.clear();
+      for (int64_t g = 0; g < config_.o_groups; ++g) names.push_back(row_group_name(name, g));
+    }
+    const ops::WeightInputs constants = inputs(place.part, names);
+    if (place.selecting)
+      token_bytes_.index_queries.push_back({(config_.index_topk + 1) * layer.compress_ratio - 1, bytes_of(constants.nodes)});
+    weights.append(constants);
+  });
   const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), given(std::move(weights)), attributes);
   node->set_friendly_name(prefix);
   return node;  // [T,D] -> [T,D]

@@ -58,7 +58,6 @@ class Call {
  private:
   float norm_eps() const { return static_cast<float>(a_.norm_eps); }
   int64_t row_bytes() const { return a_.head_dim * value_bytes(cache_.type); }
-  CacheLayer layer() const { return {a_.ratio, a_.overlap}; }
 
   /// Everything that is a product with x: the query latent, the window rows, the compressors' raw rows, the indexer's head weights.
   void project(const float* x) {
@@ -69,7 +68,7 @@ class Call {
     products.add(*w_.wq_a, input, latent_, w_.q_rank());
     products.add(*w_.wkv, input, kv_, a_.head_dim);
     const auto raw_rows = [&](const CompressorWeights& weights, int64_t dims) {
-      const int64_t width = raw_row_floats(layer(), dims);
+      const int64_t width = raw_row_floats(a_.compression(), dims);
       float* raw = scratch_.take<float>(tokens_ * width);
       products.add(*weights.wkv, input, raw, width);
       products.add(*weights.wgate, input, raw + width / 2, width);
@@ -102,32 +101,11 @@ class Call {
 
   /// Entries that the call completes go to the lists at once; a token sees those of its own and earlier positions.
   void compress() {
-    Compressor c;
-    c.layer = layer();
-    c.dims = a_.head_dim;
-    c.first = first_;
-    c.tokens = tokens_;
-    c.raw = raw_;
-    c.tail = cache_.tail;
-    c.ape = w_.compressor.ape;
-    c.norm = w_.compressor.norm;
-    c.norm_eps = norm_eps();
-    c.type = cache_.type;
-    c.entries = cache_.entries;
-    c.fp8_dims = a_.quantize_cache ? a_.head_dim - a_.rope_dim : 0;
+    const Compressor c{a_, cache_, w_.compressor, false, first_, tokens_, raw_};
     const RopeTable rope =
         make_rope_table(frequencies_, a_.rope_dim / 2, c.first_entry() * a_.ratio, a_.ratio, c.end_entry() - c.first_entry(), scratch_);
     append_entries(c, rope, scratch_);
-    if (!a_.overlap) return;
-    c.dims = a_.index_head_dim;
-    c.raw = index_raw_;
-    c.tail = cache_.index_tail;
-    c.ape = w_.index_compressor.ape;
-    c.norm = w_.index_compressor.norm;
-    c.entries = cache_.index_keys;
-    c.fp8_dims = 0;
-    c.fp4 = a_.quantize_cache;
-    append_entries(c, rope, scratch_);
+    if (a_.overlap) append_entries({a_, cache_, w_.index_compressor, true, first_, tokens_, index_raw_}, rope, scratch_);
   }
 
   /// The first token of the call that sees more entries than it may select.
@@ -137,22 +115,11 @@ class Call {
   void attend_block(int64_t begin, int64_t end, float* out) {
     Scratch scratch;  // gone with the block
     const int64_t n = end - begin, width = a_.heads * a_.head_dim;
-    SparseCore core;
-    core.tokens = n;
-    core.first = first_ + begin;
-    core.heads = a_.heads;
-    core.head_dim = a_.head_dim;
-    core.norm_eps = norm_eps();
+    SparseCore core{a_, cache_, n, first_ + begin};
     core.sinks = w_.sinks;
     core.rope = rope_.from(begin);
-    core.type = cache_.type;
-    core.window = a_.window;
-    core.ring = cache_.window;
     core.call_first = first_;
     core.call_rows = rows_;
-    core.ratio = a_.ratio;
-    core.entries = cache_.entries;
-    core.topk = a_.overlap ? a_.index_topk : 0;
 
     // Products with the latent: the heads' queries, and the indexer's for the tokens that select.
     Products products;
@@ -182,19 +149,7 @@ class Call {
   /// Of `n` tokens from token `begin` of the call on: the entries that they see, [n, topk].
   const int32_t* select(int64_t begin, int64_t n, float* index_q, Scratch& scratch) {
     const TimePart time(OpPart::kAttentionIndexer);
-    Indexer x;
-    x.tokens = n;
-    x.first = first_ + begin;
-    x.ratio = a_.ratio;
-    x.heads = a_.index_heads;
-    x.dims = a_.index_head_dim;
-    x.topk = a_.index_topk;
-    x.q = index_q;
-    x.weights = index_weights_ + begin * a_.index_heads;
-    x.rope = rope_.from(begin);
-    x.fp4 = a_.quantize_cache;
-    x.type = cache_.type;
-    x.keys = cache_.index_keys;
+    const Indexer x{a_, cache_, n, first_ + begin, index_q, index_weights_ + begin * a_.index_heads, rope_.from(begin)};
     int32_t* selected = scratch.take<int32_t>(n * a_.index_topk);
     select_entries(x, selected, scratch);
     return selected;
@@ -299,8 +254,8 @@ bool Attention::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inpu
 
   // The cache is an input so that it stays at the caller's address; it is the one that this op writes.
   auto* memory = const_cast<std::byte*>(static_cast<const std::byte*>(inputs[2].data()));
-  const CacheView cache = open_cache({memory, inputs[2].get_byte_size()},
-                                     {a.layer, {a.ratio, a.overlap}, a.window, a.head_dim, a.overlap ? a.index_head_dim : 0});
+  const CacheView cache =
+      open_cache({memory, inputs[2].get_byte_size()}, {a.layer, a.compression(), a.window, a.head_dim, a.overlap ? a.index_head_dim : 0});
   const int64_t position = *inputs[1].data<const int32_t>();
   OPENVINO_ASSERT(position >= 0 && position <= cache.capacity - tokens, "Attention: ", tokens, " tokens at position ", position,
                   " of a cache for ", cache.capacity, "; make the cache for more positions");

@@ -1,40 +1,37 @@
 // Order and shapes of the weights of an Attention op.
 #include "ops/attention/attention_weights.h"
 
-#include "ops/attention/cache_view.h"
+#include <type_traits>
 
 namespace dsv4::ops {
 
+namespace {
+
+using Group = std::span<const PackedMatrix>;
+
 size_t weight_count(const AttentionAttributes& a) {
-  return 7 + static_cast<size_t>(a.groups) + (a.ratio > 0 ? 4 : 0) + (a.overlap ? 6 : 0);
+  AttentionWeights w;
+  size_t count = 0;
+  for_each_weight(w, a, {},
+                  [&]<class T>(T&, const WeightPlace&) { count += std::is_same_v<T, Group> ? static_cast<size_t>(a.groups) : 1; });
+  return count;
 }
+
+}  // namespace
 
 AttentionWeights name_weights(std::span<const PackedMatrix> weights, const AttentionAttributes& a, Scratch& scratch) {
   AttentionWeights w;
   size_t next = 0;
-  const auto matrix = [&] { return &weights[next++]; };
-  const auto exact = [&] { return exact_values(weights[next++], scratch); };
-  const auto compressor = [&](CompressorWeights& c) {
-    c.wkv = matrix();
-    c.wgate = matrix();
-    c.ape = exact();
-    c.norm = exact();
-  };
-  w.wq_a = matrix();
-  w.q_norm = exact();
-  w.wq_b = matrix();
-  w.wkv = matrix();
-  w.kv_norm = exact();
-  w.sinks = exact();
-  w.wo_a = weights.subspan(next, static_cast<size_t>(a.groups));
-  next += static_cast<size_t>(a.groups);
-  w.wo_b = matrix();
-  if (a.ratio > 0) compressor(w.compressor);
-  if (a.overlap) {
-    w.index_wq_b = matrix();
-    w.weights_proj = matrix();
-    compressor(w.index_compressor);
-  }
+  for_each_weight(w, a, {}, [&]<class T>(T& weight, const WeightPlace&) {
+    if constexpr (std::is_same_v<T, Group>) {
+      weight = weights.subspan(next, static_cast<size_t>(a.groups));
+      next += static_cast<size_t>(a.groups);
+    } else if constexpr (std::is_same_v<T, const float*>) {
+      weight = exact_values(weights[next++], scratch);
+    } else {
+      weight = &weights[next++];
+    }
+  });
   return w;
 }
 
@@ -63,38 +60,24 @@ void check_attributes(const ov::Node* node, const AttentionAttributes& a) {
 
 void check_weights(const ov::Node* node, std::span<const PackedMatrix> weights, const AttentionAttributes& a) {
   NODE_VALIDATION_CHECK(node, weights.size() == weight_count(a), weights.size(), " weights; expected ", weight_count(a));
+  AttentionWeights w;
+  AttentionSizes sizes;
   size_t next = 0;
-  const auto matrix = [&](const char* name, int64_t rows, int64_t cols) {
-    const PackedMatrix& m = weights[next++];
-    NODE_VALIDATION_CHECK(node, m.rows == rows && m.cols == cols, name, " is [", m.rows, ",", m.cols, "]; expected [", rows, ",", cols,
-                          "]");
-  };
-  const auto exact = [&](const char* name, int64_t rows, int64_t cols) {
-    NODE_VALIDATION_CHECK(node, weights[next].type == NumberFormat::kF32, name, " has to be float32");
-    matrix(name, rows, cols);
-  };
-  const int64_t hidden = weights[0].cols, q_rank = weights[0].rows, width = a.heads * a.head_dim;
-  const int64_t o_rank = weights[6].rows;
-  const auto compressor = [&](int64_t dims) {
-    const int64_t raw = (a.overlap ? 2 : 1) * dims;
-    matrix("compressor.wkv", raw, hidden);
-    matrix("compressor.wgate", raw, hidden);
-    exact("compressor.ape", a.ratio, raw);
-    exact("compressor.norm", 1, dims);
-  };
-  matrix("wq_a", q_rank, hidden);
-  exact("q_norm", 1, q_rank);
-  matrix("wq_b", width, q_rank);
-  matrix("wkv", a.head_dim, hidden);
-  exact("kv_norm", 1, a.head_dim);
-  exact("attn_sink", 1, a.heads);
-  for (int64_t g = 0; g < a.groups; ++g) matrix("wo_a", o_rank, width / a.groups);
-  matrix("wo_b", hidden, a.groups * o_rank);
-  if (a.ratio > 0) compressor(a.head_dim);
-  if (!a.overlap) return;
-  matrix("indexer.wq_b", a.index_heads * a.index_head_dim, q_rank);
-  matrix("indexer.weights_proj", a.index_heads, hidden);
-  compressor(a.index_head_dim);
+  for_each_weight(w, a, sizes, [&]<class T>(T& weight, const WeightPlace&) {  // which of them have the sizes that the others have to fit
+    if (static_cast<void*>(&weight) == &w.wq_a) sizes = {weights[next].cols, weights[next].rows, 0};
+    if constexpr (std::is_same_v<T, Group>) sizes.o_rank = weights[next].rows;
+    next += std::is_same_v<T, Group> ? static_cast<size_t>(a.groups) : 1;
+  });
+  next = 0;
+  for_each_weight(w, a, sizes, [&]<class T>(T&, const WeightPlace& place) {
+    const size_t end = next + (std::is_same_v<T, Group> ? static_cast<size_t>(a.groups) : 1);
+    for (; next < end; ++next) {
+      const PackedMatrix& m = weights[next];
+      NODE_VALIDATION_CHECK(node, !(std::is_same_v<T, const float*>) || m.type == NumberFormat::kF32, place.name, " has to be float32");
+      NODE_VALIDATION_CHECK(node, m.rows == place.rows && m.cols == place.cols, place.name, " is [", m.rows, ",", m.cols, "]; expected [",
+                            place.rows, ",", place.cols, "]");
+    }
+  });
 }
 
 }  // namespace dsv4::ops

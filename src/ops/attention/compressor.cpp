@@ -24,21 +24,21 @@ namespace dsv4::ops::HWY_NAMESPACE {
 /// f(k, z, ape) for every raw row that entry i pools: pointers to its h channels.
 template <class F>
 HWY_INLINE void for_pooled_rows(const Compressor& c, int64_t entry, const F& f) {
-  const int64_t m = c.layer.ratio, width = raw_row_floats(c.layer, c.dims), ring = raw_rows(c.layer), k_width = width / 2;
+  const int64_t m = c.a.ratio, width = raw_row_floats(c.a.compression(), c.dims()), ring = raw_rows(c.a.compression()), k_width = width / 2;
   const auto rows = [&](int64_t begin, int64_t offset) HWY_ATTR {
     for (int64_t p = begin; p < begin + m; ++p) {
-      const float* row = (p >= c.first ? c.raw + (p - c.first) * width : c.tail + p % ring * width) + offset;
-      f(row, row + k_width, c.ape + (p - begin) * k_width + offset);
+      const float* row = (p >= c.first ? c.raw + (p - c.first) * width : c.tail() + p % ring * width) + offset;
+      f(row, row + k_width, c.weights.ape + (p - begin) * k_width + offset);
     }
   };
-  if (c.layer.overlap && entry > 0) rows((entry - 1) * m, 0);
-  rows(entry * m, c.layer.overlap ? c.dims : 0);
+  if (c.a.overlap && entry > 0) rows((entry - 1) * m, 0);
+  rows(entry * m, c.a.overlap ? c.dims() : 0);
 }
 
 /// out[d] = sum over rows of softmax_rows(Z[d] + ape[d]) K[d]. out and work: [padded(h)] and [2, padded(h)].
 void PoolEntry(const Compressor& c, int64_t entry, float* out, float* work) {
   const RowTag d;
-  const int64_t h = c.dims;
+  const int64_t h = c.dims();
   float *largest = work, *total = work + padded(h);
   std::fill_n(largest, padded(h), -1e30f);
   std::fill_n(total, padded(h), 0.0f);
@@ -69,29 +69,29 @@ namespace dsv4::ops {
 HWY_EXPORT(PoolEntry);
 
 void append_entries(const Compressor& c, const RopeTable& rope, Scratch& scratch) {
-  const int64_t begin = c.first_entry(), end = c.end_entry(), width = padded(c.dims);
+  const int64_t begin = c.first_entry(), end = c.end_entry(), width = padded(c.dims());
   if (begin < end) {
     float* memory = scratch.take<float>(max_workers() * 3 * width);
     constexpr int64_t kExpCost = 16;  // in multiplications
-    const int64_t grain = kWorthAThread / (raw_rows(c.layer) * c.dims * kExpCost);
+    const int64_t grain = kWorthAThread / (raw_rows(c.a.compression()) * c.dims() * kExpCost);
     parallel_pieces(end - begin, grain, [&](int64_t from, int64_t to, int64_t worker) {
       float* entry = memory + worker * 3 * width;
       for (int64_t i = from; i < to; ++i) {
         HWY_DYNAMIC_DISPATCH(PoolEntry)(c, begin + i, entry, entry + width);
-        rms_norm(entry, c.norm, c.dims, c.norm_eps);
-        rotate(rope, i, entry, c.dims);
-        if (c.fp8_dims > 0) round_through_fp8(entry, c.fp8_dims);
-        if (c.fp4) {
-          hadamard(entry, c.dims);
-          round_through_fp4(entry, c.dims);
+        rms_norm(entry, c.weights.norm, c.dims(), static_cast<float>(c.a.norm_eps));
+        rotate(rope, i, entry, c.dims());
+        if (c.fp8_dims() > 0) round_through_fp8(entry, c.fp8_dims());
+        if (c.fp4()) {
+          hadamard(entry, c.dims());
+          round_through_fp4(entry, c.dims());
         }
-        store_row(entry, c.dims, c.type, c.entries + (begin + i) * c.dims * value_bytes(c.type));
+        store_row(entry, c.dims(), c.cache.type, c.entries() + (begin + i) * c.dims() * value_bytes(c.cache.type));
       }
     });
   }
-  const int64_t ring = raw_rows(c.layer), floats = raw_row_floats(c.layer, c.dims);
+  const int64_t ring = raw_rows(c.a.compression()), floats = raw_row_floats(c.a.compression(), c.dims());
   for (int64_t t = std::max<int64_t>(0, c.tokens - ring); t < c.tokens; ++t) {
-    std::memcpy(c.tail + (c.first + t) % ring * floats, c.raw + t * floats, static_cast<size_t>(floats) * sizeof(float));
+    std::memcpy(c.tail() + (c.first + t) % ring * floats, c.raw + t * floats, static_cast<size_t>(floats) * sizeof(float));
   }
 }
 

@@ -41,11 +41,13 @@ namespace dsv4::ops::HWY_NAMESPACE {
 /// scores[i] = sum_h w_h ReLU(q_h . k_i) for entries [begin, end). q [dims, width], transposed, and w [width] with zeros in the lanes beyond the heads.
 void ScoreKeys(const Indexer& x, const float* q, const float* w, int64_t begin, int64_t end, const KeyTile& tile, float* scores) {
   const RowTag d;
-  const int64_t width = padded(x.heads), key_width = padded(x.dims), key_bytes = x.dims * value_bytes(x.type);
+  const int64_t width = padded(x.a.index_heads), key_width = padded(x.a.index_head_dim),
+                key_bytes = x.a.index_head_dim * value_bytes(x.cache.type);
   for (int64_t first = begin; first < end; first += kTileKeys) {
     const int64_t n = std::min(kTileKeys, end - first);
-    for (int64_t i = 0; i < n; ++i) load_row(x.keys + (first + i) * key_bytes, x.type, x.dims, tile.keys + i * key_width);
-    multiply_row_tile(tile.keys, key_width, 1, n, q, width, width, x.dims, tile.products, width, false);
+    for (int64_t i = 0; i < n; ++i)
+      load_row(x.cache.index_keys + (first + i) * key_bytes, x.cache.type, x.a.index_head_dim, tile.keys + i * key_width);
+    multiply_row_tile(tile.keys, key_width, 1, n, q, width, width, x.a.index_head_dim, tile.products, width, false);
     for (int64_t i = 0; i < n; ++i) {
       auto sum = hn::Zero(d);
       for (int64_t h = 0; h < width; h += lanes()) {
@@ -102,35 +104,36 @@ void select_largest(const float* scores, int64_t n, int64_t k, int32_t* places) 
 }
 
 void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
-  const int64_t most = x.visible(x.tokens - 1), width = padded(x.heads);
+  const int64_t most = x.visible(x.tokens - 1), width = padded(x.a.index_heads);
   const int64_t block = std::clamp<int64_t>(kScores / most, 1, x.tokens);
-  const int64_t q_floats = x.dims * width, tile_floats = kTileKeys * (padded(x.dims) + width);
+  const int64_t q_floats = x.a.index_head_dim * width, tile_floats = kTileKeys * (padded(x.a.index_head_dim) + width);
   float* q = scratch.take<float>(block * q_floats);  // [block, dims, width], transposed
   float* w = scratch.take<float>(block * width);
   float* scores = scratch.take<float>(block * most);
   float* tiles = scratch.take<float>(max_workers() * tile_floats);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(x.dims) * static_cast<float>(x.heads));
+  const float scale = 1.0f / std::sqrt(static_cast<float>(x.a.index_head_dim) * static_cast<float>(x.a.index_heads));
 
   for (int64_t start = 0; start < x.tokens; start += block) {
     const int64_t n = std::min(block, x.tokens - start);
     parallel_pieces(n, kWorthAThread / (4 * q_floats) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
-        float* heads = x.q + (start + t) * x.heads * x.dims;
-        for (int64_t h = 0; h < x.heads; ++h) {
-          rotate(x.rope, start + t, heads + h * x.dims, x.dims);
-          if (!x.fp4) continue;
-          hadamard(heads + h * x.dims, x.dims);
-          round_through_fp4(heads + h * x.dims, x.dims);
+        float* heads = x.q + (start + t) * x.a.index_heads * x.a.index_head_dim;
+        for (int64_t h = 0; h < x.a.index_heads; ++h) {
+          rotate(x.rope, start + t, heads + h * x.a.index_head_dim, x.a.index_head_dim);
+          if (!x.a.quantize_cache) continue;
+          hadamard(heads + h * x.a.index_head_dim, x.a.index_head_dim);
+          round_through_fp4(heads + h * x.a.index_head_dim, x.a.index_head_dim);
         }
-        transpose_rows(heads, x.heads, x.dims, q + t * q_floats, width);
-        for (int64_t h = 0; h < width; ++h) w[t * width + h] = h < x.heads ? x.weights[(start + t) * x.heads + h] * scale : 0.0f;
+        transpose_rows(heads, x.a.index_heads, x.a.index_head_dim, q + t * q_floats, width);
+        for (int64_t h = 0; h < width; ++h)
+          w[t * width + h] = h < x.a.index_heads ? x.weights[(start + t) * x.a.index_heads + h] * scale : 0.0f;
       }
     });
 
     const int64_t chunks = (most + kChunk - 1) / kChunk;
     parallel_pieces(n * chunks, kWorthAThread / (std::min(kChunk, most) * q_floats) + 1, [&](int64_t begin, int64_t end, int64_t worker) {
       float* memory = tiles + worker * tile_floats;
-      const KeyTile tile{memory, memory + kTileKeys * padded(x.dims)};
+      const KeyTile tile{memory, memory + kTileKeys * padded(x.a.index_head_dim)};
       for (int64_t item = begin; item < end; ++item) {
         const int64_t t = item / chunks, from = item % chunks * kChunk, to = std::min(from + kChunk, x.visible(start + t));
         if (from < to) HWY_DYNAMIC_DISPATCH(ScoreKeys)(x, q + t * q_floats, w + t * width, from, to, tile, scores + t * most);
@@ -140,7 +143,7 @@ void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
     constexpr int64_t kSelectionCost = 16;  // in multiplications a score
     parallel_pieces(n, kWorthAThread / (kSelectionCost * most) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t)
-        select_largest(scores + t * most, x.visible(start + t), x.topk, selected + (start + t) * x.topk);
+        select_largest(scores + t * most, x.visible(start + t), x.a.index_topk, selected + (start + t) * x.a.index_topk);
     });
   }
 }

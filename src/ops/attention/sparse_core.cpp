@@ -87,13 +87,13 @@ HWY_INLINE void running_softmax(float* scores, int64_t n, int64_t width, int64_t
 void AttendPart(const SparseCore& core, const Heads& heads, int64_t begin, int64_t end, const float* q, const Sums& sums,
                 const Tile& tile) {
   const RowTag d;
-  const int64_t dims = core.head_dim, row_width = padded(dims), stride = padded(core.heads), width = padded(heads.count);
+  const int64_t dims = core.a.head_dim, row_width = padded(dims), stride = padded(core.a.heads), width = padded(heads.count);
   float *max = sums.max + heads.first, *sum = sums.sum + heads.first, *out = sums.out + heads.first * row_width;
   std::fill_n(max, width, -1e30f);
   std::fill_n(sum, width, 0.0f);
   for (int64_t first = begin; first < end; first += kRowsATile) {
     const int64_t n = std::min(kRowsATile, end - first);
-    for (int64_t i = 0; i < n; ++i) load_row(core.row(heads.token, first + i), core.type, dims, tile.rows + i * row_width);
+    for (int64_t i = 0; i < n; ++i) load_row(core.row(heads.token, first + i), core.cache.type, dims, tile.rows + i * row_width);
     // [n,hd] x [hd,heads] -> [n,heads]
     multiply_row_tile(tile.rows, row_width, 1, n, q + heads.first, stride, width, dims, tile.scores, stride, false);
     running_softmax(tile.scores, n, width, stride, max, sum, tile.factors);
@@ -113,7 +113,7 @@ void AttendPart(const SparseCore& core, const Heads& heads, int64_t begin, int64
 /// `part` added to `sums`.
 void JoinPart(const SparseCore& core, const Heads& heads, const Sums& part, const Sums& sums) {
   const RowTag d;
-  const int64_t row_width = padded(core.head_dim);
+  const int64_t row_width = padded(core.a.head_dim);
   for (int64_t first = heads.first; first < heads.first + heads.count; first += lanes()) {
     const auto before = hn::LoadU(d, sums.max + first), other = hn::LoadU(d, part.max + first), largest = hn::Max(before, other);
     const auto factor = hn::Exp(d, hn::Sub(before, largest)), other_factor = hn::Exp(d, hn::Sub(other, largest));
@@ -137,7 +137,7 @@ void JoinPart(const SparseCore& core, const Heads& heads, const Sums& part, cons
 /// The sink added to the denominators, what the heads give to core.heads_out, rotated back.
 void FinishHeads(const SparseCore& core, const Heads& heads, const Sums& sums) {
   const RowTag d;
-  const int64_t dims = core.head_dim, row_width = padded(dims), end = heads.first + heads.count;
+  const int64_t dims = core.a.head_dim, row_width = padded(dims), end = heads.first + heads.count;
   for (int64_t first = heads.first; first < end; first += lanes()) {
     const auto sink = load_part(core.sinks + first, end - first), before = hn::LoadU(d, sums.max + first), largest = hn::Max(before, sink);
     const auto factor = hn::Exp(d, hn::Sub(before, largest));
@@ -147,7 +147,7 @@ void FinishHeads(const SparseCore& core, const Heads& heads, const Sums& sums) {
     for (int64_t h = first; h < std::min(first + lanes(), end); ++h) {
       const auto f = hn::Set(d, factors[h - first]);
       const float* from = sums.out + h * row_width;
-      float* out = core.heads_out + (heads.token * core.heads + h) * dims;
+      float* out = core.heads_out + (heads.token * core.a.heads + h) * dims;
       int64_t i = 0;
       for (; i + lanes() <= dims; i += lanes()) hn::StoreU(hn::Mul(f, hn::LoadU(d, from + i)), d, out + i);
       for (; i < dims; ++i) out[i] = factors[h - first] * from[i];
@@ -170,16 +170,16 @@ namespace {
 
 /// Some heads of one token's queries: RMS a head without weight, RoPE, the softmax scale; q [hd, padded(H)] transposed.
 void prepare_queries(const SparseCore& core, const Heads& some, float* q) {
-  const int64_t dims = core.head_dim;
+  const int64_t dims = core.a.head_dim;
   const float softmax_scale = 1.0f / std::sqrt(static_cast<float>(dims));
-  float* heads = core.heads_out + (some.token * core.heads + some.first) * dims;
+  float* heads = core.heads_out + (some.token * core.a.heads + some.first) * dims;
   for (int64_t h = 0; h < some.count; ++h) {
     float* head = heads + h * dims;
-    const float factor = inverse_rms(head, dims, core.norm_eps) * softmax_scale;
+    const float factor = inverse_rms(head, dims, static_cast<float>(core.a.norm_eps)) * softmax_scale;
     for (int64_t i = 0; i < dims; ++i) head[i] *= factor;
     rotate(core.rope, some.token, head, dims);
   }
-  transpose_rows(heads, some.count, dims, q + some.first, padded(core.heads));
+  transpose_rows(heads, some.count, dims, q + some.first, padded(core.a.heads));
 }
 
 struct Sizes {
@@ -189,13 +189,13 @@ struct Sizes {
 };
 
 Sizes sizes_of(const SparseCore& core) {
-  const int64_t heads = padded(core.heads), dims = padded(core.head_dim);
-  return {core.head_dim * heads, core.heads * dims, heads, kRowsATile * (dims + heads) + heads};
+  const int64_t heads = padded(core.a.heads), dims = padded(core.a.head_dim);
+  return {core.a.head_dim * heads, core.a.heads * dims, heads, kRowsATile * (dims + heads) + heads};
 }
 
 Tile tile_at(const SparseCore& core, float* memory) {
-  float* scores = memory + kRowsATile * padded(core.head_dim);
-  return {memory, scores, scores + kRowsATile * padded(core.heads)};
+  float* scores = memory + kRowsATile * padded(core.a.head_dim);
+  return {memory, scores, scores + kRowsATile * padded(core.a.heads)};
 }
 
 Sums sums_at(const Sizes& size, float* memory) { return {memory, memory + size.out, memory + size.out + size.heads}; }
@@ -210,7 +210,7 @@ void attend_tokens(const SparseCore& core, int64_t grain, Scratch& scratch) {
     const Sums all = sums_at(size, q + size.q), one = sums_at(size, q + size.q + size.sums());
     const Tile tile = tile_at(core, q + size.q + 2 * size.sums());
     for (int64_t t = begin; t < end; ++t) {
-      const Heads heads{t, 0, core.heads};
+      const Heads heads{t, 0, core.a.heads};
       prepare_queries(core, heads, q);
       const Parts parts(core.rows(t));
       for (int64_t p = 0; p < parts.count; ++p) {
@@ -227,13 +227,13 @@ void attend_parts(const SparseCore& core, Scratch& scratch) {
   constexpr int64_t kHeads = 2 * kRowLanes;
   const Sizes size = sizes_of(core);
   const int64_t most = Parts(core.rows(core.tokens - 1)).count;  // the last token sees the most
-  const int64_t blocks = (core.heads + kHeads - 1) / kHeads;
-  const auto heads_of = [&](int64_t t, int64_t block) { return Heads{t, block * kHeads, std::min(kHeads, core.heads - block * kHeads)}; };
+  const int64_t blocks = (core.a.heads + kHeads - 1) / kHeads;
+  const auto heads_of = [&](int64_t t, int64_t block) { return Heads{t, block * kHeads, std::min(kHeads, core.a.heads - block * kHeads)}; };
   float* q = scratch.take<float>(core.tokens * size.q);
   float* sums = scratch.take<float>(core.tokens * most * size.sums());
   float* tiles = scratch.take<float>(max_workers() * size.tile);
   constexpr int64_t kPreparationCost = 16;  // of a value, in multiplications
-  parallel_pieces(core.tokens * blocks, kWorthAThread / (kPreparationCost * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
+  parallel_pieces(core.tokens * blocks, kWorthAThread / (kPreparationCost * kHeads * core.a.head_dim) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item)
       prepare_queries(core, heads_of(item / blocks, item % blocks), q + item / blocks * size.q);
   });
@@ -247,7 +247,7 @@ void attend_parts(const SparseCore& core, Scratch& scratch) {
        tile_at(core, tiles + worker * size.tile));
     }
   });
-  parallel_pieces(core.tokens * blocks, kWorthAThread / (4 * most * kHeads * core.head_dim) + 1, [&](int64_t begin, int64_t end) {
+  parallel_pieces(core.tokens * blocks, kWorthAThread / (4 * most * kHeads * core.a.head_dim) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t t = item / blocks;
       const Heads heads = heads_of(t, item % blocks);
@@ -262,7 +262,7 @@ void attend_parts(const SparseCore& core, Scratch& scratch) {
 
 void attend(const SparseCore& core, Scratch& scratch) {
   constexpr int64_t kManyTokens = 16;
-  const int64_t work = 2 * core.heads * core.head_dim * core.rows(core.tokens - 1);  // of the token that sees the most
+  const int64_t work = 2 * core.a.heads * core.a.head_dim * core.rows(core.tokens - 1);  // of the token that sees the most
   if (core.tokens >= kManyTokens || core.tokens * work < 2 * kWorthAThread) {
     attend_tokens(core, std::clamp<int64_t>(kWorthAThread / work, 1, core.tokens), scratch);
   } else {
