@@ -1,9 +1,10 @@
 # One-word entry points over CMake and the scripts in tools/. `make demo` and `make test` install and fetch what they need.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps openvino venv build test test-full demo bench bench-peer asan tsan tidy format format-check clean
+.PHONY: help deps openvino venv build install test test-full demo bench bench-peer asan tsan tidy format format-check clean
 
 JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
 
 # Ninja and ccache where they are installed; a build folder keeps the generator that it was made with.
 ifneq ($(shell command -v ninja),)
@@ -23,7 +24,8 @@ help:
 	@echo 'make demo          convert, verify and run the toy and the mini model'
 	@echo 'make test          build, run all tests, end with "N passed, N failed"'
 	@echo 'make test-full     the same with the long tests, the debug and link-time builds, all sanitizers and 60 s of each fuzz target (needs clang)'
-	@echo 'make build         only the program: build/release/dsv4'
+	@echo 'make build         only the program and its ops for other programs: build/release/dsv4, libdsv4_ops.so'
+	@echo 'make install       into PREFIX (now $(PREFIX)), with the libraries that the program needs'
 	@echo 'make bench         the measurements of docs/benchmarks.md'
 	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 to 68 GB of free disk, 20 minutes and more)'
 	@echo 'make asan          build everything with AddressSanitizer and UBSan in build/asan'
@@ -43,7 +45,11 @@ venv: deps
 	@tools/test-venv.sh
 
 build: openvino
-	@tools/build.py release -j $(JOBS) dsv4
+	@tools/build.py release -j $(JOBS) dsv4 dsv4_ops_library
+
+install: build
+	@cmake --install build/release --prefix '$(PREFIX)' > build/install.log
+	@echo "installed: $(PREFIX)/bin/dsv4 and the files that build/install.log names"
 
 test: openvino venv
 	@tools/build.py release -j $(JOBS)

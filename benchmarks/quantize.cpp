@@ -25,6 +25,7 @@ namespace {
 
 constexpr int64_t kColumns = 4096;   // the inputs of V4-Flash's expert matrices
 constexpr int64_t kRowsAtOnce = 16;  // 256 KB of float32: a working set for the second-level cache
+constexpr int64_t kF4Block = 32;
 constexpr int64_t kF8Block = 128;
 
 struct Source {
@@ -148,7 +149,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::vector<Source> sources = {
-      {"FP4", 0.5, [](const std::byte* row, const float* scales, float* out) { dsv4::dequantize_f4_row(row, scales, kColumns, out); }},
+      {"FP4", 0.5,
+       [](const std::byte* row, const float* scales, float* out) { dsv4::dequantize_f4_row(row, scales, kF4Block, kColumns, out); }},
       {"FP8", 1.0,
        [](const std::byte* row, const float* scales, float* out) { dsv4::dequantize_f8_row(row, scales, kF8Block, kColumns, out); }},
       {"BF16", 2.0, [](const std::byte* row, const float*, float* out) { dsv4::bf16_to_f32_row(row, kColumns, out); }},

@@ -1,4 +1,5 @@
-# cmake --install: the program, the library of ops for core.add_extension, and the C++ API as a package (find_package(dsv4)).
+# cmake --install: the program with the libraries that it needs, the library of ops for core.add_extension, the documentation, and the C++ API as a package
+# (find_package(dsv4)). A prefix may be moved afterwards: everything finds its neighbours from where it lies.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -11,6 +12,26 @@ target_include_directories(dsv4_api INTERFACE "$<BUILD_INTERFACE:${CMAKE_CURRENT
 target_compile_features(dsv4_api INTERFACE cxx_std_20)
 target_link_libraries(dsv4_api INTERFACE dsv4_runtime)
 add_library(dsv4::dsv4 ALIAS dsv4_api)
+
+# OpenVINO and openvino-tokenizers, as the build found them: in a folder of their own, so that they are in nobody's way. The runtime, the CPU plugin, the reader of
+# IRs and oneTBB with what it loads; other devices' plugins are not brought.
+set(private_libraries lib/dsv4)
+set_target_properties(dsv4 PROPERTIES
+  BUILD_RPATH "$ORIGIN;$ORIGIN/lib;$ORIGIN/../${private_libraries}"  # a copied program, with libraries beside it
+  INSTALL_RPATH "$ORIGIN;$ORIGIN/lib;$ORIGIN/../${private_libraries}")
+file(RELATIVE_PATH from_libraries "/${CMAKE_INSTALL_LIBDIR}" "/${private_libraries}")
+set_target_properties(dsv4_ops_library PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/${from_libraries}")
+get_target_property(openvino_library openvino::runtime LOCATION)
+get_filename_component(openvino_directory "${openvino_library}" DIRECTORY)
+foreach(name libopenvino.so libopenvino_ir_frontend.so libopenvino_intel_cpu_plugin.so libtbb.so libtbbmalloc.so libtbbbind_2_5.so libhwloc.so)
+  file(GLOB found "${openvino_directory}/${name}*")
+  install(FILES ${found} DESTINATION "${private_libraries}")
+endforeach()
+if(DSV4_TOKENIZERS_LIBRARY)
+  install(FILES "${DSV4_TOKENIZERS_LIBRARY}" DESTINATION "${private_libraries}")
+endif()
+install(FILES README.md CHANGELOG.md LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(DIRECTORY docs DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
 install(TARGETS dsv4 dsv4_ops_library RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY include/dsv4 DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")

@@ -19,9 +19,9 @@ field() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(
 
 processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)
 machine="${processor:-$(uname -m)}, $(nproc) threads, OpenVINO 2026.4.1"
-row='%-5s %-5s  %10s  %11s  %11s  %12s  %11s  %10s  %8s\n'
+row='%-5s %-5s  %10s  %10s  %12s  %10s  %9s  %8s  %8s\n'
 # shellcheck disable=SC2059
-table=$(printf "$row" model form 'bin, bytes' 'max diff.' 'mean diff.' 'greedy match' 'IR error' perplexity 'tokens/s')
+table=$(printf "$row" model form 'bin, bytes' perplexity 'greedy match' 'mean diff.' 'max diff.' 'IR error' 'tokens/s')
 
 # convert_and_verify NAME CHECKPOINT FORMAT TOKENS: the folder $demo/NAME-FORMAT and the comparison beside it.
 convert_and_verify() {
@@ -36,12 +36,20 @@ convert_and_verify() {
 add_row() {
   local model=$demo/$1-$2
   # shellcheck disable=SC2059
-  table+=$'\n'$(printf "$row" "$1" "$2" "$(stat -c %s "$model/openvino_model.bin")" \
-    "$(field "$model.verify.json" '"%.2e" % d["against_checkpoint"]["max_difference"]')" \
-    "$(field "$model.verify.json" '"%.2e" % d["against_checkpoint"]["mean_difference"]')" \
+  table+=$'\n'$(printf "$row" "$1" "$2" "$(stat -c %s "$model/openvino_model.bin")" "$3" \
     "$(field "$model.verify.json" '"%d of %d" % (d["against_checkpoint"]["greedy_match"], d["tokens"])')" \
-    "$(field "$model.verify.json" '"%.2e" % d["against_prediction"]["max_difference"]')" "$3" \
+    "$(field "$model.verify.json" '"%.4f" % d["against_checkpoint"]["mean_difference"]')" \
+    "$(field "$model.verify.json" '"%.3f" % d["against_checkpoint"]["max_difference"]')" \
+    "$(field "$model.verify.json" '"%.0e" % d["against_prediction"]["max_difference"]')" \
     "$(field "$model.run.json" '"%.1f" % d["decode_tokens_per_second"]')")
+}
+
+# same_tokens FILE FILE: how many tokens two runs have alike from the first on.
+same_tokens() {
+  python3 -c '
+import itertools, json, sys
+a, b = (json.load(open(name))["tokens"] for name in sys.argv[1:])
+print(sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a, b))))' "$1" "$2"
 }
 
 echo "== toy: a checkpoint with random weights in DeepSeek's published format (its output means nothing)"
@@ -54,8 +62,12 @@ for format in "${formats[@]}"; do
   echo "== toy, $format: convert, verify against the reference, run"
   convert_and_verify toy "$demo/toy" "$format" "$toy_tokens"
   "$dsv4" run "$demo/toy-$format" --tokens "$(cut -d, -f1-8 <<<"$toy_tokens")" -n 48 --ignore-eos --json > "$demo/toy-$format.run.json"
-  echo "greedy: $(field "$demo/toy-$format.run.json" '",".join(map(str, d["tokens"]))')"
-  add_row toy "$format" ''
+  if [ "$format" = fp32 ]; then
+    echo "greedy, 48 token ids: $(field "$demo/toy-fp32.run.json" '",".join(map(str, d["tokens"]))')"
+  else
+    echo "greedy: of 48 tokens the first $(same_tokens "$demo/toy-fp32.run.json" "$demo/toy-$format.run.json") are those of fp32"
+  fi
+  add_row toy "$format" '-'
 done
 
 echo
@@ -65,7 +77,8 @@ goldens=tests/data/goldens/mini/tokens.json
 text=$(field "$goldens" 'd["greedy"]["p1"]["text"]')
 held_out=$(field "$goldens" '",".join(map(str, d["tokens"][:200]))')
 field "$goldens" '" ".join(map(str, d["tokens"]))' > "$demo/held-out.txt"
-echo "prompt: $(tr '\n' ' ' <<<"$text")"
+prompt=$(tr '\n' ' ' <<<"$text")
+echo "prompt: $prompt"
 for format in "${formats[@]}"; do
   echo
   echo "== mini, $format: convert, verify against the reference, continue the prompt"
@@ -76,18 +89,33 @@ for format in "${formats[@]}"; do
   if [ "$(field "$demo/mini-$format.run.json" 'd["tokens"]')" = "$(field "$goldens" 'd["greedy"]["p1"]["greedy"]')" ]; then
     echo "        the same 48 tokens as transformers 5.23.0 gives in float32"
   fi
+  if [ "$format" = fp32 ]; then
+    # Greedy text of a model this small soon repeats itself.
+    sampled=$("$dsv4" run "$demo/mini-fp32" -p "$text" -n 48 --ignore-eos --temp 0.8 --top-p 0.95 --seed 1 -q)
+    echo "sampled (temperature 0.8, top-p 0.95, seed 1): $(tr '\n' ' ' <<<"$sampled")"
+  fi
   add_row mini "$format" "$(field "$demo/mini-$format.perplexity.json" '"%.3f" % d["perplexity"]')"
 done
 
+echo
+build/venv/bin/python tools/demo_table.py "$demo" toy
 cat <<END
-
-toy: random weights, 200 tokens made by a formula. mini: really trained, 3.4 M parameters, the first 200 held-out tokens; perplexity over all held-out tokens of the golden.
-max and mean diff., greedy match: logits against a plain float32 forward of the checkpoint as published: what the format costs. IR error: the largest
-difference from the same forward with the weights as they are stored: what OpenVINO's graph adds. Random weights suffer most: where a router picks another
-expert, all logits move. tokens/s: greedy decoding of 48 tokens, one sequence; models this small say nothing about the speed of a large one.
-Machine: $machine
 
 $table
 
+bin           bytes of the weights' file.
+perplexity    how well the model predicts a text, over all held-out tokens: the number that says what a format costs. toy has random weights, so none.
+greedy match  of 200 tokens, after how many the most likely next token is that of the checkpoint as published, in float32.
+mean, max     difference of the logits to the same. The largest one says little: where a rounding makes a router pick another expert, all logits of
+              that token move, at random weights most of all (logits reach 11 for toy, 26 for mini).
+IR error      largest difference to the weights as the folder stores them: what OpenVINO's graph adds.
+tokens/s      greedy, one sequence; models this small say nothing about the speed of a large one.
+
+toy: random weights, 200 tokens made by a formula. mini: really trained, 3.4 M parameters, the first 200 held-out tokens.
+Machine: $machine
+
+What you can type next:
+  echo 'In the beginning' | $dsv4 run $demo/mini-int8 --echo --temp 0.8 -n 60
+  $dsv4 bench $demo/mini-int8 -p 32,128 -n 32 -o md
+  $dsv4 convert -m CHECKPOINT OUT --dry-run      # your own DeepSeek-V4 checkpoint: what it would become, and how long that takes
 END
-build/venv/bin/python tools/demo_table.py "$demo" toy

@@ -281,9 +281,10 @@ class Matcher {
 
   void note_mtp() {
     if (dspark_) {
-      result_.notices.push_back(concat("DSpark draft stages (mtp.*) skipped: ", mtp_tensors_, " tensors"));
+      result_.notices.push_back(
+          concat("DSpark draft stages, ", mtp_tensors_, " tensors, not converted: they are only for speculative decoding"));
     } else if (mtp_tensors_ > 0) {
-      result_.notices.push_back(concat("MTP tensors skipped: ", mtp_tensors_));
+      result_.notices.push_back(concat("MTP block, ", mtp_tensors_, " tensors, not converted: it is only for speculative decoding"));
     } else if (!config_.mtp_layers.empty()) {
       result_.notices.push_back(
           concat("no mtp.* tensors, although config.json says num_nextn_predict_layers ", config_.num_nextn_predict_layers));

@@ -102,7 +102,7 @@ fs::path tokenizers_library() {
   }
   std::error_code error;
   for (const fs::path& path : places()) {
-    if (!path.empty() && fs::is_regular_file(path, error)) return path;
+    if (!path.empty() && fs::is_regular_file(path, error)) return path.lexically_normal();
   }
   fail(kFileName, ": not found beside the program, in lib/ there or at ",
        *DSV4_TOKENIZERS_LIBRARY_DEFAULT ? DSV4_TOKENIZERS_LIBRARY_DEFAULT : "a path of the build", ", nor beside ",

@@ -238,7 +238,7 @@ TEST(Checkpoint, HashTablesAreReadAsIntegers) {
 
 TEST(Checkpoint, NextNTensorsAreCheckedAndSkippedWithANotice) {
   const Checkpoint checkpoint = Checkpoint::open(kMini);
-  EXPECT_THAT(checkpoint.notices(), ElementsAre("MTP tensors skipped: 87"));
+  EXPECT_THAT(checkpoint.notices(), ElementsAre("MTP block, 87 tensors, not converted: it is only for speculative decoding"));
   for (const TensorSpec& spec : checkpoint.table()) EXPECT_FALSE(spec.name.starts_with("mtp.")) << spec.name;
   EXPECT_THROW(checkpoint.read("mtp.0.enorm.weight"), Error);
 }

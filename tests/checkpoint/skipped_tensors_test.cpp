@@ -26,7 +26,8 @@ TEST(Checkpoint, DSparkStagesAreSkippedWithANotice) {
   const TempDir dir;
   test::write_checkpoint(dir.path(), config, tensors);
   const Checkpoint checkpoint = Checkpoint::open(dir.path());
-  EXPECT_THAT(checkpoint.notices(), ElementsAre("DSpark draft stages (mtp.*) skipped: " + std::to_string(mtp + 3) + " tensors"));
+  EXPECT_THAT(checkpoint.notices(), ElementsAre("DSpark draft stages, " + std::to_string(mtp + 3) +
+                                                " tensors, not converted: they are only for speculative decoding"));
 }
 
 TEST(Checkpoint, MissingMtpBlockIsANotice) {
@@ -41,7 +42,7 @@ TEST(Checkpoint, MtpTensorsThatConfigDoesNotMentionAreSkipped) {
   const std::string with_mtp = test::tiny_config({{"num_nextn_predict_layers", 1}, {"compress_ratios", {0, 4, 0}}});
   const TempDir dir;
   test::write_checkpoint(dir.path(), test::tiny_config(), test::random_tensors(with_mtp));
-  EXPECT_THAT(Checkpoint::open(dir.path()).notices(), ElementsAre(HasSubstr("MTP tensors skipped: ")));
+  EXPECT_THAT(Checkpoint::open(dir.path()).notices(), ElementsAre(HasSubstr("MTP block, ")));
 }
 
 TEST(Checkpoint, RotaryTablesAreIgnored) {

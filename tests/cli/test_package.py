@@ -1,5 +1,7 @@
-# The installed package: the example program finds it, builds against it and generates what the goldens say.
+# The installation: moved to another place, the program runs with the libraries that came with it; the example program finds the package, builds against it and
+# generates what the goldens say.
 import os
+import re
 import shutil
 import subprocess
 
@@ -22,13 +24,54 @@ def openvino_directory(build):
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory):
+def moved(tmp_path_factory):
+    """A prefix that was installed to under another name, with the program and its libraries copied into one folder beside it."""
+    work = tmp_path_factory.mktemp("installed")
+    run("cmake", "--install", program.executable().parent, "--prefix", work / "first")
+    (work / "first").rename(work / "prefix")
+    assert os.access(work / "prefix/bin/dsv4", os.X_OK)
+    (work / "copied").mkdir()
+    for file in [work / "prefix/bin/dsv4", *(work / "prefix/lib/dsv4").iterdir()]:
+        shutil.copy(file, work / "copied")
+    return work
+
+
+@pytest.mark.parametrize("where", ["prefix/bin", "copied"])
+def test_a_moved_program_runs_a_text_with_its_own_libraries(library, moved, where):
+    folder, dsv4 = library.folder("mini"), moved / where / "dsv4"
+    expected = program.succeed("run", folder, "-p", "In the beginning", "-n", 6).out
+    environment = {key: value for key, value in os.environ.items() if key not in ("LD_LIBRARY_PATH", "DSV4_TOKENIZERS_LIBRARY")}
+    done = subprocess.run([dsv4, "run", folder, "-p", "In the beginning", "-n", "6"], capture_output=True, text=True, timeout=300, check=False,
+                          cwd=moved, env={**environment, "LD_DEBUG": "files"})
+    assert done.returncode == 0 and done.stdout == expected
+    loaded = {os.path.realpath(path) for path in re.findall(r"calling init: (/\S+)", done.stderr)}
+    names = {os.path.basename(path).split(".so")[0] for path in loaded if path.startswith(str(moved))}
+    assert {"libopenvino", "libopenvino_intel_cpu_plugin", "libopenvino_ir_frontend", "libopenvino_tokenizers", "libtbb"} <= names
+    assert not [path for path in loaded if path.startswith(str(REPOSITORY))]
+
+
+def test_a_moved_program_is_found_through_a_link_and_converts(library, moved, tmp_path):
+    (tmp_path / "dsv4").symlink_to(moved / "prefix/bin/dsv4")
+    version = subprocess.run([tmp_path / "dsv4", "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert str(moved / "prefix/lib/dsv4/libopenvino_tokenizers.so") in version
+    subprocess.run([tmp_path / "dsv4", "convert", "-m", REPOSITORY / "models/mini", tmp_path / "out"], capture_output=True, timeout=300, check=True)
+    for name in ("openvino_tokenizer.xml", "openvino_model.bin"):
+        assert (tmp_path / "out" / name).read_bytes() == (library.folder("mini") / name).read_bytes()
+
+
+def test_the_installed_ops_and_documentation_are_there(moved):
+    assert (moved / "prefix/lib/libdsv4_ops.so").is_file()
+    assert (moved / "prefix/share/doc/dsv4/docs/command-line.md").is_file()
+    pages = subprocess.run([moved / "prefix/bin/dsv4", "run", "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert (moved / "prefix/share/doc/dsv4" / re.search(r"^More: (\S+)$", pages, re.MULTILINE)[1]).is_file()
+
+
+@pytest.fixture(scope="module")
+def example(moved, tmp_path_factory):
     """The example, built against an installation in another place than the repository."""
     build, work = program.executable().parent, tmp_path_factory.mktemp("package")
-    run("cmake", "--install", build, "--prefix", work / "prefix")
-    assert os.access(work / "prefix/bin/dsv4", os.X_OK)
     shutil.copytree(REPOSITORY / "examples", work / "examples")
-    run("cmake", "-S", work / "examples", "-B", work / "build", f"-DCMAKE_PREFIX_PATH={work / 'prefix'}", f"-DOpenVINO_DIR={openvino_directory(build)}")
+    run("cmake", "-S", work / "examples", "-B", work / "build", f"-DCMAKE_PREFIX_PATH={moved / 'prefix'}", f"-DOpenVINO_DIR={openvino_directory(build)}")
     run("cmake", "--build", work / "build")
     return work / "build/generate"
 

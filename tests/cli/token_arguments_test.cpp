@@ -62,12 +62,17 @@ TEST(ReadTokensFile, TakesLongLists) {
   EXPECT_EQ(read_tokens_file(directory.path() / "tokens.json"), tokens);
 }
 
+TEST(ReadTokensFile, TakesTheTokensOfAJsonObject) {
+  EXPECT_EQ(tokens_of_text(" {\"text\": \"a\", \"tokens\": [3, 1,\n 2]}\n", "-"), (Tokens{3, 1, 2}));
+}
+
 TEST(ReadTokensFile, NamesTheFileInErrors) {
   const TemporaryDirectory directory;
   const std::filesystem::path file = directory.path() / "tokens";
   EXPECT_THAT(error_of([&] { read_tokens_file(file); }), HasSubstr(file.string()));
   EXPECT_THAT(error_of([&] { read_tokens_file(directory.path()); }), HasSubstr(directory.path().string()));
-  for (const char* text : {"", "[]", "[1,2", "{\"tokens\": [1]}", "[[1],[2]]", "hello"}) {
+  for (const char* text :
+       {"", "[]", "[1,2", "{\"ids\": [1]}", "{\"tokens\": [1.5]}", "{\"tokens\": [9223372036854775808]}", "[[1],[2]]", "hello"}) {
     write_file(file, text);
     EXPECT_THAT(error_of([&] { read_tokens_file(file); }), HasSubstr(file.string())) << text;
   }
