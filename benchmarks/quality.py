@@ -36,6 +36,7 @@ FORMATS = [
     ("int4, groups of 64, --ratio 0.5", (*INT4, "64", "--ratio", "0.5")),
     ("mxfp4", ("--weight-format", "mxfp4")),
     ("mxfp4, nncf", ("--weight-format", "mxfp4", "--selection", "nncf")),
+    ("published", ("--weight-format", "published")),
 ]
 
 # float32 products of float32 inputs, whatever the weights; without the second, inputs of compressed products are rounded to 8 bits.
