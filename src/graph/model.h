@@ -14,10 +14,10 @@ namespace dsv4 {
 std::vector<Block> model_blocks(const Config& config);
 
 /// One block (spec 2.3): streams [T,hc,D] -> [T,hc,D].
-Streams block(Vocabulary& vocabulary, const Streams& streams, const Block& block);
+Streams block(Vocabulary& ops, const Streams& streams, const Block& block);
 
-/// The architecture itself (spec 2): runs the blocks of `config` through `vocabulary`. `tap_layers`, in ascending order: the layers behind which the streams
+/// The architecture itself (spec 2): runs the blocks of `config` through `ops`. `tap_layers`, in ascending order: the layers behind which the streams
 /// are wanted too.
-ModelOutputs build_model(const Config& config, Vocabulary& vocabulary, std::span<const int64_t> tap_layers = {});
+ModelOutputs build_model(const Config& config, Vocabulary& ops, std::span<const int64_t> tap_layers = {});
 
 }  // namespace dsv4

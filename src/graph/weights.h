@@ -8,7 +8,7 @@
 
 namespace dsv4 {
 
-/// The blocks name what they need; the converter answers with placeholders for constants of the .bin, a program in memory with constants over its map.
+/// The blocks name what they need; the converter answers with placeholders for constants of the .bin. The boundary between graph and convert.
 /// Every method throws Error for a name that the source does not have.
 class WeightSource {
  public:
