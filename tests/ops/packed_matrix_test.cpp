@@ -63,6 +63,44 @@ TEST(DescribeMatrix, ReadsScalesOfRowsAndOfGroups) {
   EXPECT_EQ(fp4.scale_bytes(), 15);
 }
 
+TEST(DescribeMatrix, ReadsBlocksOfFp8) {
+  const PackedMatrix m = describe({ov::element::f8e4m3, ov::element::f8e8m0}, {{3, 2, 4, 32}, {3, 1, 4, 1}});
+  EXPECT_EQ(m.type, NumberFormat::kF8E4M3);
+  EXPECT_EQ(m.rows, 6);
+  EXPECT_EQ(m.cols, 128);
+  EXPECT_EQ(m.group, 32);
+  EXPECT_EQ(m.group_rows, 2);
+  EXPECT_EQ(m.code_bytes(), 6 * 128);
+  EXPECT_EQ(m.scale_bytes(), 12);
+  EXPECT_EQ(m.bytes(), 6 * 128 + 12);
+
+  const PackedMatrix stack = describe({ov::element::f8e4m3, ov::element::f32}, {{5, 3, 2, 4, 32}, {5, 3, 1, 4, 1}}, MatrixForm::kStack);
+  EXPECT_EQ(stack.count, 5);
+  EXPECT_EQ(stack.rows, 6);
+  EXPECT_EQ(stack.scale_bytes(), 4 * 5 * 12);
+}
+
+TEST(PackedMatrix, ViewsOfBlocksKeepTheirScales) {
+  PackedMatrix m = describe({ov::element::f8e4m3, ov::element::f32}, {{5, 2, 3, 4, 32}, {5, 2, 1, 4, 1}}, MatrixForm::kStack);
+  const std::vector<std::byte> codes(static_cast<size_t>(m.code_bytes())), scales(static_cast<size_t>(m.scale_bytes()));
+  m.codes = codes.data();
+  m.scales = scales.data();
+  const PackedMatrix third = m.at(2);
+  EXPECT_EQ(third.codes - m.codes, 2 * 6 * 128);
+  EXPECT_EQ(third.scales - m.scales, 2 * 2 * 4 * 4);
+  const PackedMatrix rows = third.slice(4, 2);  // the second and third row of the second block
+  EXPECT_EQ(rows.codes - third.codes, 4 * 128);
+  EXPECT_EQ(rows.scales - third.scales, 4 * 4);
+  EXPECT_EQ(rows.first_row, 1);
+  EXPECT_EQ(rows.scale_index(0), 0);
+  EXPECT_EQ(rows.scale_index(1), 0);
+  const PackedMatrix across = third.slice(2, 3);  // the last row of one and two of the next
+  EXPECT_EQ(across.scale_index(0), 0);
+  EXPECT_EQ(across.scale_index(1), 4);
+  EXPECT_EQ(across.slice(1, 2).scales - across.scales, 4 * 4);
+  EXPECT_EQ(across.bytes(), 3 * 128 + 2 * 4 * 4) << "of both blocks";
+}
+
 TEST(DescribeMatrix, TellsStacksFromGroups) {
   const std::vector<Type> types = {ov::element::u8, ov::element::f16, ov::element::u8};
   const PackedMatrix stack = describe(types, {{4, 5, 64}, {4, 5, 1}, {4, 5, 1}}, MatrixForm::kStack);
@@ -114,6 +152,11 @@ TEST(DescribeMatrix, RefusesWhatIsNoMatrix) {
       {{f16}, {{0}}, MatrixForm::kPlain, "weights of shape [0] are empty"},
       {{u4, f16}, {{5, 0}, {5, 1}}, MatrixForm::kPlain, "weights of shape [5,0] are empty"},
       {{u4, f16}, {{5, 63}, {5, 1}}, MatrixForm::kPlain, "4-bit rows of 63 values; expected an even number"},
+      {{ov::element::f8e4m3, f16}, {{1, 5, 2, 32}, {1, 1, 2, 1}}, MatrixForm::kPlain, "expected f8e8m0 and [1,1,2,1]"},
+      {{ov::element::f8e4m3, f32}, {{1, 5, 2, 32}, {1, 5, 2, 1}}, MatrixForm::kPlain, "expected f32 and [1,1,2,1]"},
+      {{ov::element::f8e4m3, f32}, {{5, 64}, {5, 1}}, MatrixForm::kPlain, "compressed weights of shape [5,64]; expected 4 dims"},
+      {{ov::element::f8e4m3, f32}, {{0, 5, 2, 32}, {0, 1, 2, 1}}, MatrixForm::kPlain, "weights of shape [0,5,2,32] are empty"},
+      {{ov::element::f8e4m3}, {{5, 64}}, MatrixForm::kPlain, "weights of type f8e4m3 without scales"},
       {{}, {}, MatrixForm::kPlain, "a weight of 0 tensors; expected 1 to 3"},
       {{u4, f16, u4, u4}, {{5, 64}, {5, 1}, {5, 1}, {5, 1}}, MatrixForm::kPlain, "a weight of 4 tensors; expected 1 to 3"},
       {{u4, f16}, {{5, 64}}, MatrixForm::kPlain, "2 tensors with 1 shapes"},
