@@ -52,9 +52,19 @@ void die_by(int signal) {
   std::raise(signal);
 }
 
-/// Options that mean nothing for the chosen format are refused, as NNCF does.
+/// Options that mean nothing for the format that is asked for are refused, as NNCF does. Before the checkpoint is looked at.
 void check_options(const Command& command, const ConvertArguments& arguments) {
   const CompressionOptions& c = arguments.options.compression;
+  if (!(c.ratio > 0.0 && c.ratio <= 1.0)) throw UsageError(concat("--ratio ", c.ratio, ": expected more than 0 and at most 1"));
+  if (c.group_size == 0 || c.group_size < -1)
+    throw UsageError(concat("--group-size ", c.group_size, ": expected 1 or more, or -1 for a whole row"));
+  if (!command.given("--weight-format")) {  // which would be found only in the checkpoint
+    for (const char* option :
+         {"--sym", "--group-size", "--ratio", "--all-layers", "--group-size-fallback", "--backup-precision", "--selection"}) {
+      if (command.given(option)) throw UsageError(concat(option, ": belongs to a weight format; give --weight-format too"));
+    }
+    return;
+  }
   const auto refuse = [&](const char* option, bool applies, const char* where) {
     if (command.given(option) && !applies)
       throw UsageError(concat(option, ": applies to ", where, ", not to --weight-format ", arguments.format));
@@ -64,9 +74,6 @@ void check_options(const Command& command, const ConvertArguments& arguments) {
   for (const char* option : {"--group-size", "--ratio", "--all-layers", "--group-size-fallback"}) refuse(option, int4, "int4");
   refuse("--backup-precision", int4 || c.format == WeightFormat::kMxfp4, "int4 and mxfp4");
   refuse("--selection", is_compressed(c.format), "int8, int4 and mxfp4");
-  if (!(c.ratio > 0.0 && c.ratio <= 1.0)) throw UsageError(concat("--ratio ", c.ratio, ": expected more than 0 and at most 1"));
-  if (c.group_size == 0 || c.group_size < -1)
-    throw UsageError(concat("--group-size ", c.group_size, ": expected 1 or more, or -1 for a whole row"));
 }
 
 void print_report(const std::string& what, const ConvertReport& report) {
@@ -117,14 +124,9 @@ StaticShape parse_static_shape(const std::string& text) {
   throw UsageError(concat("--static-shape ", text, ": expected rows and tokens of a row, as in 1,128"));
 }
 
-/// The format that is asked for, else the one that fits the checkpoint.
-void choose_format(const Command& command, ConvertArguments& arguments) {
+/// The format that fits the checkpoint, where none is asked for.
+void choose_format(ConvertArguments& arguments) {
   ConvertOptions& options = arguments.options;
-  if (command.given("--weight-format")) {
-    options.compression.format = parse_weight_format(arguments.format);
-    return;
-  }
-  check_form(options.checkpoint, Expected::kCheckpoint);
   const DefaultFormat chosen = default_format(Checkpoint::open(options.checkpoint), options.layers);
   options.compression.format = chosen.format;
   arguments.format = weight_format_name(chosen.format);
@@ -136,7 +138,7 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   if (!arguments.ignored.empty()) {
     print_notice(concat(joined(arguments.ignored), ": options of optimum-cli that change nothing here; ignored"));
   }
-  choose_format(command, arguments);
+  if (command.given("--weight-format")) options.compression.format = parse_weight_format(arguments.format);
   options.compression.selection = parse_selection(arguments.selection);
   options.compression.fallback = parse_group_size_fallback(arguments.fallback);
   options.compression.backup = parse_backup_precision(arguments.backup);
@@ -150,6 +152,7 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   options.tokenizer = !arguments.disable_tokenizer;
   options.notice = [](const std::string& line) { print_notice(line); };
   check_form(options.checkpoint, Expected::kCheckpoint);
+  if (!command.given("--weight-format")) choose_format(arguments);
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
     return;
