@@ -233,6 +233,11 @@ bool CommandLine::run(int argc, char** argv) {
     const CommandInfo* command = named();
     std::cout << (command ? help_of_command(*command) : help_of_program(*this));
     return false;
+  } catch (const UsageError& error) {  // of the command itself
+    const CommandInfo* command = named();
+    const std::string text = error.what();
+    if (command == nullptr || text.ends_with("--help")) throw;
+    throw UsageError(concat(text, "; see dsv4 ", command->name, " --help"));
   } catch (const CLI::RequiredError& error) {
     refuse(named() ? error.what() : "give a command");
   } catch (const CLI::ParseError& error) {

@@ -90,10 +90,10 @@ void print_plan(const CompressionOptions& compression, const ConvertReport& repo
     std::printf("  %-9s  %-26s  %8llu  %14s  %14s\n", form.published.c_str(), form.stored.c_str(),
                 static_cast<unsigned long long>(form.tensors), byte_text(form.bytes_read).c_str(), byte_text(form.bytes_written).c_str());
   }
-  std::printf("  memory: about %.0f MB, whatever the size of the weights\n", 100.0 + 13.0 * static_cast<double>(report.xml_bytes) / 1e6);
-  std::printf("  time: about %s to read and convert, %.2f GB/s of checkpoint (measured on a sample); writing %s is not in it\n",
-              clock_text(report.seconds).c_str(), static_cast<double>(report.checkpoint_bytes) / 1e9 / report.seconds,
-              byte_text(report.bin_bytes).c_str());
+  std::printf("  memory: about %s, whatever the size of the weights\n", byte_text(100'000'000 + 13 * report.xml_bytes).c_str());
+  const double rate = static_cast<double>(report.checkpoint_bytes) / report.seconds;
+  std::printf("  time: about %s to read and convert, %s/s of checkpoint (measured on a sample); writing %s is not in it\n",
+              clock_text(report.seconds).c_str(), byte_text(static_cast<uint64_t>(rate)).c_str(), byte_text(report.bin_bytes).c_str());
 }
 
 /// Seconds, and rates where they are more than the noise of opening files.
@@ -221,7 +221,7 @@ void add_convert_command(CommandLine& line) {
   command.flag("--all-layers", compression.all_layers, "INT4: embedding and head too");
   command
       .option("--group-size-fallback", arguments->fallback,
-              "INT4, rows that the group size does not divide: refused, ignore (left as they are) or adjust (a smaller group)")
+              "INT4, rows that the group size does not divide: refused (error), left as they are (ignore) or in smaller groups (adjust)")
       .shows_default()
       .choices({"error", "ignore", "adjust"});
   command.option("--backup-precision", arguments->backup, "What becomes of what INT4 and MXFP4 leave out")

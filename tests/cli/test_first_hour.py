@@ -166,6 +166,7 @@ class TestHabits:
     def test_wrong_values_name_the_help_of_their_command(self, tmp_path):
         assert program.refuse("run", "m", "-n", "x", code=2, cwd=tmp_path).endswith("see dsv4 run --help")
         assert program.refuse("convert", "-m", "c", code=2, cwd=tmp_path).endswith("see dsv4 convert --help")
+        assert program.refuse("bench", "m", "-p", "8;9", code=2, cwd=tmp_path).endswith("see dsv4 bench --help")
 
 
 def commands():
@@ -293,6 +294,13 @@ class TestConvert:
         (tmp_path / "out/dsv4_files.json").unlink()
         program.convert(MINI, tmp_path / "out", "--overwrite")
         assert (tmp_path / "out/dsv4_files.json").is_file()
+
+    def test_a_link_to_a_folder_stays_a_link(self, tmp_path):
+        program.convert(MINI, tmp_path / "real")
+        (tmp_path / "out").symlink_to(tmp_path / "real")
+        program.convert(MINI, tmp_path / "out", "--weight-format", "fp16", "--overwrite")
+        assert (tmp_path / "out").is_symlink() and "fp16" in program.succeed("inspect", tmp_path / "real").out
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "real"]
 
     @pytest.mark.parametrize("what", ["notes.txt", "cache/x", "only notes"])
     def test_nothing_else_is_overwritten(self, tmp_path, what):

@@ -87,3 +87,22 @@ def test_the_example_says_what_is_wrong_in_one_line(example, tmp_path):
     done = subprocess.run([example, tmp_path / "none", "1,2"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "none" in done.stderr
+
+
+def test_the_commit_of_a_tree_is_its_own_or_unknown(tmp_path):
+    def commit(source):
+        run("cmake", f"-DSOURCE={source}", f"-DOUTPUT={tmp_path / 'commit.cpp'}", "-P", REPOSITORY / "cmake/Dsv4Commit.cmake")
+        return re.search(r'= "([^"]*)"', (tmp_path / "commit.cpp").read_text())[1]
+
+    (tmp_path / "source/inner").mkdir(parents=True)
+    assert commit(tmp_path / "source") == "unknown"
+    git = ("git", "-C", tmp_path / "source", "-c", "user.name=n", "-c", "user.email=e@example.org")
+    (tmp_path / "source/file").write_text("1")
+    run(*git, "init", "-q")
+    run(*git, "add", "-A")
+    run(*git, "commit", "-q", "-m", "first")
+    head = run(*git, "rev-parse", "HEAD")[:12]
+    assert commit(tmp_path / "source") == head
+    assert commit(tmp_path / "source/inner") == "unknown", "a folder in a tree of something else"
+    (tmp_path / "source/file").write_text("2")
+    assert commit(tmp_path / "source") == head + "-dirty"
