@@ -58,7 +58,7 @@ class Engine {
 
   const EngineOptions& options() const;
   Program program() const;           ///< never kAuto
-  int64_t vocabulary() const;        ///< V: ids are in [0,V)
+  int64_t vocab_size() const;        ///< V: ids are in [0,V)
   int64_t context() const;           ///< most tokens of a sequence
   bool is_end(int64_t token) const;  ///< one of the model's end-of-sequence tokens
   bool stateful() const;             ///< false: the prefill-only form, which runs the whole sequence every time

@@ -53,7 +53,7 @@ class Layout {
     add_merges();
   }
 
-  std::string vocabulary() const {
+  std::string vocab_size() const {
     std::string text;
     for (size_t id = 0; id < entries_.size(); ++id) text += concat(id == 0 ? "" : ",\n", "      ", quoted(entries_[id].token), ": ", id);
     return text;
@@ -164,7 +164,7 @@ std::optional<TokenizerFiles> byte_tokenizer(const Config& config) {
                             ",\n  \"post_processor\": ", byte_level, ",\n  \"decoder\": ", byte_level,
                             ",\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n",
                             "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n",
-                            "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {\n", layout.vocabulary(),
+                            "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {\n", layout.vocab_size(),
                             "\n    },\n    \"merges\": [\n", layout.merges(), "\n    ]\n  }\n}\n");
   return TokenizerFiles{std::move(json), tokenizer_config(config, layout)};
 }

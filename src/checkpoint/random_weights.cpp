@@ -98,7 +98,7 @@ RandomTensor::RandomTensor(const Config& config, const TensorSpec& spec, uint64_
   rows_ = spec.shape.size() == 1 ? 1 : spec.shape[0];
   cols_ = spec.shape.back();
   experts_ = config.n_routed_experts;
-  for (const StoredSpec& stored : stored_tensors(config, spec)) {
+  for (const ShardSpec& stored : shard_tensors(config, spec)) {
     if (stored.name == spec.name) {
       row_bytes_ = static_cast<size_t>(stored.shape.back()) * dtype_size(stored.dtype);
     } else {

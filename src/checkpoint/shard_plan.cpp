@@ -17,7 +17,7 @@ constexpr uint64_t kOneFile = 4ull << 30;  // up to this many bytes of data
 
 std::vector<ShardPiece> pieces_of(const Config& config, const TensorSpec& spec) {
   std::vector<ShardPiece> pieces;
-  for (StoredSpec& stored : stored_tensors(config, spec)) {
+  for (ShardSpec& stored : shard_tensors(config, spec)) {
     const uint64_t bytes = static_cast<uint64_t>(element_count(stored.shape)) * dtype_size(stored.dtype);
     pieces.push_back({std::move(stored), &spec, bytes});
   }

@@ -11,7 +11,7 @@ namespace dsv4 {
 
 /// One stored tensor in its shard; both tensors of a quantised weight point at the same spec.
 struct ShardPiece {
-  StoredSpec stored;
+  ShardSpec stored;
   const TensorSpec* spec;
   uint64_t bytes;
 

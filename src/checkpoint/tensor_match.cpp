@@ -22,7 +22,7 @@ constexpr std::string_view kMtpPrefix = "mtp.";
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-using Stored = StoredTensor;
+using Stored = ShardTensor;
 
 /// Rows of a stacked tensor that belong to one expert; the whole tensor when it is not stacked.
 struct Slice {
@@ -114,7 +114,7 @@ class Matcher {
 
   /// Checks the stored shape, which of a stacked tensor is that of one expert, and cuts the slice out; the rows of a stacked tensor's scale stand for
   /// `rows_per_row` rows of the weight.
-  TensorView view(Stored& stored, const StoredPart& part, const Slice& slice, int64_t rows_per_row) {
+  TensorView view(Stored& stored, const ShardPart& part, const Slice& slice, int64_t rows_per_row) {
     stored.used = true;
     TensorView view{*stored.stored_name, part.dtype, part.shape, stored.file->bytes(*stored.entry), stored.file};
     if (slice.experts == 0) {

@@ -147,7 +147,7 @@ std::vector<TensorSpec> tensor_table(const Config& config) {
   return specs;
 }
 
-std::vector<StoredSpec> stored_tensors(const Config& config, const TensorSpec& spec) {
+std::vector<ShardSpec> shard_tensors(const Config& config, const TensorSpec& spec) {
   switch (spec.published) {
     case NumberFormat::kBF16:
       return {{spec.name, DType::kBF16, spec.shape}};

@@ -19,7 +19,7 @@ struct TensorSpec {
 };
 
 /// One stored tensor (what a safetensors header lists).
-struct StoredSpec {
+struct ShardSpec {
   std::string name;
   DType dtype;
   Shape shape;
@@ -30,7 +30,7 @@ struct StoredSpec {
 std::vector<TensorSpec> tensor_table(const Config& config);
 
 /// The same as stored in the releases: FP8 as F8_E4M3 + F8_E8M0 scale of ceil blocks, FP4 as I8 + F8_E8M0 scale a row and 32 inputs.
-std::vector<StoredSpec> stored_tensors(const Config& config, const TensorSpec& spec);
+std::vector<ShardSpec> shard_tensors(const Config& config, const TensorSpec& spec);
 
 /// "X.weight" -> "X.scale".
 std::string scale_name(const std::string& weight_name);

@@ -20,7 +20,7 @@ bool is_matrix(const TensorSpec& spec) {
   return spec.published != NumberFormat::kI64 && spec.shape.size() == 2 && spec.name.ends_with(".weight");
 }
 
-[[noreturn]] void refuse_dtype(const TensorSpec& spec, const StoredTensor& weight) {
+[[noreturn]] void refuse_dtype(const TensorSpec& spec, const ShardTensor& weight) {
   const bool routed = parse_expert_name(spec.name).has_value();
   const char* expected = spec.published == NumberFormat::kI64   ? "I64 or I32"
                          : routed                               ? "I8 (FP4), F8_E4M3, BF16, F16 or F32"
@@ -42,7 +42,7 @@ Encoding encoding_of_floats4(const WeightTensors& tensors) {
 }
 
 Encoding decide_encoding(const TensorSpec& spec, const WeightTensors& tensors) {
-  const StoredTensor& weight = *tensors.weight;
+  const ShardTensor& weight = *tensors.weight;
   const bool floats = spec.published != NumberFormat::kI64, matrix = is_matrix(spec);
   switch (weight.entry->dtype) {
     case DType::kF8E4M3:
@@ -85,7 +85,7 @@ Encoding decide_encoding(const TensorSpec& spec, const WeightTensors& tensors) {
 }
 
 /// The weight's own tensor.
-StoredPart codes_of(const TensorSpec& spec, const StoredTensor& weight, Encoding encoding) {
+ShardPart codes_of(const TensorSpec& spec, const ShardTensor& weight, Encoding encoding) {
   switch (encoding) {
     case Encoding::kFp8:
       return {spec.shape, spec.shape, DType::kF8E4M3};
@@ -108,12 +108,12 @@ StoredPart codes_of(const TensorSpec& spec, const StoredTensor& weight, Encoding
 
 bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16; }
 
-[[noreturn]] void refuse_scale(const StoredTensor& scale, const char* expected, const char* weight) {
+[[noreturn]] void refuse_scale(const ShardTensor& scale, const char* expected, const char* weight) {
   fail(scale.where(), ": its dtype is ", scale.dtype_text(), ", expected ", expected, " for the scale of ", weight, " weight");
 }
 
 /// What the bytes of a scale are, whatever their label.
-DType scale_dtype(const StoredTensor& scale, Encoding encoding) {
+DType scale_dtype(const ShardTensor& scale, Encoding encoding) {
   const DType dtype = scale.entry->dtype;
   switch (encoding) {
     case Encoding::kFp8:
@@ -147,7 +147,7 @@ bool has_shape(const Shape& stored, const Shape& scales) {
 }
 
 /// The grids that a form's scales may have, the usual one first.
-std::vector<Grid> possible_grids(const Config& config, const TensorSpec& spec, const StoredTensor& scale, Encoding encoding, bool stacked) {
+std::vector<Grid> possible_grids(const Config& config, const TensorSpec& spec, const ShardTensor& scale, Encoding encoding, bool stacked) {
   const Grid whole_rows = {1, spec.shape[1]}, whole_matrix = {spec.shape[0], spec.shape[1]};
   switch (encoding) {
     case Encoding::kFp4:
@@ -181,7 +181,7 @@ bool may_be_symmetric(const Config& config, int64_t group, int64_t columns) {
 }
 
 /// Eight codes a word down the rows, or a signed byte each as older versions have it.
-StoredPart zero_points_of(const StoredTensor& zero_point, const Shape& scales) {
+ShardPart zero_points_of(const ShardTensor& zero_point, const Shape& scales) {
   const DType dtype = zero_point.entry->dtype;
   if (dtype == DType::kI32) {
     const Shape words = {ceil_div(scales[0], kCodesPerWord), scales[1]};
@@ -194,13 +194,13 @@ StoredPart zero_points_of(const StoredTensor& zero_point, const Shape& scales) {
 
 }  // namespace
 
-std::string StoredTensor::where() const { return concat(path_text(file->path()), ": tensor ", quote(*stored_name)); }
+std::string ShardTensor::where() const { return concat(path_text(file->path()), ": tensor ", quote(*stored_name)); }
 
-std::string StoredTensor::dtype_text() const { return excerpt(file->header().dtype_text(*stored_name)); }
+std::string ShardTensor::dtype_text() const { return excerpt(file->header().dtype_text(*stored_name)); }
 
 WeightForm weight_form(const Config& config, const TensorSpec& spec, const WeightTensors& tensors) {
   WeightForm form;
-  const StoredTensor& weight = *tensors.weight;
+  const ShardTensor& weight = *tensors.weight;
   form.encoding = decide_encoding(spec, tensors);
   form.weight = codes_of(spec, weight, form.encoding);
   const bool nvfp4 = form.encoding == Encoding::kNvfp4, int4 = form.encoding == Encoding::kInt4;
@@ -214,14 +214,14 @@ WeightForm weight_form(const Config& config, const TensorSpec& spec, const Weigh
     fail(weight.where(), ": NVFP4, whose second scale ", quote(concat(kSecondScaleLeaf.substr(1))), " or ",
          quote(concat(kGlobalScaleLeaf.substr(1))), " is missing; its weights cannot be read without");
   }
-  const StoredTensor& scale = *tensors.scale;
+  const ShardTensor& scale = *tensors.scale;
   const DType dtype = scale_dtype(scale, form.encoding);
   const std::vector<Grid> grids = possible_grids(config, spec, scale, form.encoding, tensors.stacked);
   const auto found =
       std::find_if(grids.begin(), grids.end(), [&](const Grid& g) { return has_shape(scale.entry->shape, scales_of(spec.shape, g)); });
   const Grid grid = found == grids.end() || tensors.stacked ? grids.front() : *found;
   const Shape scales = scales_of(spec.shape, grid);
-  form.scale = StoredPart{found == grids.end() || tensors.stacked ? scales : scale.entry->shape, scales, dtype};
+  form.scale = ShardPart{found == grids.end() || tensors.stacked ? scales : scale.entry->shape, scales, dtype};
   form.scale_rows = grid.rows;
   form.scale_cols = grid.cols;
   if (!int4) return form;

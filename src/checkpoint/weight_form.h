@@ -10,7 +10,7 @@
 namespace dsv4 {
 
 /// A tensor of some file under its DeepSeek name.
-struct StoredTensor {
+struct ShardTensor {
   std::string name;
   const std::string* stored_name;  ///< the key in the file's header
   const TensorEntry* entry;
@@ -25,16 +25,16 @@ struct StoredTensor {
 
 /// The tensors of one weight; nullptr: not there.
 struct WeightTensors {
-  const StoredTensor* weight = nullptr;  ///< values or codes: ".weight", or ".weight_packed"
-  bool packed = false;                   ///< ".weight_packed"
-  bool stacked = false;                  ///< one tensor with all experts
-  const StoredTensor* scale = nullptr;
-  const StoredTensor* global_scale = nullptr;  ///< one factor or divisor of all scales: ".weight_scale_2" or ".weight_global_scale"
-  const StoredTensor* zero_point = nullptr;
+  const ShardTensor* weight = nullptr;  ///< values or codes: ".weight", or ".weight_packed"
+  bool packed = false;                  ///< ".weight_packed"
+  bool stacked = false;                 ///< one tensor with all experts
+  const ShardTensor* scale = nullptr;
+  const ShardTensor* global_scale = nullptr;  ///< one factor or divisor of all scales: ".weight_scale_2" or ".weight_global_scale"
+  const ShardTensor* zero_point = nullptr;
 };
 
 /// A tensor as its file has it, and as a TensorView shows it: without its label, of a scale [rows, columns].
-struct StoredPart {
+struct ShardPart {
   Shape stored;
   Shape shape;
   DType dtype = DType::kF32;
@@ -42,10 +42,10 @@ struct StoredPart {
 
 struct WeightForm {
   Encoding encoding = Encoding::kF32;
-  StoredPart weight;
-  std::optional<StoredPart> scale;
+  ShardPart weight;
+  std::optional<ShardPart> scale;
   int64_t scale_rows = 1, scale_cols = 1;  ///< rows and inputs that share a scale
-  std::optional<StoredPart> zero_point;    ///< [rows of words, groups]
+  std::optional<ShardPart> zero_point;     ///< [rows of words, groups]
 };
 
 /// The form of `spec`, of one expert where the tensors are stacked; `stored` shapes are then without the experts' dim. Whether the tensors have these

@@ -42,7 +42,7 @@ void run_perplexity(PerplexityArguments& arguments) {
   const std::vector<int64_t> tokens = text ? tokens_of_text_file(arguments) : read_tokens_file(arguments.tokens_file);
   arguments.engine.all_logits = true;
   const Engine engine = open_engine(arguments.model, arguments.engine);
-  check_tokens(tokens, engine.vocabulary(), path_text(text ? arguments.text_file : arguments.tokens_file));
+  check_tokens(tokens, engine.vocab_size(), path_text(text ? arguments.text_file : arguments.tokens_file));
   if (arguments.likelihood.context == 0) arguments.likelihood.context = engine.static_length();
   if (!engine.stateful() && arguments.likelihood.context == 0) {
     throw UsageError(concat(path_text(arguments.model), ": a prefill-only model, which runs each window in one piece; give --context"));

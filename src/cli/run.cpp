@@ -156,7 +156,7 @@ void run_run(RunArguments& arguments) {
   arguments.engine.all_logits = !arguments.logits.empty();
 
   const Engine engine = open_engine(arguments.model, arguments.engine, arguments.quiet);
-  check_tokens(prompt, engine.vocabulary(), concat(path_text(arguments.model), ": the prompt"));
+  check_tokens(prompt, engine.vocab_size(), concat(path_text(arguments.model), ": the prompt"));
   Session session(engine);
   Output output(tokenizer);
   if (!arguments.json) arguments.request.on_token = [&output](int64_t token) { output.token(token); };
@@ -172,7 +172,7 @@ void run_run(RunArguments& arguments) {
   }
   // Behind the tokens, which a full disk must not cost.
   std::cout.flush();
-  if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocabulary());
+  if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocab_size());
   if (arguments.quiet) return;
   if (out.context_full) print_notice(full_notice(out, session));
   if (!arguments.json) print_notice(times_notice(engine, out, prompt.size(), from_disk));

@@ -106,7 +106,7 @@ class BothReferences {
 /// A program of the folder that is compared with both references as its logits come.
 class ComparedProgram {
  public:
-  explicit ComparedProgram(const Engine& engine) : session_(engine), format_(engine.vocabulary()), ir_(engine.vocabulary()) {}
+  explicit ComparedProgram(const Engine& engine) : session_(engine), format_(engine.vocab_size()), ir_(engine.vocab_size()) {}
 
   std::vector<float> feed(std::span<const int64_t> tokens, const BothReferences& references) {
     std::vector<float> logits = session_.feed(tokens);
@@ -134,7 +134,7 @@ class ComparedProgram {
 /// The CPU program without its roundings, which is held to the tolerance, and with them.
 class ComparedCpuProgram {
  public:
-  ComparedCpuProgram(const Engine& exact, const Engine& rounded) : exact_(exact), rounded_(rounded), rounding_(exact.vocabulary()) {}
+  ComparedCpuProgram(const Engine& exact, const Engine& rounded) : exact_(exact), rounded_(rounded), rounding_(exact.vocab_size()) {}
 
   void feed(std::span<const int64_t> tokens, const BothReferences& references) {
     rounding_.add(exact_.feed(tokens, references), rounded_.feed(tokens));
@@ -189,7 +189,7 @@ Engines open_engines(const VerifyArguments& arguments) {
 
 /// Before the reference's passes, which take long.
 void check_tokens_fit(const VerifyArguments& arguments, const Engine& engine, std::span<const int64_t> tokens) {
-  check_tokens(tokens, engine.vocabulary(), concat(path_text(arguments.model), ": tokens"));
+  check_tokens(tokens, engine.vocab_size(), concat(path_text(arguments.model), ": tokens"));
   const auto count = static_cast<int64_t>(tokens.size());
   const int64_t limit = engine.context(), fixed = engine.static_length();
   if (count > limit) fail(path_text(arguments.model), ": ", count, " tokens, and it was made for sequences of at most ", limit);
@@ -203,7 +203,7 @@ void check_tokens_fit(const VerifyArguments& arguments, const Engine& engine, st
 int64_t rows_at_once(const Engine& engine, int64_t tokens) {
   if (!engine.stateful()) return tokens;  // one inference
   constexpr int64_t kLogits = 1 << 24;    // 64 MiB
-  return std::clamp<int64_t>(kLogits / engine.vocabulary(), 32, 512) / 32 * 32;
+  return std::clamp<int64_t>(kLogits / engine.vocab_size(), 32, 512) / 32 * 32;
 }
 
 void check_forms(const VerifyArguments& arguments) {

@@ -30,7 +30,7 @@ class LogitComparison {
   /// Of a row: max_logit, max, mean, kl and whether the arg-max is the same.
   const std::vector<LogitDifference>& rows() const { return rows_; }
 
-  int64_t vocabulary() const { return vocab_; }
+  int64_t vocab_size() const { return vocab_; }
 
  private:
   int64_t vocab_;

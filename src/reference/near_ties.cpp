@@ -130,7 +130,7 @@ JudgedLogits judge_logits(const Reference& reference, std::span<const int64_t> t
   bool again = ties.judge(first, rows.close);
   while (again) {
     const ReferenceRows turned = reference.rows(tokens, ties.turned());
-    LogitComparison comparison(first.vocabulary());
+    LogitComparison comparison(first.vocab_size());
     for (int64_t begin = 0; begin < rows.count; begin += step) {
       const int64_t end = std::min(rows.count, begin + step);
       comparison.add(reference.logits_of(turned, begin, end), actual(begin, end));

@@ -105,8 +105,8 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   }
   if (options.context > 0 && engine.program() != Program::kCpu)
     fail(path_text(model.folder), ": --context: the portable program cannot start in the middle of a sequence");
-  const std::vector<int64_t> prompt = random_tokens(options.prompt, engine.vocabulary(), 1);
-  const std::vector<int64_t> next = random_tokens(options.decode, engine.vocabulary(), 2);
+  const std::vector<int64_t> prompt = random_tokens(options.prompt, engine.vocab_size(), 1);
+  const std::vector<int64_t> next = random_tokens(options.decode, engine.vocab_size(), 2);
   Benchmark result;
   const int64_t middle = begin + options.decode / 2;
   TokenBytes bytes = model.token_bytes.at(middle);

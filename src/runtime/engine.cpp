@@ -104,7 +104,7 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) {
 
 const EngineOptions& Engine::options() const { return model_->options; }
 Program Engine::program() const { return model_->options.program; }
-int64_t Engine::vocabulary() const { return model_->config.vocab_size; }
+int64_t Engine::vocab_size() const { return model_->config.vocab_size; }
 int64_t Engine::context() const {
   const int64_t limit = model_->options.context;
   return limit > 0 ? limit : model_->config.max_position_embeddings;

@@ -23,9 +23,9 @@
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
-#include "runtime/expansion.h"
 #include "runtime/session_state.h"
 #include "runtime/stored_formats.h"
+#include "runtime/unpacked_bytes.h"
 
 namespace dsv4 {
 
@@ -198,7 +198,7 @@ class PortableState final : public Session::State {
 void open_portable_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir) {
   const EngineOptions& options = model.options;
   const fs::path& folder = model.folder;
-  if (options.device == "CPU") check_expansion(*ir, available_memory(), path_text(folder));
+  if (options.device == "CPU") check_unpacked_bytes(*ir, available_memory(), path_text(folder));
   model.states = state_forms(*ir, model.config, folder);
   in_file(folder / kModelXml, [&] {
     check_tables(*ir, model.config);

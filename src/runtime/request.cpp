@@ -22,7 +22,7 @@ Generated generate(Session& session, const Request& request) {
   out.prefill_seconds = seconds_since(start);
   if (request.max_new_tokens == 0) return out;
 
-  const size_t vocab = static_cast<size_t>(session.engine().vocabulary());
+  const size_t vocab = static_cast<size_t>(session.engine().vocab_size());
   const std::vector<float>* logits = &out.prompt_logits;
   std::vector<float> step;
   start = Clock::now();

@@ -72,7 +72,7 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
   const Engine::Model& model = Inner::model(engine_);
   // Everything is checked here: OpenVINO does not check ids.
   check_state();
-  check_tokens(tokens, engine_.vocabulary(), "input");
+  check_tokens(tokens, engine_.vocab_size(), "input");
   if (chunk < 1) fail("chunk size ", chunk, ": expected at least 1");
   const int64_t length = position_ + static_cast<int64_t>(tokens.size());
   const int64_t limit = engine_.context(), fixed = engine_.static_length();

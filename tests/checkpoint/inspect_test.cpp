@@ -82,7 +82,7 @@ void write_sparse_layer(const fs::path& directory, const std::string& config_nam
   std::string header = "{";
   uint64_t end = 0;
   for (const TensorSpec& spec : tensor_table(config)) {
-    for (const StoredSpec& stored : stored_tensors(config, spec)) {
+    for (const ShardSpec& stored : shard_tensors(config, spec)) {
       const uint64_t begin = end;
       end += static_cast<uint64_t>(test::count_of(stored.shape)) * dtype_size(stored.dtype);
       header +=

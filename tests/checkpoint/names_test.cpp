@@ -20,7 +20,7 @@ std::vector<std::string> all_names(const std::string& config_file) {
   config.layers.resize(5);  // every kind of layer is among the first five; the rest is more of the same
   std::vector<std::string> names;
   for (const TensorSpec& spec : tensor_table(config)) {
-    for (const StoredSpec& stored : stored_tensors(config, spec)) names.push_back(stored.name);
+    for (const ShardSpec& stored : shard_tensors(config, spec)) names.push_back(stored.name);
   }
   return names;
 }

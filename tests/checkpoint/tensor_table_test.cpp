@@ -38,7 +38,7 @@ Totals totals(const Config& config, bool mtp_only) {
   for (const TensorSpec& spec : tensor_table(config)) {
     EXPECT_EQ(spec.mtp, spec.name.rfind("mtp.", 0) == 0) << spec.name;
     if (mtp_only && !spec.mtp) continue;
-    for (const StoredSpec& stored : stored_tensors(config, spec)) {
+    for (const ShardSpec& stored : shard_tensors(config, spec)) {
       const auto& [name, size] = types.at(stored.dtype);
       uint64_t bytes = size;
       for (const int64_t dim : stored.shape) bytes *= static_cast<uint64_t>(dim);
@@ -94,7 +94,7 @@ std::map<std::string, std::string> table_as_headers(const Config& config) {
                                               {DType::kBF16, "BF16"},      {DType::kF32, "F32"},        {DType::kI64, "I64"}};
   std::map<std::string, std::string> tensors;
   for (const TensorSpec& spec : tensor_table(config)) {
-    for (const StoredSpec& stored : stored_tensors(config, spec)) {
+    for (const ShardSpec& stored : shard_tensors(config, spec)) {
       EXPECT_TRUE(tensors.emplace(stored.name, types.at(stored.dtype) + json(stored.shape).dump()).second)
           << stored.name << " is listed twice";
     }
@@ -184,11 +184,11 @@ TEST(TensorTable, CompressorFollowsTheClassNotTheRate) {
 
 TEST(TensorTable, ScalesHaveCeilBlocks) {
   const Config config = parse_config(toy().dump(), "toy");
-  const std::vector<StoredSpec> fp8 = stored_tensors(config, {"a.weight", NumberFormat::kF8E4M3, {129, 64}});
+  const std::vector<ShardSpec> fp8 = shard_tensors(config, {"a.weight", NumberFormat::kF8E4M3, {129, 64}});
   ASSERT_EQ(fp8.size(), 2u);
   EXPECT_EQ(fp8[1].name, "a.scale");
   EXPECT_EQ(fp8[1].shape, (Shape{2, 1}));
-  const std::vector<StoredSpec> fp4 = stored_tensors(config, {"a.weight", NumberFormat::kF4E2M1, {5, 96}});
+  const std::vector<ShardSpec> fp4 = shard_tensors(config, {"a.weight", NumberFormat::kF4E2M1, {5, 96}});
   EXPECT_EQ(fp4[0].shape, (Shape{5, 48}));
   EXPECT_EQ(fp4[1].shape, (Shape{5, 3}));
 }

@@ -73,7 +73,7 @@ inline std::vector<RawTensor> random_tensors(const std::string& config_text, uin
   RandomBytes random(seed);
   std::vector<RawTensor> tensors;
   for (const TensorSpec& spec : tensor_table(config)) {
-    for (const StoredSpec& stored : stored_tensors(config, spec)) {
+    for (const ShardSpec& stored : shard_tensors(config, spec)) {
       const std::string dtype(dtype_name(stored.dtype));
       const std::string data =
           random.data(dtype, static_cast<uint64_t>(count_of(stored.shape)), static_cast<uint64_t>(config.n_routed_experts));

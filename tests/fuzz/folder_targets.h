@@ -110,7 +110,7 @@ inline bool model_folder(std::span<const uint8_t> bytes) {
     const Engine engine(folder.damaged(), options);
     Session session(engine);
     const std::vector<int64_t> tokens = {1, 2, 3};
-    require(session.feed(tokens).size() == static_cast<size_t>(engine.vocabulary()), "logits of the vocabulary");
+    require(session.feed(tokens).size() == static_cast<size_t>(engine.vocab_size()), "logits of the vocabulary");
     return true;
   } catch (const Error& error) {
     require_one_line(error, folder.damaged().string());

@@ -76,7 +76,7 @@ inline const SafetensorsText& plain_tensors() {
     const Config config = parse_config(packed_config("null"), "C");
     for (const TensorSpec& spec : tensor_table(config)) {
       if (spec.name.starts_with(kPackedModule)) continue;
-      for (const StoredSpec& stored : stored_tensors(config, spec)) {
+      for (const ShardSpec& stored : shard_tensors(config, spec)) {
         std::string shape = shape_string(stored.shape);
         all.add(stored.name, std::string(dtype_name(stored.dtype)), shape.substr(1, shape.size() - 2),
                 std::string(static_cast<size_t>(element_count(stored.shape)) * dtype_size(stored.dtype), '\0'));

@@ -86,7 +86,7 @@ inline bool config(std::span<const uint8_t> text) {
     // The table of a large config takes seconds; a small one finds the same mistakes.
     if ((config.num_hidden_layers + config.num_nextn_predict_layers) * config.n_routed_experts > 2048) return true;
     for (const TensorSpec& spec : tensor_table(config)) {
-      for (const StoredSpec& stored : stored_tensors(config, spec)) {
+      for (const ShardSpec& stored : shard_tensors(config, spec)) {
         int64_t bytes = static_cast<int64_t>(dtype_size(stored.dtype));
         for (const int64_t dim : stored.shape) require(dim > 0 && !__builtin_mul_overflow(bytes, dim, &bytes), "sizes fit 63 bits");
       }

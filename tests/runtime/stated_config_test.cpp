@@ -218,7 +218,7 @@ class EndTokens : public testing::Test {
   std::vector<int64_t> ends() {
     const Engine engine(folder_, last_position(Program::kCpu));
     std::vector<int64_t> ids;
-    for (int64_t id = 0; id < engine.vocabulary(); ++id) {
+    for (int64_t id = 0; id < engine.vocab_size(); ++id) {
       if (engine.is_end(id)) ids.push_back(id);
     }
     return ids;

@@ -78,7 +78,7 @@ TEST_P(Threads, GiveTheSameBitsWhereMoreThanTheCoresRun) {
   cpu.activations = std::get<1>(GetParam());
   const std::shared_ptr<ov::Model> model = build_cpu_model(Inner::config(engine), weights, cpu).model;
   const ops::CacheLayout layout(cpu_cache_shape(Inner::config(engine), std::ssize(tokens_), CachePrecision::kBF16));
-  const auto vocabulary = static_cast<size_t>(engine.vocabulary());
+  const auto vocabulary = static_cast<size_t>(engine.vocab_size());
 
   const auto evaluated_logits = [&](int threads) {
     std::vector<std::byte> cache(static_cast<size_t>(layout.bytes()));

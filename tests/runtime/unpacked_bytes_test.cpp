@@ -1,5 +1,5 @@
-// What FP4 constants take when the CPU plugin expands them.
-#include "runtime/expansion.h"
+// What FP4 and FP8 constants take when the CPU plugin unpacks them.
+#include "runtime/unpacked_bytes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,23 +28,24 @@ std::shared_ptr<ov::Model> model_with(ov::element::Type type, size_t elements) {
   return std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::v1::Add>(x, weight)}, ov::ParameterVector{x});
 }
 
-TEST(Expansion, CountsFp4Alone) {
-  EXPECT_EQ(expansion_bytes(*model_with(ov::element::f4e2m1, 1000)), 8000u);
-  EXPECT_EQ(expansion_bytes(*model_with(ov::element::u4, 1000)), 0u);
-  EXPECT_EQ(expansion_bytes(*model_with(ov::element::f16, 1000)), 0u);
+TEST(UnpackedBytes, AreThoseOfFp4AndFp8Alone) {
+  EXPECT_EQ(unpacked_bytes(*model_with(ov::element::f8e4m3, 1000)), 8000u);
+  EXPECT_EQ(unpacked_bytes(*model_with(ov::element::f4e2m1, 1000)), 8000u);
+  EXPECT_EQ(unpacked_bytes(*model_with(ov::element::u4, 1000)), 0u);
+  EXPECT_EQ(unpacked_bytes(*model_with(ov::element::f16, 1000)), 0u);
 }
 
-TEST(Expansion, IsRefusedWhereItDoesNotFitAndSaysWhatToDo) {
+TEST(UnpackedBytes, IsRefusedWhereItDoesNotFitAndSaysWhatToDo) {
   const auto model = model_with(ov::element::f4e2m1, 1000);
-  check_expansion(*model, 8000, "model");
-  EXPECT_THAT(error_of([&] { check_expansion(*model, 7999, "model"); }), HasSubstr("are free"));
-  EXPECT_THAT(error_of([&] { check_expansion(*model, 7990, "folder/model"); }),
+  check_unpacked_bytes(*model, 8000, "model");
+  EXPECT_THAT(error_of([&] { check_unpacked_bytes(*model, 7999, "model"); }), HasSubstr("are free"));
+  EXPECT_THAT(error_of([&] { check_unpacked_bytes(*model, 7990, "folder/model"); }),
               AllOf(HasSubstr("folder/model"), HasSubstr("FP4"), HasSubstr("takes 8.00 kB here; 7.99 kB are free"),
                     HasSubstr("--experts gather"), HasSubstr("int4")));
-  check_expansion(*model_with(ov::element::u4, 1000), 0, "model");
+  check_unpacked_bytes(*model_with(ov::element::u4, 1000), 0, "model");
 }
 
-TEST(Expansion, SomeMemoryIsAvailable) {
+TEST(UnpackedBytes, SomeMemoryIsAvailable) {
   EXPECT_GT(available_memory(), uint64_t{1} << 20);
   EXPECT_LT(available_memory(), uint64_t{1} << 60) << "no file that tells was read";
 }

@@ -1,5 +1,5 @@
 // FP4 and FP8 constants against the memory of the machine.
-#include "runtime/expansion.h"
+#include "runtime/unpacked_bytes.h"
 
 #include "checkpoint/amounts.h"
 #include "dsv4/error.h"
@@ -14,7 +14,7 @@ constexpr uint64_t kPeakBytesPerValue = 8;  // one float32 copy made while anoth
 
 }  // namespace
 
-uint64_t expansion_bytes(const ov::Model& model) {
+uint64_t unpacked_bytes(const ov::Model& model) {
   uint64_t values = 0;
   for (const auto& node : model.get_ops()) {
     const ov::element::Type type = node->get_output_size() == 1 ? node->get_output_element_type(0) : ov::element::dynamic;
@@ -24,8 +24,8 @@ uint64_t expansion_bytes(const ov::Model& model) {
   return values * kPeakBytesPerValue;
 }
 
-void check_expansion(const ov::Model& model, uint64_t available, const std::string& what) {
-  const uint64_t needed = expansion_bytes(model);
+void check_unpacked_bytes(const ov::Model& model, uint64_t available, const std::string& what) {
+  const uint64_t needed = unpacked_bytes(model);
   if (needed <= available) return;
   fail(what, ": OpenVINO's CPU plugin expands FP4 and FP8 weights to float32, which takes ", byte_text(needed), " here; ",
        byte_text(available), " are free. Convert with --experts gather, which keeps experts packed, or to int4");
