@@ -136,17 +136,17 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   if (!arguments.ignored.empty()) {
     print_notice(concat(joined(arguments.ignored), ": options of optimum-cli that change nothing here; ignored"));
   }
-  choose_format(command, arguments);
   options.compression.selection = parse_selection(arguments.selection);
   options.compression.fallback = parse_group_size_fallback(arguments.fallback);
   options.compression.backup = parse_backup_precision(arguments.backup);
-  check_options(command, arguments);
   options.stateful = !arguments.disable_stateful;
   options.experts = parse_expert_form(arguments.experts);
   if (!arguments.static_shape.empty()) {
     options.static_shape = parse_static_shape(arguments.static_shape);
     if (options.stateful) throw UsageError("--static-shape: only the prefill-only form can be static; add --disable-stateful");
   }
+  choose_format(command, arguments);  // after all that can be told without the checkpoint
+  check_options(command, arguments);
   options.tokenizer = !arguments.disable_tokenizer;
   options.notice = [](const std::string& line) { print_notice(line); };
   check_form(options.checkpoint, Expected::kCheckpoint);
