@@ -152,7 +152,7 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   options.tokenizer = !arguments.disable_tokenizer;
   options.notice = [](const std::string& line) { print_notice(line); };
   check_form(options.checkpoint, Expected::kCheckpoint);
-  if (!command.given("--weight-format")) choose_format(arguments);
+  if (!command.given("--weight-format")) choose_format(arguments);  // after all that can be told without the checkpoint
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
     return;

@@ -1,6 +1,7 @@
 // Which of the compiled kernels this processor runs.
 #include "ops/support/instruction_set.h"
 
+#define HWY_WANT_AVX3_DL  // as the kernels do: the list of instruction sets depends on it
 #include <hwy/highway.h>
 
 namespace dsv4::ops {
