@@ -14,11 +14,11 @@
 namespace dsv4 {
 
 struct Request {
-  std::vector<int64_t> prompt;                  ///< token ids, at least one; fed once
-  int64_t max_new_tokens = 32;                  ///< 0: the prompt alone
-  bool ignore_eos = false;                      ///< go on after an end-of-sequence token
-  SamplerOptions sampler;                       ///< how each token is chosen
-  std::function<void(int64_t token)> on_token;  ///< as each is chosen; may be empty
+  std::vector<int64_t> prompt = {};                  ///< token ids, at least one; fed once
+  int64_t max_new_tokens = 32;                       ///< 0: the prompt alone
+  bool ignore_eos = false;                           ///< go on after an end-of-sequence token
+  SamplerOptions sampler = {};                       ///< how each token is chosen
+  std::function<void(int64_t token)> on_token = {};  ///< as each is chosen; may be empty
 };
 
 struct Generated {

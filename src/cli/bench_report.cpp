@@ -148,8 +148,8 @@ std::string bench_csv_row(const Measurement& m) {
     row += format(",%.9g", value);
   }
   if (m.program != Program::kCpu) return row + ",,,\n";
-  return row + format(",%lld,%.9g,%.9g\n", static_cast<long long>(b.weight_bytes.total() + b.cache_bytes), b.bytes_per_second() / 1e9,
-                      b.share_of_bandwidth);
+  const int64_t bytes = b.weight_bytes.total() + b.cache_bytes;
+  return row + concat(',', bytes) + format(",%.9g,%.9g\n", b.bytes_per_second() / 1e9, b.share_of_bandwidth);
 }
 
 }  // namespace dsv4
