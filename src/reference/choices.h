@@ -16,7 +16,7 @@ struct Choice {
   int64_t layer = 0;
   bool experts = false;
 
-  auto operator<=>(const Choice&) const = default;
+  auto operator<=>(const Choice&) const = default;  // NOLINT(modernize-use-nullptr): of the compiler's own making
 };
 
 /// The margin of a choice is by how much its scores would have to change until another one is made, in units of float32's rounding (2^-24) of the magnitudes
