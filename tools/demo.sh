@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 dsv4=build/release/dsv4
 demo=build/demo
-formats=(fp32 fp16 int8 int4 mxfp4)
+formats=(fp32 fp16 int8 int4 mxfp4 published)
 if [ ! -x "$dsv4" ]; then
   echo "demo: $dsv4 is not built; run: make demo" >&2
   exit 1
@@ -19,7 +19,7 @@ field() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(
 
 processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)
 machine="${processor:-$(uname -m)}, $(nproc) threads, OpenVINO 2026.4.1"
-row='%-5s %-5s  %10s  %10s  %12s  %10s  %9s  %8s  %8s\n'
+row='%-5s %-9s  %10s  %10s  %12s  %10s  %9s  %8s  %8s\n'
 # shellcheck disable=SC2059
 table=$(printf "$row" model form 'bin, bytes' perplexity 'greedy match' 'mean diff.' 'max diff.' 'IR error' 'tokens/s')
 

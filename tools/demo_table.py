@@ -1,5 +1,5 @@
 # The table of the proof of concept's model card, for our toy: sizes, greedy next token, INT4 against FP32, a batch of 2; by OpenVINO's own Python package.
-"""usage: demo_table.py DIRECTORY NAME      DIRECTORY/NAME-fp32, -int8, -int4 and -mxfp4 are the model folders
+"""usage: demo_table.py DIRECTORY NAME      DIRECTORY/NAME-fp32, -int8, -int4, -mxfp4 and -published are the model folders
 
 The proof of concept is a traced PyTorch toy of 1.34 M random parameters (prefill only, FP32 and INT4); its card says 6.33 MB in FP32, 3.03 and 2.71 MB compressed, INT4
 against FP32 0.29 at most and 0.043 in the mean, and that batches of more than one drift.
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-FORMATS = ("fp32", "int8", "int4", "mxfp4")
+FORMATS = ("fp32", "int8", "int4", "mxfp4", "published")
 LENGTH = 64
 
 
@@ -40,9 +40,9 @@ def main(directory, name):
     logits = {kind: model.logits(first) for kind, model in models.items()}
 
     print(f"{name} in OpenVINO {openvino.__version__.split('-')[0]} (Python), {LENGTH} random tokens, seed 0, one sequence:\n")
-    print(f"{'':6}  {'.bin':>8}  {'.xml + .bin':>11}  {'next token':>10}")
+    print(f"{'':9}  {'.bin':>8}  {'.xml + .bin':>11}  {'next token':>10}")
     for kind, model in models.items():
-        print(f"{kind:6}  {model.weights / 1e6:5.2f} MB  {model.bytes / 1e6:8.2f} MB  {int(logits[kind][0, -1].argmax()):10d}")
+        print(f"{kind:9}  {model.weights / 1e6:5.2f} MB  {model.bytes / 1e6:8.2f} MB  {int(logits[kind][0, -1].argmax()):10d}")
     difference = np.abs(logits["int4"] - logits["fp32"])
     largest = np.abs(logits["fp32"]).max()
     print(f"\nINT4 against FP32: {difference.max():.2e} at most, {difference.mean():.2e} in the mean, of logits up to {largest:.1f}; "
