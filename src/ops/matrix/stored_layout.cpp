@@ -23,9 +23,9 @@ ov::element::Type element_type(NumberFormat format) { return ov::element::Type(s
 
 std::optional<NumberFormat> number_format_of(const ov::element::Type& type) { return number_format(type.to_string()); }
 
-ov::Shape values_shape(ov::Shape logical, const StoredFormat& format) {
+ov::Shape values_shape(const ov::Shape& logical, const StoredFormat& format) {
   if (!is_grouped(format)) return logical;
-  ov::Shape shape = std::move(logical);
+  ov::Shape shape = logical;
   const int64_t group = scale_columns(format, static_cast<int64_t>(shape.back()));
   const size_t groups = parts_of(shape.back(), group, "inputs");
   shape.pop_back();

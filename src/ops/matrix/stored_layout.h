@@ -15,7 +15,7 @@ std::optional<NumberFormat> number_format_of(const ov::element::Type& type);
 
 /// Of the values of a weight [..., out, in]: as it is for floats and for a scale a row; [..., out, in/g, g] in groups; FP8 [..., out/r, r, in/g, g]. Error where groups
 /// do not divide it.
-ov::Shape values_shape(ov::Shape logical, const StoredFormat& format);
+ov::Shape values_shape(const ov::Shape& logical, const StoredFormat& format);
 /// Of the scales and zero points beside values of this shape: 1 in place of each dim whose entries share one.
 ov::Shape scales_shape(ov::Shape values, NumberFormat type);
 
