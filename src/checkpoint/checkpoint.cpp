@@ -9,6 +9,7 @@
 
 #include "checkpoint/file_set.h"
 #include "checkpoint/quote.h"
+#include "checkpoint/scales.h"
 #include "checkpoint/tensor_match.h"
 #include "dsv4/error.h"
 #include "formats/dequantize.h"
@@ -27,29 +28,10 @@ Matrix as_matrix(const Shape& shape) {
   return {rows, rows == 0 ? 0 : element_count(shape) / rows};
 }
 
-/// n numbers of a scale as floats.
-void decode_scales(DType dtype, const std::byte* source, int64_t n, float* out) {
-  switch (dtype) {
-    case DType::kF32:
-      std::memcpy(out, source, static_cast<size_t>(n) * sizeof(float));
-      return;
-    case DType::kBF16:
-      return bf16_to_f32_row(source, n, out);
-    case DType::kF16:
-      return f16_to_f32_row(source, n, out);
-    case DType::kF8E4M3:
-      return e4m3_to_f32_row(source, n, out);
-    default:
-      return e8m0_to_f32_row(source, n, out);
-  }
-}
-
 /// One row of a scale tensor as floats. Throws Error for a scale that is no finite number.
 void read_scale_row(const TensorView& scale, int64_t row, std::vector<float>& out) {
-  const int64_t cols = scale.shape[1];
-  out.resize(static_cast<size_t>(cols));
-  decode_scales(scale.dtype, scale.bytes.data() + row * cols * static_cast<int64_t>(dtype_size(scale.dtype)), cols, out.data());
-  if (!all_finite(out.data(), cols)) {
+  decode_scale_row(scale, row, out);
+  if (!all_finite(out.data(), scale.shape[1])) {
     fail(path_text(scale.file->path()), ": tensor ", quote(scale.stored_name), ": row ", row,
          " holds a scale that is not a finite number; the file is damaged");
   }

@@ -2,17 +2,14 @@
 #include "convert/published_bits.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "checkpoint/quote.h"
+#include "checkpoint/scales.h"
 #include "checkpoint/weight_form.h"
 #include "convert/nvfp4_as_mxfp4.h"
 #include "dsv4/error.h"
-#include "formats/dequantize.h"
-#include "formats/numbers.h"
 
 namespace dsv4 {
 
@@ -36,22 +33,6 @@ void write_mxfp4(const Piece& piece, std::span<const std::byte> codes, std::span
 }
 
 NumberFormat fp8_scale_type(const TensorView& scale) { return scale.dtype == DType::kF8E8M0 ? NumberFormat::kF8E8M0 : NumberFormat::kF32; }
-
-float scale_at(const TensorView& scale, int64_t index) {
-  const std::byte* from = scale.bytes.data() + static_cast<size_t>(index) * dtype_size(scale.dtype);
-  uint16_t half = 0;
-  float value = 0.0f;
-  switch (scale.dtype) {
-    case DType::kF8E8M0:
-      return f8e8m0_to_f32(std::to_integer<uint8_t>(*from));
-    case DType::kF32:
-      std::memcpy(&value, from, sizeof value);
-      return value;
-    default:
-      std::memcpy(&half, from, sizeof half);
-      return scale.dtype == DType::kBF16 ? bf16_to_f32(half) : f16_to_f32(half);
-  }
-}
 
 // The format of a part alone, with the blocks of its tensor.
 StoredFormat published_form(const Checkpoint& checkpoint, const std::string& tensor, bool experts) {
@@ -152,19 +133,20 @@ void copy_fp8(const Checkpoint& checkpoint, const Piece& piece, PieceSink& sink)
   const int64_t first = (piece.weight_row + block_rows - 1) / block_rows;
   const int64_t end = (piece.weight_row + piece.rows() + block_rows - 1) / block_rows;
   const bool bytes = w.form.fp8_scale == NumberFormat::kF8E8M0;
-  std::vector<float> values;
+  std::vector<float> published, values;
   std::vector<std::byte> exponents;
   for (int64_t block = first; block < end; ++block) {
     const int64_t row = (piece.row_begin + block * block_rows - piece.weight_row) / published_rows;
+    decode_scale_row(scale, row, published);
     for (int64_t g = 0; g < groups; ++g) {
-      const int64_t at = row * scale.shape[1] + g * w.form.group_size / published_cols;
-      const float value = scale_at(scale, at);
+      const int64_t col = g * w.form.group_size / published_cols;
+      const float value = published[static_cast<size_t>(col)];
       if (!(std::fabs(value) <= kLargestScale)) {
         fail(path_text(scale.file->path()), ": tensor ", excerpt(scale.stored_name), " holds ", value,
              ", which is no scale; the checkpoint is damaged");
       }
       if (bytes) {
-        exponents.push_back(scale.bytes[static_cast<size_t>(at)]);
+        exponents.push_back(scale.bytes[static_cast<size_t>(row * scale.shape[1] + col)]);
       } else {
         values.push_back(value);
       }

@@ -45,6 +45,7 @@ TEST(StoredLayout, FitsNoOtherShape) {
     EXPECT_FALSE(format_of_shape(kF8E4M3, other, logical)) << other;
   }
   EXPECT_FALSE(format_of_shape(kF8E4M3, {1, 1, 1, 384}, {384})) << "a vector has no rows";
+  EXPECT_FALSE(format_of_shape(kF8E4M3, {1, 1, 384}, {384})) << "nor in one dim less";
 }
 
 TEST(StoredLayout, RefusesGroupsThatDoNotDivide) {
