@@ -247,7 +247,7 @@ TEST_F(CpuProgram, RoundsItsCacheAsTheModelWasTrained) {
     const TemporaryDirectory directory;
     const std::filesystem::path folder = convert_golden(golden, directory.path());
     Tokens tokens = dsv4_test::golden_tokens(golden);
-    tokens.resize(200);
+    tokens.resize(140);
     EngineOptions options = every_position(Program::kCpu);
     options.quantize_cache = true;
     Session session{Engine(folder, options)};
