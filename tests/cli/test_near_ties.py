@@ -71,10 +71,14 @@ def shift_entries(model):
     """Every selected entry becomes the one before it."""
     changed = 0
     for node in model.get_ops():
-        if node.get_type_name() == "ScatterElementsUpdate":
-            one = ops.constant(np.array(1, np.int32))
-            before = ops.maximum(ops.subtract(node.input_value(1), one), ops.constant(np.array(0, np.int32)))
-            node.input(1).replace_source_output(before.output(0))
+        if node.get_type_name() == "LogicalOr":  # the mask of the selected ones [B,S,1,capacity]
+            users = list(node.output(0).get_target_inputs())
+            axis, zero, one, most = (ops.constant(np.array([i], np.int64)) for i in (3, 0, 1, 2**31 - 1))
+            first = ops.slice(node.output(0), zero, one, one, axis)
+            rest = ops.slice(node.output(0), one, most, one, axis)
+            shifted = ops.concat([rest, ops.logical_and(first, ops.logical_not(first))], 3)
+            for user in users:
+                user.replace_source_output(shifted.output(0))
             changed += 1
     return changed
 

@@ -26,12 +26,12 @@ def dynamic_dims(model):
 
 # Of each operation, the inputs that decide shapes: of outputs, or of what is computed in a Loop. An operation that is not listed is one nobody thought about.
 SHAPE_INPUTS = {
-    "Broadcast": (1,), "CumSum": (1,), "Gather": (2,), "Loop": (0, 1), "Range": (0, 1, 2), "ReduceMax": (1,), "ReduceMean": (1,), "ReduceSum": (1,), "Reshape": (1,),
-    "ScatterElementsUpdate": (3,), "ScatterUpdate": (3,), "TopK": (1,), "VariadicSplit": (1, 2),
+    "Broadcast": (1,), "CumSum": (1,), "Gather": (2,), "Loop": (0, 1), "Range": (0, 1, 2), "ReduceMax": (1,), "ReduceMean": (1,), "ReduceMin": (1,), "ReduceSum": (1,), "Reshape": (1,),
+    "ScatterUpdate": (3,), "TopK": (1,), "VariadicSplit": (1, 2),
 }
 WITHOUT_SHAPE_INPUTS = {
-    "Add", "Clamp", "Concat", "Constant", "Convert", "Cos", "Divide", "Equal", "Exp", "FloorMod", "GatherElements", "GatherND", "GroupedMatMul", "LessEqual", "LogicalAnd",
-    "MatMul", "Maximum", "Minimum", "Multiply", "Parameter", "Power", "ReLU", "Relu", "Result", "ScatterNDUpdate", "SearchSorted", "Select", "Sigmoid", "Sin",
+    "Add", "Clamp", "Concat", "Constant", "Convert", "Cos", "Divide", "Equal", "Exp", "FloorMod", "GatherElements", "GatherND", "Greater", "GroupedMatMul", "LessEqual", "LogicalAnd",
+    "LogicalOr", "MatMul", "Maximum", "Minimum", "Multiply", "Parameter", "Power", "ReLU", "Relu", "Result", "ScatterNDUpdate", "SearchSorted", "Select", "Sigmoid", "Sin",
     "SoftPlus", "Softmax", "SoftMax", "Sqrt", "Subtract", "Swish",
 }
 

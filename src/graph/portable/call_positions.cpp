@@ -194,12 +194,7 @@ const BlockPositions& CallPositions::blocks(const LayerConfig& layer, const Valu
   const Value complete_at = add(mul(range(b.capacity), i32(mi)), i32(mi - 1));  // i32 [capacity]
   b.visible = masked_unless(less_equal(complete_at, positions_));               // [capacity] vs [B,S,1,1] -> [B,S,1,capacity]
 
-  if (overlap) {
-    b.selected = minimum(b.capacity, i32(static_cast<int32_t>(config_.index_topk)));
-    const Value visible_count = floor_div(add(positions_, i32(1)), m);  // i32 [B,S,1,1]
-    const Value rank = add(range(b.selected), i32(1));                  // i32 [selected]
-    b.selected_mask = masked_unless(less_equal(rank, visible_count));   // [B,S,1,selected]
-  }
+  if (overlap) b.selected = minimum(b.capacity, i32(static_cast<int32_t>(config_.index_topk)));
   return blocks_[layer.compress_ratio] = b;
 }
 
@@ -215,7 +210,6 @@ const KeyPositions& CallPositions::keys(const LayerConfig& layer) {
     const BlockPositions& b = blocks_.at(layer.compress_ratio);
     entries = b.capacity;
     k.mask = concat({b.visible, window_mask_}, 3);
-    if (layer.kind == LayerKind::kCsa) k.indexed_mask = concat({minimum(b.visible, f32(kMasked)), window_mask_}, 3);
   }
   const Value columns = add(add(length_, i32(window)), entries);
   k.sink_column = reshape(std::make_shared<op::v1::Equal>(range(columns), entries), {1, 1, 1, -1});

@@ -31,15 +31,13 @@ struct BlockPositions {
   Value first_position;      ///< i32 [B,count,1,1]: position i*m of each touched block
   Value visible;             ///< f32 [B,S,1,capacity]: 0 where the query sees the entry, else kMasked
   Value selected;            ///< i32 scalar: min(index_topk, capacity); layers with an indexer
-  Value selected_mask;       ///< f32 [B,S,1,selected]: 0 for the first (t+1)/m ranks of the selection, else kMasked
 };
 
 /// Shared by all layers whose keys have the same number of entry columns (one m, or none).
 struct KeyPositions {
-  Value mask;          ///< f32 [B,S,1,N]: 0 where the query sees the key column, else kMasked; entry columns first
-  Value indexed_mask;  ///< the same with every entry column masked: what the selection of an indexer is scattered into
-  Value sink_column;   ///< boolean [1,1,1,N]: the column of the zero row, where the score is the head's sink
-  Value kept_rows;     ///< i32 [W]: columns that become the next call's window state: the zero row and the last W-1 positions
+  Value mask;         ///< f32 [B,S,1,N]: 0 where the query sees the key column, else kMasked; entry columns first
+  Value sink_column;  ///< boolean [1,1,1,N]: the column of the zero row, where the score is the head's sink
+  Value kept_rows;    ///< i32 [W]: columns that become the next call's window state: the zero row and the last W-1 positions
 };
 
 /// Far below every score, and exp(kMasked - max) is exactly 0; finite in f32 so that a fully masked row (padding) gives no NaN.
@@ -55,6 +53,8 @@ class CallPositions {
   const Value& length() const { return length_; }  ///< scalar i32 S
   const Value& tokens() const { return tokens_; }  ///< scalar i32 T = B*S
   const Value& ids() const { return ids_; }        ///< i32 [T,1]
+  /// f32 [B,S,1,W+S]: 0 where the query sees the zero row, a position of the window or of the call, else kMasked.
+  const Value& window_mask() const { return window_mask_; }
 
   /// Tables for queries [B,S,heads,width], keys [B,1,S,width] of the layers with (compressed) or without a compressor.
   RopeTable query_rope(bool compressed, int64_t width);
@@ -78,7 +78,7 @@ class CallPositions {
   std::map<std::string, RopeTable> ropes_;
   std::map<int64_t, BlockPositions> blocks_;
   std::map<int64_t, KeyPositions> keys_;
-  Value window_mask_;  // f32 [B,S,1,W+S]
+  Value window_mask_;
 };
 
 /// x rotated: x * cos + swap(x) * sin. `widths` as given to the table.

@@ -4,7 +4,6 @@
 #include "graph/portable/nodes.h"
 #include "graph/portable/portable.h"
 #include "openvino/op/relu.hpp"
-#include "openvino/op/scatter_elements_update.hpp"
 
 namespace dsv4 {
 
@@ -24,12 +23,11 @@ Value PortableVocabulary::indexed_mask(const Value& x, const Value& q_latent, co
   const float scale = 1.0f / std::sqrt(static_cast<float>(hd) * static_cast<float>(heads));
   const Value head_weights = reshape_to(mul(linear(x, prefix + ".indexer.weights_proj.weight"), f32(scale)),
                                         shape_of({call_->batch(), call_->length(), i32(std::vector<int32_t>{1, heads})}));  // [B,S,1,Hi]
-  const Value score = add(matmul(head_weights, affinity), blocks.visible);  // [B,S,1,capacity]
+  const Value score = keep_f32(add(matmul(head_weights, affinity), blocks.visible));  // [B,S,1,capacity]
 
-  // Ranks beyond the number of visible entries hold masked ones: they stay masked.
-  const Value chosen = top_k(score, blocks.selected, 3, true)[1];  // i32 [B,S,1,selected]
-  return std::make_shared<op::v12::ScatterElementsUpdate>(call_->keys(layer).indexed_mask, chosen, blocks.selected_mask,
-                                                          i32(3));  // [B,S,1,N]
+  // Where fewer entries are visible than may be selected, masked ones are among the chosen: they stay masked.
+  const Value entries = select(largest_mask(score, blocks.selected, 3), blocks.visible, f32(kMasked));  // [B,S,1,capacity]
+  return concat({entries, call_->window_mask()}, 3);                                                    // [B,S,1,N]
 }
 
 }  // namespace dsv4

@@ -6,11 +6,15 @@
 #include "openvino/op/concat.hpp"
 #include "openvino/op/constant.hpp"
 #include "openvino/op/convert.hpp"
+#include "openvino/op/cum_sum.hpp"
 #include "openvino/op/divide.hpp"
+#include "openvino/op/equal.hpp"
 #include "openvino/op/floor_mod.hpp"
 #include "openvino/op/gather.hpp"
+#include "openvino/op/greater.hpp"
 #include "openvino/op/less_eq.hpp"
 #include "openvino/op/logical_and.hpp"
+#include "openvino/op/logical_or.hpp"
 #include "openvino/op/matmul.hpp"
 #include "openvino/op/maximum.hpp"
 #include "openvino/op/minimum.hpp"
@@ -18,6 +22,7 @@
 #include "openvino/op/power.hpp"
 #include "openvino/op/range.hpp"
 #include "openvino/op/reduce_mean.hpp"
+#include "openvino/op/reduce_min.hpp"
 #include "openvino/op/reduce_sum.hpp"
 #include "openvino/op/reshape.hpp"
 #include "openvino/op/select.hpp"
@@ -117,6 +122,18 @@ std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool larg
   const auto node = std::make_shared<op::v11::TopK>(x, k, axis, largest ? Mode::MAX : Mode::MIN, op::v11::TopK::SortType::SORT_VALUES,
                                                     ov::element::i32, true);
   return node->outputs();
+}
+
+Value largest_mask(const Value& x, const Value& k, int64_t axis) {
+  using TopK = op::v11::TopK;
+  const Value axes = i32(std::vector<int32_t>{static_cast<int32_t>(axis)});
+  const Value best =
+      keep_f32(std::make_shared<TopK>(x, k, axis, TopK::Mode::MAX, TopK::SortType::NONE, ov::element::i32, false)->output(0));
+  const Value least = keep_f32(std::make_shared<op::v1::ReduceMin>(best, axes, true));  // the k-th largest value
+  const Value above = keep_f32(std::make_shared<op::v1::Greater>(x, least)), level = keep_f32(std::make_shared<op::v1::Equal>(x, least));
+  const Value room = sub(k, reduce_sum(to_i32(above), axis, true));  // how many of the equal ones
+  const Value place = std::make_shared<op::v0::CumSum>(to_i32(level), i32(static_cast<int32_t>(axis)));
+  return std::make_shared<op::v1::LogicalOr>(above, logical_and(level, less_equal(place, room)));
 }
 
 }  // namespace dsv4::nodes

@@ -52,5 +52,8 @@ Value range(const Value& n);
 Value rms_norm(const Value& x, const Value& weight, double eps);
 /// Largest (or smallest) k along an axis, ordered by value, equal values by index. Outputs: values, i32 indices.
 std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest);
+/// Boolean, as x: true for the elements that top_k() would choose along the axis, equal values by index. For a large k: a stable TopK compares every
+/// element with every one of the k in the CPU plugin, one that need not be stable does not.
+Value largest_mask(const Value& x, const Value& k, int64_t axis);
 
 }  // namespace dsv4::nodes
