@@ -117,11 +117,9 @@ Value rms_norm(const Value& x, const Value& weight, double eps) {
   return mul(div(x, root), weight);
 }
 
-std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest) {
-  using Mode = op::v11::TopK::Mode;
-  const auto node = std::make_shared<op::v11::TopK>(x, k, axis, largest ? Mode::MAX : Mode::MIN, op::v11::TopK::SortType::SORT_VALUES,
-                                                    ov::element::i32, true);
-  return node->outputs();
+Value top_k(const Value& x, const Value& k, int64_t axis) {
+  using TopK = op::v11::TopK;
+  return std::make_shared<TopK>(x, k, axis, TopK::Mode::MAX, TopK::SortType::SORT_VALUES, ov::element::i32, true)->output(1);
 }
 
 Value largest_mask(const Value& x, const Value& k, int64_t axis) {
@@ -134,6 +132,12 @@ Value largest_mask(const Value& x, const Value& k, int64_t axis) {
   const Value room = sub(k, reduce_sum(to_i32(above), axis, true));  // how many of the equal ones
   const Value place = std::make_shared<op::v0::CumSum>(to_i32(level), i32(static_cast<int32_t>(axis)));
   return std::make_shared<op::v1::LogicalOr>(above, logical_and(level, less_equal(place, room)));
+}
+
+Value ascending(const Value& x, const Value& n) {
+  using TopK = op::v11::TopK;
+  const Value keys = add(mul(x, n), range(n));  // no two are equal: their order needs no stable sort
+  return std::make_shared<TopK>(keys, n, 0, TopK::Mode::MIN, TopK::SortType::SORT_VALUES, ov::element::i32, false)->output(1);
 }
 
 }  // namespace dsv4::nodes

@@ -50,10 +50,12 @@ Value range(const Value& n);
 /// x / sqrt(mean(x^2) + eps) * weight over the last axis, in the form that plugins fuse. Not x * (1 / sqrt(...)): where OpenVINO 2025.4 and 2026.1 do
 /// not fuse the whole, they append the division to the mean with its operands exchanged.
 Value rms_norm(const Value& x, const Value& weight, double eps);
-/// Largest (or smallest) k along an axis, ordered by value, equal values by index. Outputs: values, i32 indices.
-std::vector<Value> top_k(const Value& x, const Value& k, int64_t axis, bool largest);
-/// Boolean, as x: true for the elements that top_k() would choose along the axis, equal values by index. For a large k: a stable TopK compares every
-/// element with every one of the k in the CPU plugin, one that need not be stable does not.
+/// Indices (i32) of the largest k along an axis, ordered by value, equal values by index. For a small k: the CPU plugin compares every element with every one
+/// of the k where they have to be in that order.
+Value top_k(const Value& x, const Value& k, int64_t axis);
+/// Boolean, as x: true for the elements that top_k() would name; for any k.
 Value largest_mask(const Value& x, const Value& k, int64_t axis);
+/// Places (i32 [n]) of x (i32 [n], none negative, each at most (2^31 - 1) / n - 1) in ascending order, equal ones by place; `n` is an i32 scalar.
+Value ascending(const Value& x, const Value& n);
 
 }  // namespace dsv4::nodes

@@ -1,4 +1,4 @@
-// The mask of the k largest against a stable sort in plain C++: with ties of every length, infinities and whole rows of one value.
+// Selecting and sorting in the graph against a stable sort in plain C++: ties of every length, infinities, whole rows of one value, keys beyond 2^24.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,6 +22,8 @@ std::vector<char> first_of_sorted(std::span<const float> row, size_t k) {
   for (size_t i = 0; i < k; ++i) chosen[order[i]] = 1;
   return chosen;
 }
+
+class Ascending : public testing::TestWithParam<ov::element::Type> {};
 
 class LargestMask : public testing::TestWithParam<ov::element::Type> {
  protected:
@@ -69,6 +71,29 @@ TEST_P(LargestMask, TakesTheFirstOfARowOfEqualValues) {
 
 // f32, and what OpenVINO takes of itself: bfloat16 where the processor has it.
 INSTANTIATE_TEST_SUITE_P(Precisions, LargestMask, testing::Values(ov::element::f32, ov::element::dynamic),
+                         [](const auto& p) { return std::string(p.param == ov::element::f32 ? "F32" : "Default"); });
+
+TEST_P(Ascending, IsThatOfAStableSort) {
+  const Parameter x = parameter(ov::element::i32, {-1}), n = parameter(ov::element::i32, {});
+  Program program({nodes::ascending(x, n)}, {x, n}, GetParam());
+  std::mt19937 random(11);
+  for (const size_t count : {1, 2, 30, 3072, 98304}) {
+    for (const unsigned ids : {1u, 6u, 384u, 65536u}) {
+      if (ids * count > static_cast<size_t>(std::numeric_limits<int32_t>::max())) continue;
+      std::vector<int32_t> values(count);
+      for (int32_t& v : values) v = static_cast<int32_t>(random() % ids);
+      std::vector<int32_t> expected(count);
+      std::iota(expected.begin(), expected.end(), 0);
+      std::stable_sort(expected.begin(), expected.end(),
+                       [&](int32_t a, int32_t b) { return values[static_cast<size_t>(a)] < values[static_cast<size_t>(b)]; });
+      const auto places =
+          values_of<int32_t>(program({tensor<int32_t>({count}, values), tensor<int32_t>({}, {static_cast<int32_t>(count)})})[0]);
+      ASSERT_EQ(places, expected) << count << " of " << ids << " ids";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, Ascending, testing::Values(ov::element::f32, ov::element::dynamic),
                          [](const auto& p) { return std::string(p.param == ov::element::f32 ? "F32" : "Default"); });
 
 }  // namespace
