@@ -30,6 +30,7 @@ FULL_TESTS = r"(^|[./])Full_"  # for ctest
 SANITIZED = {
     "test_checkpoint": "*",
     "test_convert": "*",
+    "test_files": "*",
     "test_ops": "*",
     "test_quantize": "*",
     "test_reference": "*",
@@ -43,9 +44,10 @@ SANITIZED = {
 NOT_SANITIZED = ("-Full_*:*.Full_*:*/Full_*:GoldenMini.Likelihood*:*GoldenGreedy*:Killed*:*DamagedSnapshots*:*Failing*:CpuProgram.RoundsItsCache*:"
                  "CpuProgram.IsMeasuredByPart:*HeadersListThePieces*/v4pro:*HeadersListThePieces*/v4flash0731:Synthesize.NoParameterIsConstant:"
                  "Converted.Mxfp4KeepsThePublishedBitsOfTheExperts:AttentionBits.DoNotDependOnHowManyRowsOtherTokensSee")
-# Under ThreadSanitizer: the threads of the converter, the mutex of the tokenizer, the loops of the ops, sessions in two threads and on two.
+# Under ThreadSanitizer: the threads of the converter, direct reads, the mutex of the tokenizer, the loops of the ops, sessions in two threads and on two.
 RACED = {
     "test_convert": "*",
+    "test_files": "*",
     "test_ops": "*",
     "test_runtime": "*TwoThreads*:*SameInAnyNumberOfCalls*:*RowBits*/toyInt4",
     "test_text": "*MayBeUsedByThreads*",

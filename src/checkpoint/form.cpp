@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "checkpoint/descriptor.h"
+#include "files/descriptor.h"
 #include "checkpoint/foreign_content.h"
 #include "checkpoint/listed_files.h"
 #include "checkpoint/quote.h"

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <limits>
 
-#include "checkpoint/descriptor.h"
+#include "files/descriptor.h"
 #include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint/descriptor.h"
+#include "files/descriptor.h"
 #include "checkpoint/foreign_content.h"
 #include "checkpoint/header_parser.h"
 #include "checkpoint/quote.h"

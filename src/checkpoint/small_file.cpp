@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "checkpoint/descriptor.h"
+#include "files/descriptor.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 

@@ -8,7 +8,7 @@
 #include <set>
 #include <utility>
 
-#include "checkpoint/descriptor.h"
+#include "files/descriptor.h"
 #include "checkpoint/quote.h"
 #include "convert/errors.h"
 
