@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -27,12 +30,15 @@ using testing_support::TemporaryDirectory;
 using testing_support::write_file;
 
 constexpr size_t kAlignment = 4096;  // a multiple of what any file system asks for
-constexpr size_t kBytes = 3 * 1024 * 1024 + 1234;
+constexpr size_t kBytes = 1024 * 1024 + 1234;
 
 std::string random_bytes(size_t size) {
   std::mt19937_64 random(5);
   std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random());
+  for (size_t at = 0; at < size; at += sizeof(uint64_t)) {
+    const uint64_t word = random();
+    std::memcpy(bytes.data() + at, &word, std::min(sizeof word, size - at));
+  }
   return bytes;
 }
 
@@ -56,7 +62,7 @@ class Random {
   /// Ranges in the middle, at the start, up to the odd end, and all.
   void expect_ranges(const DirectFile& file) const {
     const std::vector<std::pair<uint64_t, uint64_t>> ranges = {
-        {0, 1}, {0, kAlignment}, {5000, 5001}, {123456, 2345678}, {kBytes - 1, kBytes}, {kBytes - 5000, kBytes}, {0, kBytes}};
+        {0, 1}, {0, kAlignment}, {5000, 5001}, {123456, 987654}, {kBytes - 1, kBytes}, {kBytes - 5000, kBytes}, {0, kBytes}};
     for (const auto& [begin, end] : ranges)
       EXPECT_EQ(read_range(file, begin, end), bytes.substr(begin, end - begin)) << begin << " to " << end;
   }
@@ -145,7 +151,7 @@ TEST_F(DirectFileTest, AFileThatBecameShorterIsNamed) {
   const DirectFile file(random_.path);
   std::filesystem::resize_file(random_.path, kBytes - 100);
   const std::string error = error_of([&] { read_range(file, kBytes - 5000, kBytes); });
-  EXPECT_NE(error.find("weights.bin: became shorter while in use: 3146862 bytes of 3146962"), std::string::npos) << error;
+  EXPECT_NE(error.find("weights.bin: became shorter while in use: 1049710 bytes of 1049810"), std::string::npos) << error;
   EXPECT_EQ(read_range(file, 0, 4096), random_.bytes.substr(0, 4096));  // what is there is there
   EXPECT_NE(error_of([&] { file.check_unchanged(); }), "");
 }

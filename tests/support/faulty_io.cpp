@@ -1,5 +1,5 @@
-// open, pread and statx of the C library with faults (faulty_io.h). As a preloaded library: DSV4_FAULTY_FILE=SUFFIX and
-// DSV4_FAULTS=short,refuse-open,refuse-reads,hide-alignment,eio=N,after=N,delay=MICROSECONDS.
+// open, pread, pwrite and statx of the C library with faults (faulty_io.h). As a preloaded library: DSV4_FAULTY_FILE=SUFFIX and
+// DSV4_FAULTS=short,refuse-open,refuse-reads,hide-alignment,eio=N,after=N,short-writes,refuse-writes,full-after=N,delay=MICROSECONDS.
 #include "support/faulty_io.h"
 
 #include <dlfcn.h>
@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
@@ -23,7 +24,7 @@ struct State {
   std::atomic<bool> active{false};
   std::string suffix;
   Faults faults;
-  std::atomic<int> failed{0}, reads{0}, direct_reads{0};
+  std::atomic<int> failed{0}, reads{0}, direct_reads{0}, writes{0}, direct_writes{0};
   std::atomic<unsigned> chance{1};
 
   State() {  // of a preloaded library
@@ -41,6 +42,9 @@ struct State {
       if (name == "hide-alignment") faults.hide_alignment = true;
       if (name == "eio") faults.eio = value;
       if (name == "after") faults.after = value;
+      if (name == "short-writes") faults.short_writes = true;
+      if (name == "refuse-writes") faults.refuse_direct_writes = true;
+      if (name == "full-after") faults.writes_until_full = value;
       if (name == "delay") faults.delay = value;
     }
     active = true;
@@ -70,6 +74,7 @@ Function next(const char* name) {
 
 using Open = int (*)(const char*, int, ...);
 using Pread = ssize_t (*)(int, void*, size_t, off_t);
+using Pwrite = ssize_t (*)(int, const void*, size_t, off_t);
 using Statx = int (*)(int, const char*, int, unsigned, struct statx*);
 
 int open_or_refuse(const char* path, int flags, mode_t mode) {
@@ -95,13 +100,28 @@ ssize_t faulty_pread(int fd, void* to, size_t bytes, off_t at) {
   return kept;
 }
 
+ssize_t faulty_pwrite(int fd, const void* from, size_t bytes, off_t at) {
+  static const auto real = next<Pwrite>("pwrite");
+  State& s = state();
+  if (!s.chosen(fd)) return real(fd, from, bytes, at);
+  const int number = s.writes++;
+  const bool direct = (::fcntl(fd, F_GETFL) & O_DIRECT) != 0;
+  if (direct) ++s.direct_writes;
+  if (s.faults.delay > 0) ::usleep(s.random(static_cast<unsigned>(s.faults.delay)));
+  if (direct && s.faults.refuse_direct_writes) return errno = EINVAL, -1;
+  if (s.faults.writes_until_full >= 0 && number >= s.faults.writes_until_full) return errno = ENOSPC, -1;
+  if (!s.faults.short_writes || bytes <= 1) return real(fd, from, bytes, at);
+  if (!direct) return real(fd, from, 1 + s.random(static_cast<unsigned>(bytes)), at);
+  return real(fd, from, std::min<size_t>(bytes, 4096 * (1 + s.random(static_cast<unsigned>(bytes / 4096 + 1)))), at);
+}
+
 }  // namespace
 
 FaultyIo::FaultyIo(const std::string& suffix, const Faults& faults) {
   State& s = state();
   s.suffix = suffix;
   s.faults = faults;
-  s.failed = s.reads = s.direct_reads = 0;
+  s.failed = s.reads = s.direct_reads = s.writes = s.direct_writes = 0;
   s.active = true;
 }
 
@@ -113,6 +133,10 @@ FaultyIo::~FaultyIo() {
 int FaultyIo::reads() const { return state().reads; }
 
 int FaultyIo::direct_reads() const { return state().direct_reads; }
+
+int FaultyIo::writes() const { return state().writes; }
+
+int FaultyIo::direct_writes() const { return state().direct_writes; }
 
 }  // namespace dsv4::testing_support
 
@@ -133,6 +157,10 @@ int open(const char* path, int flags, ...) {
 ssize_t pread(int fd, void* to, size_t bytes, off_t at) { return dsv4::testing_support::faulty_pread(fd, to, bytes, at); }
 
 ssize_t pread64(int fd, void* to, size_t bytes, off_t at) { return dsv4::testing_support::faulty_pread(fd, to, bytes, at); }
+
+ssize_t pwrite(int fd, const void* from, size_t bytes, off_t at) { return dsv4::testing_support::faulty_pwrite(fd, from, bytes, at); }
+
+ssize_t pwrite64(int fd, const void* from, size_t bytes, off_t at) { return dsv4::testing_support::faulty_pwrite(fd, from, bytes, at); }
 
 int statx(int directory, const char* path, int flags, unsigned mask, struct statx* status) noexcept {
   static const auto real = dsv4::testing_support::next<dsv4::testing_support::Statx>("statx");
