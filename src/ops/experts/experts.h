@@ -1,9 +1,10 @@
 // Op Experts: router or hash table, the selected routed experts batched by expert, the shared expert (spec 2.12).
 #pragma once
 
-#include <vector>
+#include <memory>
 
 #include "openvino/op/op.hpp"
+#include "ops/experts/expert_source.h"
 #include "ops/matrix/multiply.h"
 #include "ops/support/op_inputs.h"
 
@@ -35,9 +36,18 @@ class Experts final : public ov::op::Op {
   bool has_evaluate() const override { return true; }
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
+  /// The stacks of an op whose weights are bound to it.
+  const PackedMatrix& gate_up() const;
+  const PackedMatrix& down() const;
+  const ExpertsAttributes& attributes() const { return attributes_; }
+  /// From now on the experts come from `source`, as those of its layer `layer`, in this op and in copies of it.
+  void lease_from(std::shared_ptr<ExpertSource> source, int64_t layer);
+
  private:
   OpWeights weights_;
   ExpertsAttributes attributes_;
+  std::shared_ptr<ExpertSource> source_;
+  int64_t layer_ = 0;
 };
 
 }  // namespace dsv4::ops
