@@ -51,4 +51,19 @@ class ExpertSource {
   virtual std::unique_ptr<ExpertLeases> acquire(int64_t layer, std::span<const ExpertDemand> experts) = 0;
 };
 
+/// Is told which experts tokens are routed to.
+class RouteObserver {
+ public:
+  virtual ~RouteObserver() = default;
+  /// `experts` [T,K] of the next T tokens of a call. Calls come one after another, the layers of a call in their order.
+  virtual void routed(int64_t layer, std::span<const int32_t> experts) = 0;
+};
+
+/// What an op of a layer works with beside its weights.
+struct ExpertConnection {
+  std::shared_ptr<ExpertSource> source = {};     ///< null: the experts are read where the op's weights lie
+  std::shared_ptr<RouteObserver> observer = {};  ///< may be null
+  int64_t layer = 0;                             ///< for both
+};
+
 }  // namespace dsv4::ops

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
 
 #include "ops/experts/mixture.h"
 
@@ -62,17 +61,12 @@ void Experts::validate_and_infer_types() {
 
 std::shared_ptr<ov::Node> Experts::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   const auto copy = std::make_shared<Experts>(inputs[0], inputs[1], inputs[2], weights_.among(inputs, kFirstWeight), attributes_);
-  copy->lease_from(source_, layer_);
+  copy->connect(connection_);
   return copy;
 }
 
 const PackedMatrix& Experts::gate_up() const { return weights_.bound()[kGateUp]; }
 const PackedMatrix& Experts::down() const { return weights_.bound()[kDown]; }
-
-void Experts::lease_from(std::shared_ptr<ExpertSource> source, int64_t layer) {
-  source_ = std::move(source);
-  layer_ = layer;
-}
 
 bool Experts::visit_attributes(ov::AttributeVisitor& visitor) {
   weights_.visit(visitor);
@@ -94,8 +88,9 @@ bool Experts::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs
   layer.swiglu_limit = static_cast<float>(attributes_.swiglu_limit);
   layer.mode = attributes_.mode;
   layer.prefetch = attributes_.prefetch;
-  layer.source = source_.get();
-  layer.index = layer_;
+  layer.source = connection_.source.get();
+  layer.observer = connection_.observer.get();
+  layer.index = connection_.layer;
   const int64_t width = layer.width(), experts = layer.experts();
 
   const ov::Shape shape = inputs[0].get_shape(), selection = inputs[2].get_shape();
@@ -119,7 +114,7 @@ bool Experts::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs
   const auto* ids = inputs[1].data<const int32_t>();
   auto* y = outputs[0].data<float>();
   const int64_t total = static_cast<int64_t>(tokens);
-  const int64_t at_once = source_ ? kTokensAtOnceLeased : kTokensAtOnce;
+  const int64_t at_once = connection_.source ? kTokensAtOnceLeased : kTokensAtOnce;
   for (int64_t first = 0; first < total; first += at_once) {
     mixture_of_experts(layer, x + first * width, ids + first, std::min(at_once, total - first), y + first * width);
   }

@@ -40,14 +40,13 @@ class Experts final : public ov::op::Op {
   const PackedMatrix& gate_up() const;
   const PackedMatrix& down() const;
   const ExpertsAttributes& attributes() const { return attributes_; }
-  /// From now on the experts come from `source`, as those of its layer `layer`, in this op and in copies of it.
-  void lease_from(std::shared_ptr<ExpertSource> source, int64_t layer);
+  /// Of this op and of copies that are made of it from now on.
+  void connect(const ExpertConnection& connection) { connection_ = connection; }
 
  private:
   OpWeights weights_;
   ExpertsAttributes attributes_;
-  std::shared_ptr<ExpertSource> source_;
-  int64_t layer_ = 0;
+  ExpertConnection connection_;
 };
 
 }  // namespace dsv4::ops

@@ -128,10 +128,11 @@ void mixture_of_experts(const MixtureLayer& layer, const float* x, const int32_t
   const int64_t k = layer.experts_per_token, width = layer.width(), inner = layer.inner(), pairs = tokens * k;
   const Activations inputs = make_activations(x, tokens, width, width, layer.mode, scratch);
   const Routing routing = route(layer, inputs, ids, scratch);
+  if (layer.observer) layer.observer->routed(layer.index, {routing.experts, static_cast<size_t>(pairs)});
   const TimePart time(OpPart::kExpertsProducts);
   const std::span<const ExpertDemand> demands = demands_of(layer, routing, tokens, scratch);
-  const std::unique_ptr<ExpertLeases> leases = layer.source ? layer.source->acquire(layer.index, demands)
-                                                            : lease_in_place(layer.gate_up, layer.down, layer.prefetch, demands);
+  const std::unique_ptr<ExpertLeases> leases =
+      layer.source ? layer.source->acquire(layer.index, demands) : lease_in_place(layer.gate_up, layer.down, layer.prefetch, demands);
   const Batches batches = sort_by_expert(layer, routing, leases->order(), tokens, scratch);
 
   float* results = scratch.take<float>((tokens + pairs) * width);  // [T+T*K,D]

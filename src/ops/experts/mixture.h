@@ -22,6 +22,7 @@ struct MixtureLayer {
   ActivationRounding mode = ActivationRounding::kF32;
   bool prefetch = false;
   ExpertSource* source = nullptr;  ///< of the experts' bytes, those of its layer `index`; null: they are read where gate_up and down lie
+  RouteObserver* observer = nullptr;
   int64_t index = 0;
 
   int64_t experts() const { return gate.rows; }
