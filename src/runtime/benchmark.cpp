@@ -119,11 +119,12 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   }
 
   const int64_t token_bytes = result.weight_bytes.total() + result.cache_bytes;
-  Yardstick yardstick(engine.threads(), token_bytes);
+  const std::optional<ExpertReport> opened = expert_report(engine);
+  Yardstick yardstick(engine.threads(), token_bytes, opened ? opened->unfilled_bytes : 0);
   std::vector<double> prefill, decode;
   int64_t from_disk = 0;
   std::optional<ExpertUse> experts;
-  if (const std::optional<ExpertReport> report = expert_report(engine)) experts = ExpertUse{*report};
+  if (opened) experts = ExpertUse{*opened};
   if (experts) experts->report.counts = {};
   bool counted = true;
   Session prefilled(engine), decoding(engine);

@@ -5,22 +5,20 @@
 #include <cstring>
 #include <random>
 
-#include "checkpoint/amounts.h"
 #include "checkpoint/listed_files.h"
-#include "checkpoint/names.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "graph/cpu/cpu.h"
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/core.hpp"
 #include "runtime/available_memory.h"
-#include "runtime/constants.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
 #include "runtime/lazy_memory.h"
 #include "runtime/route_log.h"
 #include "runtime/session_state.h"
+#include "runtime/weight_choice.h"
 #include "runtime/weight_memory.h"
 
 namespace dsv4 {
@@ -136,49 +134,6 @@ class CpuState final : public Session::State {
   Indices ids_, rows_;
 };
 
-// Of the memory that a sequence needs as it grows, so much is left free for it.
-constexpr int64_t kTokensLeftFor = 16384;
-
-MemoryNeeds needs_beside_experts(const Config& config, const ops::CacheShape& cache, int64_t context) {
-  MemoryNeeds needs;
-  for (const auto& range : ops::CacheLayout(cache).used(std::min(context, kTokensLeftFor))) needs.sequence += range.end - range.begin;
-  needs.working = working_bytes(config, kPromptChunkFromDrive);
-  return needs;
-}
-
-/// Settles kAuto: weights that do not stay in memory when they are mapped come from the drive, where there is room for what a token needs.
-void settle_weight_memory(Engine::Model& model, const ov::Model& ir, uint64_t available) {
-  EngineOptions& options = model.options;
-  const bool automatic = options.weights == WeightMemory::kAuto;
-  if (!automatic) return;
-  const Constants constants(ir);
-  int64_t all = 0, routed = 0;
-  constants.for_each([&](const ov::op::v0::Constant& constant) { all += static_cast<int64_t>(constant.get_byte_size()); });
-  for (size_t layer = 0; layer < model.config.layers.size(); ++layer) {
-    const std::string block = concat("layers.", layer);
-    for (const std::string& name : {gate_up_stack_name(block), down_stack_name(block)}) {
-      for (const char* suffix : {"", "/scale", "/zero_point"}) {
-        if (const auto constant = constants.find(name + suffix)) routed += static_cast<int64_t>(constant->get_byte_size());
-      }
-    }
-  }
-  options.weights = WeightMemory::kMap;
-  if (fits_mapped(static_cast<uint64_t>(all), available)) return;
-  const std::string why = concat("the model's ", byte_text(static_cast<uint64_t>(all)), " are more than the ", byte_text(available),
-                                 " of memory that are available");
-  const int64_t context = options.context > 0 ? options.context : model.config.max_position_embeddings;
-  MemoryNeeds needs = needs_beside_experts(model.config, cpu_cache_shape(model.config, context, options.cache), context);
-  needs.dense = all - routed;
-  const int64_t two_tokens = 2 * model.config.num_experts_per_tok * (routed / std::max<int64_t>(model.config.n_routed_experts, 1));
-  if (expert_budget(available, needs) / 21 * 20 >=
-      two_tokens) {  // a little more than two tokens' experts: parts do not begin on whole blocks
-    options.weights = WeightMemory::kStream;
-    if (options.notice) options.notice(why + ": experts are read when they are needed (--weights stream)");
-  } else if (options.notice) {
-    options.notice(why + ", and too little for a cache of experts: they are read by page faults, which is slow (--weights map)");
-  }
-}
-
 }  // namespace
 
 void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir) {
@@ -191,7 +146,7 @@ void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir
   cpu.prefetch_experts = options.weights == WeightMemory::kMap;
   const int64_t context = options.context > 0 ? options.context : model.config.max_position_embeddings;
   model.cache = cpu_cache_shape(model.config, context, options.cache);
-  MemoryNeeds needs = needs_beside_experts(model.config, model.cache, context);
+  MemoryNeeds needs = needs_beside_weights(model.config, options);
 
   ov::Core core;
   const ov::AnyMap properties = compile_properties(options);

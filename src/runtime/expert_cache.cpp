@@ -293,6 +293,11 @@ int64_t ExpertCache::slots() const {
   return std::ssize(slots_) - given_back_;
 }
 
+int64_t ExpertCache::unfilled_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return std::ssize(free_) * static_cast<int64_t>(layout_.slot_bytes());
+}
+
 ExpertCounts ExpertCache::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;

@@ -1,6 +1,6 @@
 // A bounded cache of routed experts in memory of its own, filled by direct reads: for a model that is larger than memory.
 //
-// The page cache could hold the same experts, but bringing them there costs a processor more than the drive's time (docs/larger-than-memory.md). A slot holds an
+// The page cache could hold the same experts, but bringing them there costs a processor more than the drive's time (docs/cpu-program.md). A slot holds an
 // expert; which experts stay is decided by how often they are used (expert_policy.h), in the order of requests and before anything is read, so that what is resident
 // does not depend on which read ends first. Threads of its own read, because they sleep most of the time, and OpenVINO's must not.
 #pragma once
@@ -60,6 +60,7 @@ class ExpertCache final : public ops::ExpertSource {
   const ExpertLayout& layout() const { return layout_; }
   int64_t slots() const;                                                                           ///< that may be used now
   int64_t resident_bytes() const { return slots() * static_cast<int64_t>(layout_.slot_bytes()); }  ///< once they are full
+  int64_t unfilled_bytes() const;                                                                  ///< of slots that are free
   ExpertCounts counts() const;
 
  private:

@@ -38,7 +38,11 @@ std::optional<ExpertReport> expert_report(const Engine& engine) {
   if (!experts) return std::nullopt;
   const ExpertCache& cache = experts->cache();
   const auto all = static_cast<double>(cache.layout().layers() * cache.layout().experts());
-  return ExpertReport{static_cast<double>(cache.slots()) / all, cache.resident_bytes(), experts->file().direct(), swapped_bytes(),
+  return ExpertReport{static_cast<double>(cache.slots()) / all,
+                      cache.resident_bytes(),
+                      cache.unfilled_bytes(),
+                      experts->file().direct(),
+                      swapped_bytes(),
                       cache.counts()};
 }
 

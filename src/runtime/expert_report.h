@@ -29,6 +29,7 @@ struct ExpertCounts {
 struct ExpertReport {
   double resident_share = 0.0;  ///< of the routed experts, those that there are slots for
   int64_t cache_bytes = 0;      ///< of these slots
+  int64_t unfilled_bytes = 0;   ///< of slots that no expert was ever in: memory that the cache has not taken yet
   bool direct = false;          ///< reads go past the page cache
   int64_t swapped_bytes = 0;    ///< of the process' memory, which the cache is most of: then it is larger than what the machine has for it
   ExpertCounts counts;

@@ -113,7 +113,7 @@ StreamedExperts::StreamedExperts(ov::Model& program, const std::filesystem::path
   ExpertCache::Options cache;
   cache.experts_per_token = config.num_experts_per_tok;
   cache.notice = options.notice;
-  cache.available = available_memory;
+  cache.available = [] { return available_memory(); };
   const int64_t all = static_cast<int64_t>(layout.layers() * layout.experts() * layout.slot_bytes());
   const int64_t most = static_cast<int64_t>(std::min<uint64_t>(available, INT64_MAX)) - needs.total();
   const int64_t least = ExpertCache::least_bytes(layout, config.num_experts_per_tok);

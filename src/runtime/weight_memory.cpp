@@ -20,6 +20,13 @@ constexpr int64_t kCopyAlignment = 64;
 
 int64_t aligned(int64_t bytes) { return (bytes + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment; }
 
+/// Mapped pages that were read and are not needed again: memory is scarce where models are streamed.
+void leave_to_the_kernel(const void* data, size_t bytes) {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), first = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t begin = (first + page - 1) / page * page, end = (first + bytes) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 /// Pages of a map locked into RAM while it lives.
 class LockedPages {
  public:
@@ -69,6 +76,7 @@ std::shared_ptr<ov::op::v0::Constant> ModelWeights::placed(const Constant& const
     std::byte* copy = copies_->data() + copied_;
     std::memcpy(copy, data, bytes);
     copied_ += aligned(static_cast<int64_t>(bytes));
+    if (memory == WeightMemory::kStream) leave_to_the_kernel(data, bytes);
     data = copy;
     owner = copies_;
   } else if (memory == WeightMemory::kLock) {

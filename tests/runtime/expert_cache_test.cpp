@@ -300,9 +300,12 @@ TEST(ExpertCache, FillsFreeSlotsWithTheMostUsedOnes) {
   const File file(NumberFormat::kU4, 1, 10);
   ExpertCache cache(file.layout(), file.reader(), options_for(file, 4));
   cache.fill(std::vector<float>{0, 5, 1, 9, 0, 7, 2, 0, 8, 0});
-  const auto slots_filled = [&] { return cache.counts().bytes_read / static_cast<int64_t>(file.layout().slot_bytes()); };
-  for (int i = 0; i < 5000 && slots_filled() < 3; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  int64_t bytes = 0;
+  const ExpertLayout layout = file.layout();
+  for (const size_t expert : {1, 3, 5, 8}) {
+    for (const auto& window : layout.windows(0, expert)) bytes += static_cast<int64_t>(window.end - window.begin);
+  }
+  while (cache.counts().bytes_read < bytes) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   use(cache, file, 0, demands({1, 3, 5, 8}));
   EXPECT_EQ(cache.counts().hits, 4);
   use(cache, file, 0, demands({0}));
