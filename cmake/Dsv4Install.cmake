@@ -35,7 +35,7 @@ install(DIRECTORY docs DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
 install(TARGETS dsv4 dsv4_ops_library RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY include/dsv4 DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-install(TARGETS dsv4_api dsv4_options dsv4_formats dsv4_checkpoint dsv4_ops dsv4_graph dsv4_runtime EXPORT dsv4-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS dsv4_api dsv4_options dsv4_files dsv4_formats dsv4_checkpoint dsv4_ops dsv4_graph dsv4_runtime EXPORT dsv4-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(EXPORT dsv4-targets NAMESPACE dsv4:: DESTINATION "${package_dir}")
 configure_package_config_file(cmake/dsv4-config.cmake.in "${CMAKE_CURRENT_BINARY_DIR}/dsv4-config.cmake" INSTALL_DESTINATION "${package_dir}")
 write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/dsv4-config-version.cmake" COMPATIBILITY SameMinorVersion)

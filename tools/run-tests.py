@@ -30,6 +30,7 @@ FULL_TESTS = r"(^|[./])Full_"  # for ctest
 SANITIZED = {
     "test_checkpoint": "*",
     "test_convert": "*",
+    "test_files": "*",
     "test_ops": "*",
     "test_quantize": "*",
     "test_reference": "*",
@@ -46,9 +47,10 @@ NOT_SANITIZED = ("-Full_*:*.Full_*:*/Full_*:GoldenMini.Likelihood*:*GoldenGreedy
                  "Stopped.StartsAnewWithoutAReadableRecord:Folder.EveryRotaryFactor*:RtInfo.TheCpuPluginTakes*:Synthesize.ValuesHaveTheSize*:*HeadersListThePieces*/v4flash:"
                  "Experts.GivesATokenTheSameBitsInEveryCallWithExactActivations:FloatBits.AreThoseOfATokenAlone:Multiply.ThreadsChangeNoBit:"
                  "StoredToy.EveryTensorsFormat*:CacheQuantization.Hash*:*SameInAnyNumberOfCalls/PrefillOnly")
-# Under ThreadSanitizer: the threads of the converter, the mutex of the tokenizer, the loops of the ops, sessions in two threads and on two.
+# Under ThreadSanitizer: the threads of the converter, direct reads, the mutex of the tokenizer, the loops of the ops, sessions in two threads and on two.
 RACED = {
     "test_convert": "*",
+    "test_files": "*",
     "test_ops": "*",
     "test_runtime": "*TwoThreads*:*SameInAnyNumberOfCalls*:*RowBits*/toyInt4",
     "test_text": "*MayBeUsedByThreads*",

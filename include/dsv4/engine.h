@@ -29,9 +29,11 @@ enum class Program {
 
 /// Where the CPU program reads its weights.
 enum class WeightMemory {
+  kAuto,  ///< kMap where the model fits into the memory that is available, else kStream
   kMap,   ///< the mapped file: opens at once, needs no memory of its own, may be larger than RAM
   kLoad,  ///< copied into anonymous memory, which the kernel does not drop
   kLock,  ///< the mapped file, locked into RAM (needs RLIMIT_MEMLOCK)
+  kStream,  ///< for models larger than memory: routed experts in a bounded cache that is filled by direct reads, all other weights copied into memory
 };
 
 struct EngineOptions {
@@ -44,7 +46,10 @@ struct EngineOptions {
   int64_t context = 0;  ///< most tokens of a sequence; 0: what the model was made for. Memory is used as a sequence grows, not before
 
   // The CPU program only:
-  WeightMemory weights = WeightMemory::kMap;
+  WeightMemory weights = WeightMemory::kAuto;
+  int64_t expert_cache_bytes = 0;        ///< kStream: bytes for routed experts; 0: what the machine leaves
+  std::filesystem::path expert_profile;  ///< kStream: if this file is there, its most used experts are read first; empty: none
+  std::filesystem::path routes;          ///< written: which experts each token is routed to; empty: not
   ActivationRounding activations = ActivationRounding::kInt8;
   CachePrecision cache = CachePrecision::kBF16;
   bool quantize_cache = false;  ///< round what is cached to FP8 and FP4 values as the model was trained; costs time, saves no memory
@@ -65,6 +70,7 @@ class Engine {
   int64_t static_length() const;     ///< tokens of every sequence, neither fewer nor more (--static-shape); 0: any number
   int threads() const;               ///< that inferences run on: no more than the process may use processors, whatever the options say
   double open_seconds() const;       ///< reading and compiling took
+  int64_t prompt_chunk() const;      ///< tokens of a prompt that are best fed in one inference: more where experts come from the drive
   ActiveBytes active_bytes() const;  ///< of the CPU program where an indexer selects; zeros for the portable one
   /// Bytes of the cache that the next token reads when a sequence has `position` tokens; 0 for the portable program.
   int64_t cache_bytes(int64_t position) const;

@@ -12,12 +12,12 @@
 #include <string>
 #include <string_view>
 
-#include "checkpoint/descriptor.h"
 #include "checkpoint/foreign_content.h"
 #include "checkpoint/listed_files.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/small_file.h"
 #include "dsv4/error.h"
+#include "files/descriptor.h"
 
 namespace dsv4 {
 namespace {

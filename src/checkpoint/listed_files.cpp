@@ -9,10 +9,10 @@
 #include <cstring>
 #include <limits>
 
-#include "checkpoint/descriptor.h"
 #include "checkpoint/json_fields.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "files/descriptor.h"
 
 namespace dsv4 {
 

@@ -13,11 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint/descriptor.h"
 #include "checkpoint/foreign_content.h"
 #include "checkpoint/header_parser.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "files/descriptor.h"
 
 namespace dsv4 {
 namespace {
@@ -205,6 +205,26 @@ void SafetensorsFile::prefetch(std::span<const std::byte> range) const {
   const auto offset = static_cast<uint64_t>(range.data() - map_);
   const uint64_t begin = offset / page * page;  // outwards: whole pages
   ::madvise(const_cast<std::byte*>(map_) + begin, offset + range.size() - begin, MADV_WILLNEED);
+}
+
+uint64_t SafetensorsFile::pages_in_memory(uint64_t begin, uint64_t end) const {
+  static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> pages((end - begin + page - 1) / page, 1);
+  if (::mincore(const_cast<std::byte*>(map_) + begin, end - begin, pages.data()) != 0) return pages.size();
+  return static_cast<uint64_t>(std::count_if(pages.begin(), pages.end(), [](unsigned char flags) { return (flags & 1) != 0; }));
+}
+
+std::filesystem::path SafetensorsFile::path_of_descriptor() const { return concat("/proc/self/fd/", fd_); }
+
+void SafetensorsFile::show(const SharedMemory& memory, uint64_t begin, uint64_t end, uint64_t from) const {
+  memory.show_at(const_cast<std::byte*>(map_) + begin, end - begin, from);
+}
+
+void SafetensorsFile::show_file(uint64_t begin, uint64_t end) const {
+  if (::mmap(const_cast<std::byte*>(map_) + begin, end - begin, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd_, static_cast<off_t>(begin)) ==
+      MAP_FAILED) {
+    fail(path_text(path_), ": cannot map ", end - begin, " bytes: ", errno_text(errno));
+  }
 }
 
 void SafetensorsFile::release() const { ::madvise(const_cast<std::byte*>(map_), size(), MADV_DONTNEED); }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "checkpoint/dtype.h"
+#include "files/shared_memory.h"
 
 namespace dsv4 {
 
@@ -83,6 +84,18 @@ class SafetensorsFile {
   void release(std::span<const std::byte> range) const;
   /// The same of the whole file: also the pages that tensors share, and those that the kernel mapped around the ones that were read.
   void release() const;
+
+  /// Bytes from the start of the file to those of a `bytes` span or part of one.
+  uint64_t offset_of(std::span<const std::byte> range) const { return static_cast<uint64_t>(range.data() - map_); }
+  /// Pages of [begin, end) of the file, whole pages, that are in memory; all of them where the kernel does not tell this user.
+  uint64_t pages_in_memory(uint64_t begin, uint64_t end) const;
+  /// Opens the file that this one has opened, whatever has its name by now.
+  std::filesystem::path path_of_descriptor() const;
+  /// From now on the map shows `memory` from `from` on in place of the file's bytes [begin, end), whole pages, to all threads at once; it has to hold the same
+  /// bytes. Error when the kernel does not.
+  void show(const SharedMemory& memory, uint64_t begin, uint64_t end, uint64_t from) const;
+  /// The map shows the file's own pages again.
+  void show_file(uint64_t begin, uint64_t end) const;
 
  private:
   FileIdentity identity_now() const;

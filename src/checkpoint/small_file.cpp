@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "checkpoint/descriptor.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "files/descriptor.h"
 
 namespace dsv4 {
 namespace {

@@ -13,6 +13,7 @@
 #include "dsv4/error.h"
 #include "runtime/benchmark.h"
 #include "runtime/engine_options.h"
+#include "runtime/expert_report.h"
 
 namespace dsv4 {
 
@@ -101,6 +102,7 @@ void run_bench(BenchArguments& arguments) {
         report->add({engine.program(), engine.threads(), engine.open_seconds(), options, result});
       }
     }
+    save_expert_profile(engine);
   }
   report->finish();
 }
@@ -122,7 +124,9 @@ void add_bench_command(CommandLine& line) {
       .value("N,...")
       .shows_default();
   command.option("-r,--repeats", benchmark.repeats, "How often; medians are reported").shows_default().at_least(1);
-  command.option("--chunk", benchmark.chunk, "Tokens of the prompt an inference").shows_default().at_least(1);
+  command.option("--chunk", benchmark.chunk, "Tokens of the prompt an inference; 0: 512, and 2048 where experts come from the drive")
+      .shows_default()
+      .at_least(0);
   command
       .option("-c,--context", benchmark.context, "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
       .shows_default()

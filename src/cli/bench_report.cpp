@@ -6,6 +6,7 @@
 #include "checkpoint/amounts.h"
 #include "checkpoint/json_text.h"
 #include "cli/engine_options.h"
+#include "cli/expert_lines.h"
 #include "cli/number_text.h"
 #include "dsv4/error.h"
 
@@ -53,6 +54,10 @@ Json to_json(const Measurement& m) {
     json["share_of_bandwidth"] = b.share_of_bandwidth;
   }
   if (b.disk_share) json["disk_share"] = *b.disk_share;
+  if (b.experts) {
+    json["experts"] = experts_json(*b.experts);
+    json["experts"]["drive_gb_per_second"] = b.drive_bandwidth / 1e9;
+  }
   json["prefill_seconds_by_op"] = by_op(b.prefill_by_op, seconds_of);
   json["decode_seconds_by_op"] = by_op(b.decode_by_op, seconds_of);
   json["decode_bytes_by_op"] = by_op(b.decode_by_op, [](const OpSeconds& part) { return part.bytes; });
@@ -103,6 +108,11 @@ std::string bench_text(const Measurement& m) {
                    byte_text_of(b.cache_bytes), "\n");
     text += format("read              %.1f GB/s, %.0f %% of what one stream a thread read just before and after\n",
                    b.bytes_per_second() / 1e9, 100.0 * b.share_of_bandwidth);
+  }
+  if (b.experts) {
+    text += concat("experts           ", experts_text(*b.experts), "\n");
+    text += format("drive             %.2f GB/s at its best (1 MiB, 32 at a time, %s); %.0f %% of the routed experts fit into memory\n",
+                   b.drive_bandwidth / 1e9, b.experts->report.direct ? "direct" : "buffered", 100.0 * b.experts->report.resident_share);
   }
   if (b.disk_share) text += format("from disk         %.1f %% of the weights' bytes\n", 100.0 * *b.disk_share);
   return text + ops_text("prefill by op", b.prefill_by_op) + ops_text("decode by op", b.decode_by_op);

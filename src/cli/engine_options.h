@@ -17,7 +17,7 @@ enum class Threads {
   kOfTheCommand,  ///< the command, which takes more than one number
 };
 
-/// Adds, as a group of their own, --program, --activations, --weights, --cache, --quantize-cache, --device and --threads; their defaults are what `options` holds then, and it has to live as
+/// Adds, as a group of their own, --program, --activations, --weights, --expert-cache, --expert-profile, --cache, --quantize-cache, --device and --threads; their defaults are what `options` holds then, and it has to live as
 /// long as `command`.
 void add_engine_options(Command& command, EngineOptions& options, Threads threads = Threads::kOption);
 

@@ -14,6 +14,7 @@
 #include "dsv4/session.h"
 #include "runtime/check_tokens.h"
 #include "runtime/engine_options.h"
+#include "runtime/expert_report.h"
 #include "runtime/likelihood.h"
 
 namespace dsv4 {
@@ -48,6 +49,7 @@ void run_perplexity(PerplexityArguments& arguments) {
     throw UsageError(concat(path_text(arguments.model), ": a prefill-only model, which runs each window in one piece; give --context"));
   }
   const Likelihood result = likelihood(engine, tokens, arguments.likelihood);
+  save_expert_profile(engine);
   if (arguments.json) {
     nlohmann::ordered_json json;
     json["tokens"] = result.predicted;

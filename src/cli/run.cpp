@@ -11,6 +11,7 @@
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#include "cli/expert_lines.h"
 #include "cli/messages.h"
 #include "cli/number_text.h"
 #include "cli/text_arguments.h"
@@ -115,7 +116,8 @@ std::string full_notice(const Generated& out, const Session& session) {
                 limited ? "context was limited to (--context)" : "model was made for");
 }
 
-void print_json(const Engine& engine, const Generated& out, const std::optional<Tokenizer>& tokenizer, size_t prompt, int64_t from_disk) {
+void print_json(const Engine& engine, const Generated& out, const std::optional<Tokenizer>& tokenizer, size_t prompt, int64_t from_disk,
+                const ExpertWatch& watch) {
   nlohmann::ordered_json json;
   json["tokens"] = out.tokens;
   if (tokenizer) json["text"] = tokenizer->decode(out.tokens);
@@ -127,6 +129,10 @@ void print_json(const Engine& engine, const Generated& out, const std::optional<
   json["prefill_tokens_per_second"] = static_cast<double>(prompt) / out.prefill_seconds;
   json["decode_tokens_per_second"] = out.decoded > 0 ? static_cast<double>(out.decoded) / out.decode_seconds : 0.0;
   json["disk_bytes_read"] = from_disk;
+  if (const std::optional<ExpertUse> use = watch.use(out, prompt)) {
+    json["experts"] = experts_json(*use);
+    json["experts"]["prompt_bytes_read"] = watch.prompt_bytes();
+  }
   std::cout << json_text(json) << '\n';
 }
 
@@ -159,23 +165,30 @@ void run_run(RunArguments& arguments) {
   check_tokens(prompt, engine.vocab_size(), concat(path_text(arguments.model), ": the prompt"));
   Session session(engine);
   Output output(tokenizer);
-  if (!arguments.json) arguments.request.on_token = [&output](int64_t token) { output.token(token); };
+  ExpertWatch watch(engine);
+  arguments.request.on_token = [&](int64_t token) {
+    watch.token_chosen();
+    if (!arguments.json) output.token(token);
+  };
   if (arguments.echo) output.echo(text, prompt);
   const std::optional<int64_t> read_before = disk_bytes_read();
   const Generated out = generate(session, arguments.request);
   const std::optional<int64_t> read_after = disk_bytes_read();
   const int64_t from_disk = read_before && read_after ? *read_after - *read_before : 0;
   if (arguments.json) {
-    print_json(engine, out, tokenizer, prompt.size(), from_disk);
+    print_json(engine, out, tokenizer, prompt.size(), from_disk, watch);
   } else {
     output.finish();
   }
   // Behind the tokens, which a full disk must not cost.
   std::cout.flush();
   if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocab_size());
+  save_expert_profile(engine);
   if (arguments.quiet) return;
   if (out.context_full) print_notice(full_notice(out, session));
-  if (!arguments.json) print_notice(times_notice(engine, out, prompt.size(), from_disk));
+  if (arguments.json) return;
+  print_notice(times_notice(engine, out, prompt.size(), from_disk));
+  if (const std::optional<ExpertUse> use = watch.use(out, prompt.size())) print_notice("experts: " + experts_text(*use));
 }
 
 }  // namespace
@@ -210,6 +223,10 @@ void add_run_command(CommandLine& line) {
   command.flag("-q,--quiet", arguments->quiet, "No notices and no times on standard error; errors stay");
   command.option("--logits", arguments->logits, "Write the logits of the prompt, float32 [S,V], to this .npy file").value("FILE");
   command.flag("--json", arguments->json, "Print one JSON object");
+  command
+      .option("--routes", arguments->engine.routes,
+              "CPU program: write which experts every token was routed to, a line a token and layer, to this file")
+      .value("FILE");
   add_engine_options(command, arguments->engine);
   command.runs([arguments] { run_run(*arguments); });
 }

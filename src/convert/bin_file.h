@@ -4,9 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <mutex>
 
+#include "checkpoint/content_hash.h"
 #include "convert/errors.h"
+#include "convert/file_regions.h"
 
 namespace dsv4 {
 
@@ -26,7 +30,8 @@ class PieceSink {
 class BinFile final : public PieceSink {
  public:
   /// Opens `path`, created if need be, with room for exactly `bytes`. Bytes that are there stay, beyond that length they go. WriteError when the disk has no room.
-  BinFile(const std::filesystem::path& path, uint64_t bytes);
+  /// `direct`: written past the page cache, where the file system can.
+  BinFile(const std::filesystem::path& path, uint64_t bytes, bool direct);
   ~BinFile() override;
   BinFile(const BinFile&) = delete;
   BinFile& operator=(const BinFile&) = delete;
@@ -34,8 +39,10 @@ class BinFile final : public PieceSink {
   void write_at(uint64_t offset, const void* data, size_t bytes) override;
   void write_nibbles(uint64_t offset, uint64_t first, const uint8_t* codes, size_t count) override;
 
-  /// For reading back what was written.
-  int descriptor() const { return fd_; }
+  /// Feeds what was written to [begin, end) to `hasher`; `passed` as of hash_file_range. WriteError where the file ends before `end`.
+  void hash(uint64_t begin, uint64_t end, ContentHasher& hasher, const std::function<void(uint64_t bytes)>& passed);
+  /// Nobody writes to what lies before `end` or hashes it any more: some of it, if it waits in memory, goes to the disk.
+  void finished_before(uint64_t end);
 
   /// What was written so far survives a loss of power.
   void sync();
@@ -48,6 +55,7 @@ class BinFile final : public PieceSink {
   std::filesystem::path path_;
   uint64_t bytes_;
   int fd_ = -1;
+  std::unique_ptr<FileRegions> regions_;  // null: through the page cache
   std::mutex writing_, shared_bytes_;
 };
 

@@ -16,10 +16,11 @@
 namespace dsv4 {
 
 struct BinWriterOptions {
-  FinishedWork earlier;                                         ///< of an earlier run, checked: not done again
-  std::shared_ptr<ContentHasher> earlier_bin;                   ///< hash of the first earlier.bin_bytes; may be null when they are 0
-  std::function<void(const FinishedWork& work)> record;         ///< this is on the disk to stay; may be empty
-  uint64_t record_bytes = 1u << 30;                             ///< written between two records
+  FinishedWork earlier;                                  ///< of an earlier run, checked: not done again
+  std::shared_ptr<ContentHasher> earlier_bin;            ///< hash of the first earlier.bin_bytes; may be null when they are 0
+  std::function<void(const FinishedWork& work)> record;  ///< this is on the disk to stay; may be empty
+  uint64_t record_bytes = 1u << 30;                      ///< written between two records
+  uint64_t direct_bytes = 0;                             ///< a .bin of so many or more is written past the page cache, a checkpoint read so
   std::function<void(uint64_t done, uint64_t total)> progress;  ///< bytes of the .bin; may be empty
   const std::atomic<bool>* stop = nullptr;                      ///< becomes true when the work is to be interrupted
 };

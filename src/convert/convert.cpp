@@ -289,6 +289,7 @@ std::vector<std::string> fill(const ConvertOptions& options, const Conversion& c
                                        .earlier_bin = std::move(earlier_bin),
                                        .record = [&](const FinishedWork& now) { folder.record(now); },
                                        .record_bytes = options.record_bytes,
+                                       .direct_bytes = options.direct_bytes,
                                        .progress = options.progress,
                                        .stop = options.stop});
   folder.record(work);

@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include "checkpoint/quote.h"
-#include "convert/errors.h"
-
 namespace dsv4 {
 
 namespace {
@@ -15,14 +12,14 @@ constexpr uint64_t kTurn = 8 << 20;   // of one thread: more than a piece writes
 
 }  // namespace
 
-FollowingHash::FollowingHash(int fd, std::filesystem::path path, std::shared_ptr<ContentHasher> hasher, uint64_t hashed)
-    : fd_(fd), path_(std::move(path)), hasher_(std::move(hasher)), hashed_(hashed) {}
+FollowingHash::FollowingHash(BinFile& file, std::shared_ptr<ContentHasher> hasher, uint64_t hashed)
+    : file_(file), hasher_(std::move(hasher)), hashed_(hashed) {}
 
 void FollowingHash::advance(uint64_t end, const std::function<void(uint64_t bytes)>& passed) {
-  if (!hash_file_range(fd_, path_, hashed_, end, *hasher_, passed)) {
-    fail_write(path_text(path_), " became shorter while it was written; does another program write to it?");
-  }
-  hashed_ = std::max(hashed_, end);
+  file_.hash(hashed_, end, *hasher_, [&](uint64_t bytes) {
+    hashed_ += bytes;  // before what may throw: so_far() says what was hashed
+    passed(bytes);
+  });
 }
 
 void FollowingHash::follow(uint64_t final_bytes) {
@@ -38,7 +35,7 @@ void FollowingHash::catch_up(uint64_t end, const std::function<void(uint64_t byt
 
 std::pair<uint64_t, ContentHash> FollowingHash::so_far() const {
   const std::lock_guard lock(mutex_);
-  return {hashed_, hasher_->hash()};
+  return {hashed_.load(), hasher_->hash()};
 }
 
 }  // namespace dsv4

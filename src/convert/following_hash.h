@@ -2,37 +2,38 @@
 #pragma once
 
 #include <atomic>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
 
 #include "checkpoint/content_hash.h"
+#include "convert/bin_file.h"
 
 namespace dsv4 {
 
 class FollowingHash {
  public:
-  /// `fd` stays open meanwhile. `hasher` has hashed the first `hashed` bytes already.
-  FollowingHash(int fd, std::filesystem::path path, std::shared_ptr<ContentHasher> hasher, uint64_t hashed);
+  /// `file` outlives this. `hasher` has hashed the first `hashed` bytes already.
+  FollowingHash(BinFile& file, std::shared_ptr<ContentHasher> hasher, uint64_t hashed);
 
   /// Some bytes nobody writes to any more: hashes a share of those that are behind, unless another thread is at it.
   void follow(uint64_t final_bytes);
   /// Hashes up to `end`; `passed` as of hash_file_range.
   void catch_up(uint64_t end, const std::function<void(uint64_t bytes)>& passed);
 
-  /// Bytes from the start, and their hash.
+  /// Bytes from the start.
+  uint64_t hashed() const { return hashed_; }
+  /// The same, and their hash.
   std::pair<uint64_t, ContentHash> so_far() const;
 
  private:
   void advance(uint64_t end, const std::function<void(uint64_t bytes)>& passed);
 
-  int fd_;
-  std::filesystem::path path_;
+  BinFile& file_;
   std::shared_ptr<ContentHasher> hasher_;
   mutable std::mutex mutex_;
-  uint64_t hashed_;
+  std::atomic<uint64_t> hashed_;
 };
 
 }  // namespace dsv4

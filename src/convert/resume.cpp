@@ -8,9 +8,9 @@
 #include <set>
 #include <utility>
 
-#include "checkpoint/descriptor.h"
 #include "checkpoint/quote.h"
 #include "convert/errors.h"
+#include "files/descriptor.h"
 
 namespace dsv4 {
 

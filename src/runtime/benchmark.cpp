@@ -119,9 +119,13 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   }
 
   const int64_t token_bytes = result.weight_bytes.total() + result.cache_bytes;
-  Yardstick yardstick(engine.threads(), token_bytes);
+  const std::optional<ExpertReport> opened = expert_report(engine);
+  Yardstick yardstick(engine.threads(), token_bytes, opened ? opened->unfilled_bytes : 0);
   std::vector<double> prefill, decode;
   int64_t from_disk = 0;
+  std::optional<ExpertUse> experts;
+  if (opened) experts = ExpertUse{*opened};
+  if (experts) experts->report.counts = {};
   bool counted = true;
   Session prefilled(engine), decoding(engine);
   ops::OpTimes::enable(true);
@@ -129,7 +133,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
     prefilled.reset();
     prefill_parts.begin();
-    prefill.push_back(seconds([&] { prefilled.feed(prompt, options.chunk); }));
+    prefill.push_back(seconds([&] { prefilled.feed(prompt, options.chunk > 0 ? options.chunk : engine.prompt_chunk()); }));
     prefill_parts.end();
     if (options.context > 0) {
       Inner::fill_with_noise(decoding, options.context);
@@ -137,11 +141,18 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
       decoding.restore(prefilled.save());
     }
     const std::optional<int64_t> before = disk_bytes_read();
+    const std::optional<ExpertReport> experts_before = expert_report(engine);
     decode_in_groups(decoding, next, tokens_between_readings(token_bytes), yardstick, decode_parts, decode);
+    if (experts) experts->add(expert_report(engine)->counts.since(experts_before->counts), std::ssize(next));
     const std::optional<int64_t> after = disk_bytes_read();
     counted = counted && before && after;
     if (counted) from_disk += *after - *before;
   }
+  if (experts) {
+    for (const double token : decode) experts->seconds += token;
+    result.drive_bandwidth = drive_bandwidth(engine);
+  }
+  result.experts = experts;
   result.prefill_seconds = median(prefill);
   result.decode_seconds = median(decode);
   result.prefill_deviation = deviation(prefill);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dsv4/engine.h"
+#include "runtime/expert_report.h"
 
 namespace dsv4 {
 
@@ -15,7 +16,7 @@ struct BenchmarkOptions {
   int64_t prompt = 512;  ///< tokens
   int64_t decode = 32;   ///< tokens after it
   int64_t context = 0;   ///< decode at this position instead, after a cache of random rows; CPU program
-  int64_t chunk = 512;   ///< tokens an inference of the prompt
+  int64_t chunk = 0;     ///< tokens an inference of the prompt; 0: Engine::prompt_chunk()
   int64_t repeats = 3;
 };
 
@@ -43,6 +44,8 @@ struct Benchmark {
   /// Of read_bandwidth, what decoding reads: of each group of tokens against the passes just before and after it; median over the groups. So it need not be
   /// bytes_per_second() / read_bandwidth, where the machine's speed changes. 0 for the portable program.
   double share_of_bandwidth = 0.0;
+  std::optional<ExpertUse> experts;  ///< of all decoded tokens, where experts come from the drive
+  double drive_bandwidth = 0.0;      ///< bytes a second, the drive's best (drive_bandwidth()); 0 where none do
   std::optional<double> disk_share;  ///< of the weights' bytes while decoding: how many came from storage
   std::vector<OpSeconds> prefill_by_op,
       decode_by_op;  ///< mean seconds of the prompt, of a decoded token, what is between the ops last; of the CPU program

@@ -11,11 +11,14 @@
 #include "graph/cpu/cpu.h"
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/core.hpp"
+#include "runtime/available_memory.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
 #include "runtime/lazy_memory.h"
+#include "runtime/route_log.h"
 #include "runtime/session_state.h"
+#include "runtime/weight_choice.h"
 #include "runtime/weight_memory.h"
 
 namespace dsv4 {
@@ -51,6 +54,7 @@ class CpuState final : public Session::State {
   void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
     position_.data<int32_t>()[0] = static_cast<int32_t>(position);
     const bool one = tokens.size() == 1 && rows == 1;
+    if (model_.experts && tokens.size() == 1) model_.experts->expect(tokens[0]);
     if (one) {
       token_.data<int32_t>()[0] = static_cast<int32_t>(tokens[0]);
     } else {
@@ -133,6 +137,8 @@ class CpuState final : public Session::State {
 }  // namespace
 
 void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir) {
+  const uint64_t available = available_memory();
+  settle_weight_memory(model, *ir, available);
   const EngineOptions& options = model.options;
   CpuOptions cpu;
   cpu.activations = options.activations;
@@ -140,14 +146,31 @@ void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir
   cpu.prefetch_experts = options.weights == WeightMemory::kMap;
   const int64_t context = options.context > 0 ? options.context : model.config.max_position_embeddings;
   model.cache = cpu_cache_shape(model.config, context, options.cache);
+  MemoryNeeds needs = needs_beside_weights(model.config, options);
 
   ov::Core core;
   const ov::AnyMap properties = compile_properties(options);
   try {
     const CpuModel built = in_file(model.folder / kModelXml, [&] {
       ModelWeights weights(*ir, options.weights);
-      return build_cpu_model(model.config, weights, cpu);
+      CpuModel program = build_cpu_model(model.config, weights, cpu);
+      needs.dense = weights.copied_bytes();
+      return program;
     });
+    std::shared_ptr<ops::RouteObserver> observer;
+    if (!options.routes.empty()) {
+      observer =
+          std::make_shared<RouteLog>(options.routes, model.config.layers.size(), static_cast<size_t>(model.config.num_experts_per_tok));
+    }
+    if (options.weights == WeightMemory::kStream) {
+      in_file(model.folder, [&] {
+        model.experts =
+            std::make_unique<StreamedExperts>(*built.model, model.folder / kModelBin, model.config, options, available, needs, observer);
+      });
+      if (options.notice) options.notice(model.experts->text());
+    } else if (observer) {
+      connect_experts(*built.model, {.observer = observer});
+    }
     model.token_bytes = built.token_bytes;
     model.compiled = core.compile_model(built.model, "CPU", properties);
     built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});

@@ -70,6 +70,10 @@ void choose_program(Engine::Model& model) {
     fail(path_text(model.folder),
          ": a prefill-only model; the CPU program keeps state. Use --program portable, or convert without --disable-stateful");
   }
+  if (options.program == Program::kPortable && (options.weights == WeightMemory::kStream || !options.routes.empty())) {
+    fail(path_text(model.folder), ": it runs as the portable program here, and ",
+         options.routes.empty() ? "--weights stream is" : "--routes are", " for --program cpu");
+  }
   const int64_t limit = model.config.max_position_embeddings;
   if (options.context < 0 || options.context > limit)
     fail(path_text(model.folder), ": a context of ", options.context, " tokens: expected 1 to ", limit, ", or 0 for that");
@@ -113,6 +117,7 @@ bool Engine::stateful() const { return model_->stateful; }
 int64_t Engine::static_length() const { return model_->static_length; }
 int Engine::threads() const { return model_->compiled.get_property(ov::inference_num_threads); }
 double Engine::open_seconds() const { return model_->open_seconds; }
+int64_t Engine::prompt_chunk() const { return model_->experts ? kPromptChunkFromDrive : kPromptChunk; }
 ActiveBytes Engine::active_bytes() const { return model_->token_bytes.active; }
 
 bool Engine::is_end(int64_t token) const {

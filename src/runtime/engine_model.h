@@ -14,8 +14,12 @@
 #include "openvino/runtime/compiled_model.hpp"
 #include "ops/attention/cache.h"
 #include "runtime/fingerprint.h"
+#include "runtime/streamed_experts.h"
 
 namespace dsv4 {
+
+/// Tokens of a prompt that go through an inference together. Where experts come from the drive each of them is read once for so many.
+constexpr int64_t kPromptChunk = 512, kPromptChunkFromDrive = 2048;
 
 /// What a state of the portable program looks like, of one sequence.
 struct StateForm {
@@ -38,6 +42,7 @@ struct Engine::Model {
   // The portable program with state only:
   std::map<std::string, StateForm> states;  ///< by name
   // The CPU program only:
+  std::unique_ptr<StreamedExperts> experts;  ///< kStream only
   TokenBytes token_bytes;
   ops::CacheShape cache;
   /// The CPU program for one token with logits. With shapes that are known the plugin need not infer them, which takes longer than a small

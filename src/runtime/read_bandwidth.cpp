@@ -70,8 +70,8 @@ constexpr int64_t kMost = int64_t{1} << 30, kLeast = int64_t{1} << 26, kPiece = 
 constexpr int64_t kPieceWords = kPiece / static_cast<int64_t>(sizeof(uint64_t));
 constexpr uint64_t kWord = 0x0101010101010101;  // in all of the memory
 
-int64_t yardstick_bytes() {
-  const int64_t available = static_cast<int64_t>(std::min<uint64_t>(available_memory(), uint64_t{1} << 62));
+int64_t yardstick_bytes(int64_t spoken_for) {
+  const int64_t available = static_cast<int64_t>(std::min<uint64_t>(available_memory(), uint64_t{1} << 62)) - spoken_for;
   const int64_t bytes = std::min(kMost, available / 4) / kHugePage * kHugePage;
   if (bytes < kLeast) fail("the read bandwidth cannot be measured: ", available / 1000000, " MB of memory are available");
   return bytes;
@@ -79,8 +79,8 @@ int64_t yardstick_bytes() {
 
 }  // namespace
 
-ReadBandwidth::ReadBandwidth(int threads)
-    : memory_(yardstick_bytes(), "measuring the read bandwidth", LazyMemory::Pages::kHuge), arena_(std::max(threads, 1)) {
+ReadBandwidth::ReadBandwidth(int threads, int64_t spoken_for)
+    : memory_(yardstick_bytes(spoken_for), "measuring the read bandwidth", LazyMemory::Pages::kHuge), arena_(std::max(threads, 1)) {
   // By all threads: with several memory nodes a page lies where it is touched first.
   arena_.execute([this] {
     ops::parallel_pieces(memory_.size() / kHugePage, 1, [this](int64_t begin, int64_t end) {

@@ -17,8 +17,9 @@ class ReadBandwidth {
   /// four, so that they may be the faster ones.
   enum class Streams { kOne, kFour };
 
-  /// 1 GiB in large pages, or a quarter of what is available if that is less. Error when not even 64 MiB are there.
-  explicit ReadBandwidth(int threads);
+  /// 1 GiB in large pages, or a quarter of what is available if that is less. Error when not even 64 MiB are there. `spoken_for`: bytes that are still free and
+  /// that others of the process will take.
+  explicit ReadBandwidth(int threads, int64_t spoken_for = 0);
 
   /// GB/s (10^9 bytes) of one pass with the widest loads of the CPU over about so many bytes, at most half of the memory. It begins where the last pass of its
   /// kind ended, so that short ones read nothing that is in a cache. Pieces of 256 KiB are handed out to the threads as the ops hand out theirs: on a shared

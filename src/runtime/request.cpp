@@ -18,7 +18,7 @@ Generated generate(Session& session, const Request& request) {
   Generated out;
 
   Clock::time_point start = Clock::now();
-  out.prompt_logits = session.feed(request.prompt);
+  out.prompt_logits = session.feed(request.prompt, session.engine().prompt_chunk());
   out.prefill_seconds = seconds_since(start);
   if (request.max_new_tokens == 0) return out;
 

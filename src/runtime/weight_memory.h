@@ -18,16 +18,20 @@ class ModelWeights final : public PackedWeights {
   ModelWeights(const ov::Model& ir, WeightMemory memory);
 
   ov::OutputVector stored(const std::string& name) override;
+  /// Of routed experts: kStream leaves them where they are mapped, for what they are leased from.
   ov::OutputVector stored_stack(const std::string& name, int64_t count, int64_t rows, int64_t cols) override;
+
+  int64_t copied_bytes() const { return copied_; }
 
  private:
   using Constant = ov::op::v0::Constant;
 
-  std::shared_ptr<Constant> placed(const Constant& constant, ov::element::Type type, const ov::Shape& shape);
+  ov::OutputVector stored_in(const std::string& name, WeightMemory memory);
+  std::shared_ptr<Constant> placed(const Constant& constant, ov::element::Type type, const ov::Shape& shape, WeightMemory memory);
 
   Constants constants_;
   WeightMemory memory_;
-  std::shared_ptr<LazyMemory> copies_;  // kLoad
+  std::shared_ptr<LazyMemory> copies_;  // kLoad, kStream
   int64_t copied_ = 0;
 };
 

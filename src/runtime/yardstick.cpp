@@ -24,7 +24,7 @@ double share_of_passes(int64_t bytes, double seconds, double before, double afte
   return static_cast<double>(bytes) / seconds / 1e9 * 0.5 * (1.0 / before + 1.0 / after);
 }
 
-Yardstick::Yardstick(int threads, int64_t token_bytes) : memory_(threads), token_bytes_(token_bytes) {}
+Yardstick::Yardstick(int threads, int64_t token_bytes, int64_t spoken_for) : memory_(threads, spoken_for), token_bytes_(token_bytes) {}
 
 void Yardstick::read() {
   const int64_t bytes = std::max(kPassBytes, token_bytes_ / kTokenShare);

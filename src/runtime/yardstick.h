@@ -19,7 +19,7 @@ double share_of_passes(int64_t bytes, double seconds, double before, double afte
 class Yardstick {
  public:
   /// `token_bytes`: that a token reads; 0 where it is not known.
-  Yardstick(int threads, int64_t token_bytes);
+  Yardstick(int threads, int64_t token_bytes, int64_t spoken_for = 0);
 
   /// Two short passes, one of each kind: before the first group of tokens and after each.
   void read();

@@ -74,7 +74,7 @@ def test_a_prompt_is_given_once(library, tmp_path):
     program.refuse("run", library.folder("toy"), "--tokens", "1", "--no-bos", code=2, naming=["--no-bos"])
 
 
-@pytest.mark.parametrize("flag, known", [("--program", "auto, cpu, portable"), ("--activations", "int8, f32"), ("--weights", "map, load, lock"), ("--cache", "bf16, f32")])
+@pytest.mark.parametrize("flag, known", [("--program", "auto, cpu, portable"), ("--activations", "int8, f32"), ("--weights", "auto, map, load, lock, stream"), ("--cache", "bf16, f32")])
 def test_an_unknown_choice_is_refused_with_those_that_are_known(library, flag, known):
     program.refuse("run", library.folder("toy"), "--tokens", "1", flag, "fast", code=2, naming=[flag, "fast", known])
 

@@ -1,11 +1,10 @@
 // XXH3-128 against published values, in parts and behind writers; dsv4_files.json and what check_files finds.
 #include "checkpoint/content_hash.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include "convert/bin_file.h"
 #include "convert/file_list.h"
 #include "convert/following_hash.h"
 #include "convert/inspect_folder.h"
@@ -43,21 +42,39 @@ std::string pattern(size_t bytes) {
 }
 
 TEST(FollowingHash, IsThatOfTheWholeFileInWhateverSteps) {
-  const TemporaryDirectory directory;
-  const fs::path path = directory.path() / "file";
   const std::string bytes = pattern(23'456'789);
-  write_file(path, bytes);
-  const int fd = ::open(path.c_str(), O_RDONLY);
-  FollowingHash hash(fd, path, std::make_shared<ContentHasher>(), 0);
-  for (const uint64_t end : {0u, 1u, 1'000'000u, 1'048'577u, 20'000'000u, 20'000'001u}) {
-    hash.follow(end);
-    EXPECT_LE(hash.so_far().first, end);
-    EXPECT_EQ(hash.so_far().second, content_hash(std::string_view(bytes).substr(0, hash.so_far().first)));
+  for (const bool direct : {false, true}) {
+    const TemporaryDirectory directory;
+    BinFile file(directory.path() / "file", bytes.size(), direct);
+    file.write_at(0, bytes.data(), bytes.size());
+    FollowingHash hash(file, std::make_shared<ContentHasher>(), 0);
+    for (const uint64_t end : {0u, 1u, 1'000'000u, 1'048'577u, 20'000'000u, 20'000'001u}) {
+      hash.follow(end);
+      EXPECT_LE(hash.so_far().first, end);
+      EXPECT_EQ(hash.so_far().second, content_hash(std::string_view(bytes).substr(0, hash.so_far().first)));
+      file.finished_before(hash.hashed());
+    }
+    hash.catch_up(bytes.size(), [](uint64_t) {});
+    EXPECT_EQ(hash.so_far(), (std::pair<uint64_t, ContentHash>(bytes.size(), content_hash(bytes))));
+    EXPECT_THAT(error_of([&] { hash.catch_up(bytes.size() + 1, [](uint64_t) {}); }), HasSubstr("shorter"));
+    file.close();
+    EXPECT_TRUE(read_file(directory.path() / "file") == bytes);
   }
-  hash.catch_up(bytes.size(), [](uint64_t) {});
-  EXPECT_EQ(hash.so_far(), (std::pair<uint64_t, ContentHash>(bytes.size(), content_hash(bytes))));
-  EXPECT_THAT(error_of([&] { hash.catch_up(bytes.size() + 1, [](uint64_t) {}); }), HasSubstr("shorter"));
-  ::close(fd);
+}
+
+TEST(FollowingHash, IsOfWhatWasHashedWhenItIsStoppedInTheMiddle) {
+  const std::string bytes = pattern(23'456'789);
+  for (const bool direct : {false, true}) {
+    const TemporaryDirectory directory;
+    BinFile file(directory.path() / "file", bytes.size(), direct);
+    file.write_at(0, bytes.data(), bytes.size());
+    FollowingHash hash(file, std::make_shared<ContentHasher>(), 0);
+    EXPECT_THROW(hash.catch_up(bytes.size(), [](uint64_t) { throw Interrupted("stop"); }), Interrupted);
+    EXPECT_GT(hash.hashed(), 0u);
+    EXPECT_EQ(hash.so_far().second, content_hash(std::string_view(bytes).substr(0, hash.so_far().first)));
+    hash.catch_up(bytes.size(), [](uint64_t) {});
+    EXPECT_EQ(hash.so_far().second, content_hash(bytes));
+  }
 }
 
 class FileList : public testing::Test {

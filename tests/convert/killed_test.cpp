@@ -61,6 +61,7 @@ class Killed : public testing::Test {
     o.compression.format = WeightFormat::kInt4;
     o.compression.fallback = GroupSizeFallback::kAdjust;
     o.record_bytes = 1 << 19;
+    if (turn_++ % 2 == 0) o.direct_bytes = 0;  // past the page cache and through it, one going on with the other's work
     return o;
   }
 
@@ -153,6 +154,7 @@ class Killed : public testing::Test {
   }
 
   TemporaryDirectory directory_;
+  mutable int turn_ = 0;
 };
 
 TEST_F(Killed, AtRandomMomentsNothingIsLostOrMixed) { random_kills(20, 1); }

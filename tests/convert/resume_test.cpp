@@ -416,6 +416,20 @@ int converts_with_room_for(uint64_t bytes, const ConvertOptions& o) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+TEST_F(Stopped, AKilledOneThatWentPastThePageCacheGoesOnEitherWay) {
+  const std::string expected = undisturbed(options());
+  for (const uint64_t direct_bytes : {uint64_t{0}, ~uint64_t{0}}) {
+    ConvertOptions direct = options();
+    direct.direct_bytes = 0;
+    killed_half_way(direct);
+    ConvertOptions next = options();
+    next.direct_bytes = direct_bytes;
+    EXPECT_GT(begins_at(next), 0u);
+    EXPECT_TRUE(read_file(output() / "openvino_model.bin") == expected);
+    fs::remove_all(output());
+  }
+}
+
 TEST_F(Stopped, ADiskWithoutRoomIsFoundBeforeAnyWorkAndLeavesNothing) {
   EXPECT_EQ(converts_with_room_for(1 << 20, options()), 8);
   EXPECT_THAT(names_in(directory_.path()), IsEmpty());

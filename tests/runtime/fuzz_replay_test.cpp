@@ -1,7 +1,8 @@
-// The fuzz target of model folders on its seeds and on mutations of them.
+// The fuzz targets of model folders and expert profiles on their seeds and on mutations of them.
 #include <gtest/gtest.h>
 
 #include "fuzz/folder_targets.h"
+#include "fuzz/profile_targets.h"
 #include "support/replay.h"
 
 namespace dsv4 {
@@ -12,6 +13,10 @@ using testing_support::Bytes;
 TEST(FuzzReplay, ModelFolders) {
   EXPECT_TRUE(fuzz::model_folder({}));
   testing_support::replay("fuzz_model_folder", 40, [](const Bytes& bytes) { return fuzz::model_folder(bytes); });
+}
+
+TEST(FuzzReplay, ExpertProfiles) {
+  testing_support::replay("fuzz_expert_profile", 3000, [](const Bytes& bytes) { return fuzz::expert_profile(bytes); });
 }
 
 }  // namespace

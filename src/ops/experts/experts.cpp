@@ -12,6 +12,8 @@ namespace dsv4::ops {
 namespace {
 
 constexpr int64_t kTokensAtOnce = 512;  // working memory is (K+1) * (2I+D) floats a token
+// Where experts come from a drive, each of them is read once for so many tokens; the working memory is (K+1) * (D+I/2) floats a token then, groups being small.
+constexpr int64_t kTokensAtOnceLeased = 2048;
 constexpr int64_t kMostExperts = 65536;
 constexpr double kMostFactor = 1e30;  // far above every model's, and a float
 constexpr size_t kFirstWeight = 3;
@@ -58,8 +60,13 @@ void Experts::validate_and_infer_types() {
 }
 
 std::shared_ptr<ov::Node> Experts::clone_with_new_inputs(const ov::OutputVector& inputs) const {
-  return std::make_shared<Experts>(inputs[0], inputs[1], inputs[2], weights_.among(inputs, kFirstWeight), attributes_);
+  const auto copy = std::make_shared<Experts>(inputs[0], inputs[1], inputs[2], weights_.among(inputs, kFirstWeight), attributes_);
+  copy->connect(connection_);
+  return copy;
 }
+
+const PackedMatrix& Experts::gate_up() const { return weights_.bound()[kGateUp]; }
+const PackedMatrix& Experts::down() const { return weights_.bound()[kDown]; }
 
 bool Experts::visit_attributes(ov::AttributeVisitor& visitor) {
   weights_.visit(visitor);
@@ -81,6 +88,9 @@ bool Experts::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs
   layer.swiglu_limit = static_cast<float>(attributes_.swiglu_limit);
   layer.mode = attributes_.mode;
   layer.prefetch = attributes_.prefetch;
+  layer.source = connection_.source.get();
+  layer.observer = connection_.observer.get();
+  layer.index = connection_.layer;
   const int64_t width = layer.width(), experts = layer.experts();
 
   const ov::Shape shape = inputs[0].get_shape(), selection = inputs[2].get_shape();
@@ -104,8 +114,9 @@ bool Experts::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs
   const auto* ids = inputs[1].data<const int32_t>();
   auto* y = outputs[0].data<float>();
   const int64_t total = static_cast<int64_t>(tokens);
-  for (int64_t first = 0; first < total; first += kTokensAtOnce) {
-    mixture_of_experts(layer, x + first * width, ids + first, std::min(kTokensAtOnce, total - first), y + first * width);
+  const int64_t at_once = connection_.source ? kTokensAtOnceLeased : kTokensAtOnce;
+  for (int64_t first = 0; first < total; first += at_once) {
+    mixture_of_experts(layer, x + first * width, ids + first, std::min(at_once, total - first), y + first * width);
   }
   return true;
 }

@@ -1,9 +1,10 @@
 // Op Experts: router or hash table, the selected routed experts batched by expert, the shared expert (spec 2.12).
 #pragma once
 
-#include <vector>
+#include <memory>
 
 #include "openvino/op/op.hpp"
+#include "ops/experts/expert_source.h"
 #include "ops/matrix/multiply.h"
 #include "ops/support/op_inputs.h"
 
@@ -35,9 +36,17 @@ class Experts final : public ov::op::Op {
   bool has_evaluate() const override { return true; }
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
+  /// The stacks of an op whose weights are bound to it.
+  const PackedMatrix& gate_up() const;
+  const PackedMatrix& down() const;
+  const ExpertsAttributes& attributes() const { return attributes_; }
+  /// Of this op and of copies that are made of it from now on.
+  void connect(const ExpertConnection& connection) { connection_ = connection; }
+
  private:
   OpWeights weights_;
   ExpertsAttributes attributes_;
+  ExpertConnection connection_;
 };
 
 }  // namespace dsv4::ops

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "ops/experts/expert_source.h"
 #include "ops/matrix/multiply.h"
 
 namespace dsv4::ops {
@@ -20,6 +21,9 @@ struct MixtureLayer {
   float swiglu_limit = 0.0f;
   ActivationRounding mode = ActivationRounding::kF32;
   bool prefetch = false;
+  ExpertSource* source = nullptr;  ///< of the experts' bytes, those of its layer `index`; null: they are read where gate_up and down lie
+  RouteObserver* observer = nullptr;
+  int64_t index = 0;
 
   int64_t experts() const { return gate.rows; }
   int64_t width() const { return gate.cols; }

@@ -49,6 +49,10 @@ class OpWeights {
   std::vector<PackedMatrix> describe(const ov::Node* node, size_t first, std::span<const size_t> stacks = {}) const;
   /// With memory, for evaluate(). `storage` holds them if they are not bound.
   std::span<const PackedMatrix> view(const ov::TensorVector& inputs, size_t first, std::vector<PackedMatrix>& storage) const;
+  /// Of an op that they are bound to; empty for others.
+  std::span<const PackedMatrix> bound() const {
+    return bound_ ? std::span<const PackedMatrix>(bound_->views) : std::span<const PackedMatrix>();
+  }
   /// For a clone with these inputs.
   WeightInputs among(const ov::OutputVector& inputs, size_t first) const;
   void visit(ov::AttributeVisitor& visitor) { visitor.on_attribute("parts", parts_); }
