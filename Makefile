@@ -72,7 +72,7 @@ demo: build
 	@tools/demo.sh
 
 bench: build
-	@tools/build.py release -j $(JOBS) bench_quantize bench_matrix
+	@tools/build.py release -j $(JOBS) bench_quantize bench_matrix bench_states
 	@test -x benchmarks/run.sh || { echo 'make bench: there is no benchmarks/run.sh yet' >&2; exit 1; }
 	@benchmarks/run.sh
 

@@ -85,7 +85,9 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   const std::vector<float> frequencies = random_floats(kPairs);
   const RopeTable rope = make_rope_table(frequencies.data(), kPairs, position, 1, tokens, tables);
   const std::vector<std::byte> call = random_rows(tokens, kHeadDim, type);
-  std::vector<std::byte> ring = random_rows(kWindow, kHeadDim, type);
+  Ring ring = window_ring(kWindow, kHeadDim, type);
+  std::vector<std::byte> window = random_rows(ring.rows, kHeadDim, type);
+  ring.memory = window.data();
   std::vector<std::byte> list = random_rows(entries, kHeadDim, type), keys = random_rows(layer.overlap ? entries : 0, kIndexDim, type);
 
   AttentionAttributes a;
@@ -99,7 +101,7 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   a.index_topk = kTopK;
   CacheView cache;
   cache.type = type;
-  cache.window = ring.data();
+  cache.window = ring;
   cache.entries = list.data();
   cache.index_keys = keys.data();
 
@@ -143,8 +145,9 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   const int64_t width = raw_row_floats(a.compression(), kHeadDim);
   const std::vector<float> raw = random_floats(tokens * width), ape = random_floats(layer.ratio * width / 2),
                            norm = random_floats(kHeadDim);
-  std::vector<float> tail = random_floats(raw_rows(a.compression()) * width);
-  cache.tail = tail.data();
+  cache.tail = tail_ring(a.compression(), kHeadDim);
+  std::vector<float> tail = random_floats(cache.tail.rows * width);
+  cache.tail.memory = reinterpret_cast<std::byte*>(tail.data());
   CompressorWeights weights;
   weights.ape = ape.data();
   weights.norm = norm.data();

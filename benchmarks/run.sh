@@ -22,6 +22,9 @@ build/venv/bin/python benchmarks/convert_memory.py "$@" || failed=1
 echo "### Products with packed weights, and OpenVINO's"
 echo
 build/venv/bin/python benchmarks/products.py || failed=1
+echo "### States of a sequence"
+echo
+build/release/bench_states benchmarks/configs/v4-flash-deep.json build/bench.state || failed=1
 echo "### What the roundings of the CPU program cost"
 echo
 build/venv/bin/python benchmarks/rounding.py || failed=1

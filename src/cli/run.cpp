@@ -21,7 +21,9 @@
 #include "runtime/check_tokens.h"
 #include "runtime/disk_reads.h"
 #include "runtime/engine_options.h"
+#include "runtime/errors.h"
 #include "runtime/npy.h"
+#include "runtime/snapshot_file.h"
 #include "text/tokenizer.h"
 
 namespace dsv4 {
@@ -32,7 +34,7 @@ struct RunArguments {
   std::filesystem::path model;
   TextArguments text;
   std::string tokens;
-  std::filesystem::path tokens_file, logits;
+  std::filesystem::path tokens_file, logits, save, restore;
   EngineOptions engine;
   Request request;
   bool echo = false;
@@ -145,18 +147,34 @@ std::string times_notice(const Engine& engine, const Generated& out, size_t prom
   return text;
 }
 
+void restore_from(const std::filesystem::path& file, Session& session, bool quiet) {
+  const Snapshot snapshot = read_snapshot(file);
+  in_file(file, [&] { session.restore(snapshot); });
+  if (!quiet) print_notice(concat("goes on behind the ", session.position(), " tokens of ", path_text(file)));
+}
+
+/// Behind the last token too, which generate() does not feed.
+void save_to(const std::filesystem::path& file, Session& session, const Generated& out) {
+  if (!out.tokens.empty() && session.room() == 0) {
+    fail("cannot write ", path_text(file), ": the sequence has no room for the last token; give a larger --context, or a smaller -n");
+  }
+  if (!out.tokens.empty()) session.feed(std::span(out.tokens).last(1));
+  write_snapshot(session.save(), file);
+}
+
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
   check_options(arguments.engine);
   std::vector<int64_t>& prompt = arguments.request.prompt;
   if (arguments.ids_given()) prompt = given_tokens(arguments);
   if (!arguments.logits.empty()) check_npy_path(arguments.logits);
+  if (!arguments.save.empty()) check_snapshot_path(arguments.save);
   check_form(arguments.model, Expected::kModelFolder);
   const std::optional<std::string> text = prompt_text(arguments);
   std::optional<Tokenizer> tokenizer;
   if (text) {
     tokenizer.emplace(arguments.model);
-    prompt = text_tokens(*tokenizer, *text, arguments.text.no_bos);
+    prompt = text_tokens(*tokenizer, *text, arguments.text.no_bos || !arguments.restore.empty());
     if (prompt.empty()) fail("-p: the prompt has no token; expected some text, or leave out --no-bos");
   }
   arguments.engine.all_logits = !arguments.logits.empty();
@@ -164,6 +182,7 @@ void run_run(RunArguments& arguments) {
   const Engine engine = open_engine(arguments.model, arguments.engine, arguments.quiet);
   check_tokens(prompt, engine.vocab_size(), concat(path_text(arguments.model), ": the prompt"));
   Session session(engine);
+  if (!arguments.restore.empty()) restore_from(arguments.restore, session, arguments.quiet);
   Output output(tokenizer);
   ExpertWatch watch(engine);
   arguments.request.on_token = [&](int64_t token) {
@@ -184,6 +203,7 @@ void run_run(RunArguments& arguments) {
   std::cout.flush();
   if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocab_size());
   save_expert_profile(engine);
+  if (!arguments.save.empty()) save_to(arguments.save, session, out);
   if (arguments.quiet) return;
   if (out.context_full) print_notice(full_notice(out, session));
   if (arguments.json) return;
@@ -226,6 +246,12 @@ void add_run_command(CommandLine& line) {
   command
       .option("--routes", arguments->engine.routes,
               "CPU program: write which experts every token was routed to, a line a token and layer, to this file")
+      .value("FILE");
+  command.option("--save", arguments->save, "Write the state behind the prompt and what was generated to this file").value("FILE");
+  command
+      .option("--restore", arguments->restore,
+              "Go on from a state that --save wrote with the same folder and options: the prompt comes behind it, without a "
+              "beginning-of-sequence token")
       .value("FILE");
   add_engine_options(command, arguments->engine);
   command.runs([arguments] { run_run(*arguments); });

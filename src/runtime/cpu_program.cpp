@@ -1,4 +1,4 @@
-// Opening a folder for the CPU program, and its sequences: a cache is one block of memory that the ops write in place.
+// Opening a folder for the CPU program, and its sequences: a cache is one range of memory that the ops write in place.
 #include "runtime/cpu_program.h"
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/core.hpp"
 #include "runtime/available_memory.h"
+#include "runtime/cache_memory.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
-#include "runtime/lazy_memory.h"
 #include "runtime/route_log.h"
 #include "runtime/session_state.h"
 #include "runtime/weight_choice.h"
@@ -30,13 +30,8 @@ constexpr const char* kCacheType = "u8";
 
 class CpuState final : public Session::State {
  public:
-  explicit CpuState(const Engine::Model& model)
-      : State(model),
-        one_token_(model.one_token),
-        layout_(model.cache),
-        memory_(layout_.bytes(), "the cache of a sequence; a smaller context (--context) needs less") {
-    layout_.write_header(memory_.data());
-    const ov::Tensor cache(ov::element::u8, {static_cast<size_t>(layout_.bytes())}, memory_.data());
+  explicit CpuState(const Engine::Model& model) : State(model), one_token_(model.one_token), memory_(model.cache) {
+    const ov::Tensor cache(ov::element::u8, {static_cast<size_t>(layout().bytes())}, memory_.data());
     position_ = ov::Tensor(ov::element::i32, {1});
     token_ = ov::Tensor(ov::element::i32, {1});
     ov::Tensor first_row(ov::element::i32, {1});
@@ -52,6 +47,7 @@ class CpuState final : public Session::State {
   int64_t rows_of(int64_t length, bool last) const override { return model_.options.all_logits ? length : last ? 1 : 0; }
 
   void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
+    memory_.will_write(position);
     position_.data<int32_t>()[0] = static_cast<int32_t>(position);
     const bool one = tokens.size() == 1 && rows == 1;
     if (model_.experts && tokens.size() == 1) model_.experts->expect(tokens[0]);
@@ -68,15 +64,24 @@ class CpuState final : public Session::State {
     logits.insert(logits.end(), values.begin(), values.end());
   }
 
+  bool rewinds() const override { return true; }
+
   void reset() override {}  // an op at position 0 reads nothing of the cache
 
   void save(Snapshot& snapshot) override {
     Snapshot::State state{kCacheType, {}, {}};
-    for (const auto& range : layout_.used(snapshot.position)) {
+    state.bytes.reserve(static_cast<size_t>(saved_bytes(snapshot.position, snapshot.back)));
+    for (const auto& range : layout().used(snapshot.position, snapshot.back)) {
       state.bytes.insert(state.bytes.end(), memory_.data() + range.begin, memory_.data() + range.end);
     }
     state.shape = {state.bytes.size()};
     snapshot.states.emplace(kCacheState, std::move(state));
+  }
+
+  int64_t saved_bytes(int64_t position, int64_t back) override {
+    int64_t bytes = 0;
+    for (const auto& range : layout().used(position, back)) bytes += range.end - range.begin;
+    return bytes;
   }
 
   std::function<void()> prepare(const Snapshot& snapshot) override {
@@ -85,15 +90,14 @@ class CpuState final : public Session::State {
       fail("the snapshot holds no cache of the CPU program alone; it belongs to another model");
     }
     const Snapshot::State& state = found->second;
-    std::vector<ops::CacheLayout::Range> ranges = layout_.used(snapshot.position);
-    int64_t expected = 0;
-    for (const auto& range : ranges) expected += range.end - range.begin;
+    const int64_t expected = saved_bytes(snapshot.position, snapshot.back);
     const std::vector<size_t> shape = {static_cast<size_t>(expected)};
     if (state.type != kCacheType || state.shape != shape || state.bytes.size() != shape[0]) {
       fail("the snapshot's cache is ", state.type, " of ", state.bytes.size(), " bytes, expected ", kCacheType, " of ", expected,
            "; it belongs to another model");
     }
-    return [this, &state, ranges = std::move(ranges)] {
+    return [this, &state, ranges = layout().used(snapshot.position, snapshot.back)] {
+      memory_.will_write(0);
       const std::byte* from = state.bytes.data();
       for (const auto& range : ranges) {
         std::memcpy(memory_.data() + range.begin, from, static_cast<size_t>(range.end - range.begin));
@@ -102,10 +106,23 @@ class CpuState final : public Session::State {
     };
   }
 
+  struct KeptCache final : Kept {
+    std::shared_ptr<const FrozenCache> cache;
+  };
+
+  std::shared_ptr<const Kept> keep(int64_t position, int64_t back) override {
+    auto kept = std::make_shared<KeptCache>();
+    kept->cache = memory_.freeze(position, back);
+    return kept;
+  }
+
+  void go_on_from(const Kept& kept) override { memory_.go_on_from(static_cast<const KeptCache&>(kept).cache); }
+
   void fill_with_noise(int64_t position) override {
+    memory_.will_write(0);
     // Rows are float32 or bfloat16; 16 random bits below 0x3F80 are a number between 0 and 1 as the upper half of either.
     std::mt19937 random(1);
-    for (const auto& range : layout_.used(position)) {
+    for (const auto& range : layout().used(position)) {
       auto* halves = reinterpret_cast<uint16_t*>(memory_.data() + range.begin);
       for (int64_t i = 0; i < (range.end - range.begin) / 2; ++i) halves[i] = static_cast<uint16_t>(0x3E00u + (random() & 0x80FFu));
     }
@@ -127,9 +144,10 @@ class CpuState final : public Session::State {
     ov::Tensor tensor_;
   };
 
+  const ops::CacheLayout& layout() const { return memory_.layout(); }
+
   CheckedInference one_token_;
-  ops::CacheLayout layout_;
-  LazyMemory memory_;
+  CacheMemory memory_;
   ov::Tensor position_, token_;
   Indices ids_, rows_;
 };

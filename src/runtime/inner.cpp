@@ -1,8 +1,11 @@
 // Access to what engines and sessions hold.
 #include "runtime/inner.h"
 
+#include <algorithm>
+
 #include "dsv4/error.h"
 #include "runtime/engine_model.h"
+#include "runtime/history.h"
 #include "runtime/session_state.h"
 
 namespace dsv4 {
@@ -16,7 +19,8 @@ void Inner::fill_with_noise(Session& session, int64_t position) {
   const int64_t limit = session.engine_.context();
   if (position < 0 || (limit > 0 && position > limit)) fail("position ", position, ": expected 0 to ", limit);
   session.state_->fill_with_noise(position);
-  session.position_ = position;
+  session.history_->begin(position);
+  session.set_position(position, std::min(position, Session::kMostRewind));
 }
 
 }  // namespace dsv4

@@ -18,6 +18,12 @@ LazyMemory::LazyMemory(int64_t bytes, const std::string& purpose, Pages pages) :
   data_ = static_cast<std::byte*>(memory);
 }
 
+void LazyMemory::discard() {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  if (mmap(data_, static_cast<size_t>(size_), PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+    fail("memory cannot be given back: ", std::strerror(errno));
+}
+
 LazyMemory::~LazyMemory() { munmap(data_, static_cast<size_t>(size_)); }
 
 }  // namespace dsv4

@@ -18,6 +18,9 @@ class LazyMemory {
   LazyMemory(const LazyMemory&) = delete;
   LazyMemory& operator=(const LazyMemory&) = delete;
 
+  /// Zeros again, whatever is mapped over it. Error where the kernel does not do it.
+  void discard();
+
   std::byte* data() const { return data_; }
   int64_t size() const { return size_; }
 

@@ -139,6 +139,8 @@ class PortableState final : public Session::State {
     if (!model_.stateful) tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   }
 
+  bool rewinds() const override { return false; }  // states are overwritten
+
   void reset() override {
     if (failed_) inference_ = CheckedInference(model_.compiled);  // nothing is known of the states of the other one
     if (model_.stateful) inference_.request().reset_state();
@@ -158,6 +160,26 @@ class PortableState final : public Session::State {
       snapshot.states.emplace(state.get_name(), std::move(copy));
     }
   }
+
+  int64_t saved_bytes(int64_t position, int64_t) override {
+    if (!model_.stateful) return position * static_cast<int64_t>(sizeof(int64_t));
+    int64_t bytes = 0;
+    for (ov::VariableState& state : inference_.request().query_state()) bytes += static_cast<int64_t>(state.get_state().get_byte_size());
+    return bytes;
+  }
+
+  struct KeptSnapshot final : Kept {
+    Snapshot snapshot;
+  };
+
+  std::shared_ptr<const Kept> keep(int64_t position, int64_t) override {
+    auto kept = std::make_shared<KeptSnapshot>();
+    kept->snapshot.position = position;
+    save(kept->snapshot);
+    return kept;
+  }
+
+  void go_on_from(const Kept& kept) override { prepare(static_cast<const KeptSnapshot&>(kept).snapshot)(); }
 
   std::function<void()> prepare(const Snapshot& snapshot) override {
     const std::map<std::string, StateForm>& forms = model_.states;

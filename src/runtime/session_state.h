@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -24,12 +25,27 @@ class Session::State {
   virtual void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) = 0;
   /// Rows of a piece of `length` tokens that its logits are returned for; `last`: it is the last piece of what was fed.
   virtual int64_t rows_of(int64_t length, bool last) const = 0;
+  /// Whether infer() may be called for a position up to kMostRewind before the furthest one.
+  virtual bool rewinds() const = 0;
   /// An empty sequence, whatever happened before.
   virtual void reset() = 0;
+
+  /// Fills in the states of snapshot.position and snapshot.back.
   virtual void save(Snapshot& snapshot) = 0;
+  virtual int64_t saved_bytes(int64_t position, int64_t back) = 0;
   /// Checks the states of a snapshot, takes the memory for them, and returns what sets them, which does not fail. Error for those that do
   /// not fit; nothing has changed before the function that is returned runs. It refers to the snapshot.
   virtual std::function<void()> prepare(const Snapshot& snapshot) = 0;
+
+  /// A state that stays while the sequence goes on. What it shares with others is the program's matter.
+  struct Kept {
+    virtual ~Kept() = default;
+  };
+  /// Of `position` tokens, of which `back` may be taken back. Error for want of memory; nothing has changed then.
+  virtual std::shared_ptr<const Kept> keep(int64_t position, int64_t back) = 0;
+  /// Goes on from what keep() of a state of the same model returned. Error for want of memory: nobody knows the state then.
+  virtual void go_on_from(const Kept& kept) = 0;
+
   /// The state after `position` tokens that nobody said. Error where the program has none that could be made up.
   virtual void fill_with_noise(int64_t position) = 0;
 

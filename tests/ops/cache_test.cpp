@@ -57,15 +57,16 @@ int64_t total(const std::vector<CacheLayout::Range>& ranges) {
 }  // namespace
 
 TEST(CacheLayout, TakesTheBytesOfTheSpecification) {
-  // Per token 320 * 2 bytes of a CSA layer in bf16 / 4 positions and 8 bytes of an HCA layer; tails of 64, 16 and 512 KB; rings of 128 KB.
+  // Per token 320 * 2 bytes of a CSA layer in bf16 / 4 positions and 8 bytes of an HCA layer; tails of 64, 16 and 512 KB and windows of 128 KB, each with 8 rows
+  // more. Each of the five lists, and what is before them, begins at a multiple of 64 KB.
   const int64_t tokens = 1 << 16;
   const int64_t grown =
       CacheLayout(flash(2 * tokens, CachePrecision::kBF16)).bytes() - CacheLayout(flash(tokens, CachePrecision::kBF16)).bytes();
   EXPECT_EQ(grown, tokens * (2 * 320 + 8));
-  const int64_t fixed = 4 * 128 * 1024 + 2 * (64 + 16) * 1024 + 512 * 1024;
+  const int64_t fixed = 4 * (128 + 8) * 1024 + 2 * (8 + 8) * (8 + 2) * 1024 + (128 + 8) * 4 * 1024;
   const int64_t all = CacheLayout(flash(tokens, CachePrecision::kBF16)).bytes();
   EXPECT_GE(all, fixed + tokens * (2 * 320 + 8));
-  EXPECT_LE(all, fixed + tokens * (2 * 320 + 8) + 4096);
+  EXPECT_LE(all, fixed + tokens * (2 * 320 + 8) + 6 * 65536);
 }
 
 TEST(CacheLayout, PartsDoNotOverlap) {
@@ -94,11 +95,15 @@ TEST(CacheLayout, UsedRangesLieInsideAndGrowWithTheSequence) {
   EXPECT_TRUE(layout.used(0).empty());
   for (int64_t tokens = 1; tokens <= 50; ++tokens) {
     const auto ranges = layout.used(tokens);
-    // Rows of float32: the ring; entries and keys of 4, entries of 7; raw rows of the block before and of the incomplete one.
-    const int64_t ring = 3 * std::min<int64_t>(tokens, 5) * 6;
-    const int64_t lists = tokens / 4 * (6 + 3) + tokens / 7 * 6;
-    const int64_t tails = ((tokens >= 4 ? 4 : 0) + tokens % 4) * 4 * (6 + 3) + tokens % 7 * 2 * 6;
-    EXPECT_EQ(total(ranges), 4 * (ring + lists + tails)) << tokens;
+    for (const int64_t back : {0, 1, 3, 8}) {
+      // Rows of float32: those of the window, for a token that comes `back` earlier too; entries and keys of 4, entries of 7; raw rows from the block before its
+      // own on (of 4), from its own on (of 7).
+      const int64_t first = std::max<int64_t>(0, tokens - back);
+      const int64_t ring = 3 * (tokens - std::max<int64_t>(0, first - 4)) * 6;
+      const int64_t lists = tokens / 4 * (6 + 3) + tokens / 7 * 6;
+      const int64_t tails = (tokens - std::max<int64_t>(0, first / 4 - 1) * 4) * 4 * (6 + 3) + (tokens - first / 7 * 7) * 2 * 6;
+      EXPECT_EQ(total(layout.used(tokens, back)), 4 * (ring + lists + tails)) << tokens << ", back " << back;
+    }
     for (const auto& range : ranges) {
       EXPECT_LT(range.begin, range.end);
       EXPECT_GE(range.begin, static_cast<int64_t>(sizeof(CacheHeader) + 3 * sizeof(CacheLayerRecord)));
@@ -143,11 +148,11 @@ TEST(CacheView, FindsTheLayersParts) {
   const CacheLayout layout(shape);
   std::vector<std::byte> cache = with_header(layout);
   const CacheView view = open_cache(cache, expected(shape, 0));
-  EXPECT_EQ(view.window, cache.data() + layout.layer(0).window);
+  EXPECT_EQ(view.window.memory, cache.data() + layout.layer(0).window);
   EXPECT_EQ(view.entries, cache.data() + layout.layer(0).entries);
   EXPECT_EQ(view.index_keys, cache.data() + layout.layer(0).index_keys);
-  EXPECT_EQ(static_cast<void*>(view.tail), cache.data() + layout.layer(0).tail);
-  EXPECT_EQ(static_cast<void*>(view.index_tail), cache.data() + layout.layer(0).index_tail);
+  EXPECT_EQ(view.tail.memory, cache.data() + layout.layer(0).tail);
+  EXPECT_EQ(view.index_tail.memory, cache.data() + layout.layer(0).index_tail);
   EXPECT_EQ(view.capacity, 50);
 }
 
@@ -214,8 +219,9 @@ TEST(CacheView, NeverPointsOutsideTheMemory) {
           const auto offset = static_cast<const std::byte*>(part) - cache.data();
           return offset >= static_cast<int64_t>(sizeof(CacheHeader)) && offset + bytes <= static_cast<int64_t>(cache.size());
         };
-        EXPECT_TRUE(inside(view.window, size.window) && inside(view.entries, size.entries) && inside(view.index_keys, size.index_keys) &&
-                    inside(view.tail, size.tail) && inside(view.index_tail, size.index_tail));
+        const auto ring_inside = [&](const Ring& ring) { return ring.rows == 0 || inside(ring.memory, ring.rows * ring.row_bytes); };
+        EXPECT_TRUE(ring_inside(view.window) && inside(view.entries, size.entries) && inside(view.index_keys, size.index_keys) &&
+                    ring_inside(view.tail) && ring_inside(view.index_tail));
       } catch (const ov::Exception&) {
         ++refused;
       }

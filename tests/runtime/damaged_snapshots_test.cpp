@@ -15,7 +15,8 @@ static bool operator==(const Snapshot::State& a, const Snapshot::State& b) {
 }
 
 static bool operator==(const Snapshot& a, const Snapshot& b) {
-  return a.position == b.position && a.tokens == b.tokens && a.states == b.states && a.model == b.model && a.digest == b.digest;
+  return a.position == b.position && a.back == b.back && a.tokens == b.tokens && a.states == b.states && a.model == b.model &&
+         a.digest == b.digest;
 }
 
 namespace {
@@ -78,12 +79,15 @@ Snapshot damaged(const Snapshot& good, const Snapshot& other, Random& random) {
   Snapshot bad = good;
   auto place = bad.states.begin();
   if (!bad.states.empty()) std::advance(place, random() % bad.states.size());
-  const int kind = static_cast<int>(random() % 12);
-  if (kind >= 4 && bad.states.empty()) {  // the prefill-only form has none
+  const int kind = static_cast<int>(random() % 13);
+  if (kind >= 4 && kind < 12 && bad.states.empty()) {  // the prefill-only form has none
     bad.states["cache"] = {"u8", {3}, std::vector<std::byte>(3)};
     return bad;
   }
   switch (kind) {
+    case 12:
+      bad.back = one_of<int64_t>(random, {-1, 0, 7, 8, 9, INT64_MAX, INT64_MIN});
+      break;
     case 0:
       bad.position = one_of<int64_t>(random, {-1, 0, 1, good.position - 1, good.position + 1, 4095, 4096, 4097, INT64_MAX, INT64_MIN,
                                               int64_t{1} << 31, static_cast<int64_t>(random())});

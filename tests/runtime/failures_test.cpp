@@ -165,6 +165,19 @@ TEST_P(Failing, LeavesASessionThatIsRefusedUntilItIsReset) {
   EXPECT_LT(largest_difference(session.feed(tokens_), golden_), kGoldenTolerance);
 }
 
+TEST_P(Failing, IsUndoneByAStateThatWasKept) {
+  if (!keeps_state()) return;
+  Session session(engine());
+  session.feed(std::span(tokens_).first(10));
+  session.keep();
+  session.feed(std::span(tokens_).subspan(10, 5));
+  *fault_ = Fault::kError;
+  EXPECT_THROW(session.feed(std::span(tokens_).subspan(15, 5)), Error);
+  *fault_ = Fault::kNone;
+  EXPECT_EQ(session.truncate(13), 3);
+  EXPECT_LT(largest_difference(session.feed(std::span(tokens_).subspan(13)), golden_rows(13, 40)), kGoldenTolerance);
+}
+
 TEST_P(Failing, LeavesOtherSessionsAlone) {
   Session other(engine());
   other.feed(std::span(tokens_).first(15));

@@ -170,11 +170,7 @@ class Call {
   }
 
   /// The last rows of the call into the ring, once nothing reads those that they replace.
-  void keep_window() {
-    for (int64_t t = std::max<int64_t>(0, tokens_ - a_.window); t < tokens_; ++t) {
-      std::memcpy(cache_.window + (first_ + t) % a_.window * row_bytes(), rows_ + t * row_bytes(), static_cast<size_t>(row_bytes()));
-    }
-  }
+  void keep_window() { cache_.window.append(rows_, first_, tokens_); }
 
   const AttentionAttributes& a_;
   const AttentionWeights& w_;

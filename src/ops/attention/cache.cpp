@@ -20,11 +20,11 @@ CacheLayout::CacheLayout(const CacheShape& shape) : shape_(shape) {
   if (shape.type != CachePrecision::kF32 && shape.type != CachePrecision::kBF16)
     fail("cache: unknown type ", static_cast<int64_t>(shape.type));
 
-  const auto take = [this](int64_t bytes) {
+  const auto take = [this](int64_t bytes, int64_t alignment = kCacheAlignment) {
     const int64_t offset = bytes_;
     if (bytes > kMostBytes - bytes_)
       fail("cache: ", shape_.layers.size(), " layers for ", shape_.capacity, " positions do not fit into memory");
-    bytes_ += (bytes + kCacheAlignment - 1) / kCacheAlignment * kCacheAlignment;
+    bytes_ += (bytes + alignment - 1) / alignment * alignment;
     return offset;
   };
   take(static_cast<int64_t>(sizeof(CacheHeader)) + static_cast<int64_t>(shape.layers.size() * sizeof(CacheLayerRecord)));
@@ -36,8 +36,17 @@ CacheLayout::CacheLayout(const CacheShape& shape) : shape_(shape) {
     place.window = take(size.window);
     place.tail = take(size.tail);
     place.index_tail = take(size.index_tail);
-    place.entries = take(size.entries);
-    place.index_keys = take(size.index_keys);
+  }
+  bytes_ = lists_begin_ = (bytes_ + kListAlignment - 1) / kListAlignment * kListAlignment;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const CacheLayer& layer = shape.layers[i];
+    if (layer.ratio == 0) continue;
+    const SectionBytes size = section_bytes(layer, shape.window, shape.head_dim, shape.index_head_dim, shape.capacity, shape.type);
+    const auto take_list = [&](int64_t bytes, int64_t dims) {
+      return lists_.emplace_back(List{take(bytes, kListAlignment), dims * value_bytes(shape.type), layer.ratio}).begin;
+    };
+    layers_[i].entries = take_list(size.entries, shape.head_dim);
+    if (layer.overlap) layers_[i].index_keys = take_list(size.index_keys, shape.index_head_dim);
   }
 }
 
@@ -58,36 +67,30 @@ void CacheLayout::write_header(std::byte* cache) const {
   }
 }
 
-std::vector<CacheLayout::Range> CacheLayout::used(int64_t tokens) const {
+std::vector<CacheLayout::Range> CacheLayout::used(int64_t tokens, int64_t back) const {
   std::vector<Range> ranges;
+  tokens = std::clamp<int64_t>(tokens, 0, shape_.capacity);
+  const int64_t first = std::max<int64_t>(0, tokens - back);  // the fewest tokens that the sequence may be taken back to
   const auto add = [&](int64_t begin, int64_t bytes) {
     if (bytes > 0) ranges.push_back({begin, begin + bytes});
   };
-  tokens = std::clamp<int64_t>(tokens, 0, shape_.capacity);
+  /// Rows of positions [begin, tokens), which are in at most two pieces of the ring.
+  const auto add_rows = [&](const Ring& ring, int64_t offset, int64_t begin) {
+    const int64_t rows = tokens - begin, place = ring.place(begin), straight = std::min(rows, ring.rows - place);
+    add(offset, (rows - straight) * ring.row_bytes);
+    add(offset + place * ring.row_bytes, straight * ring.row_bytes);
+  };
   for (size_t i = 0; i < layers_.size(); ++i) {
     const CacheLayer& layer = shape_.layers[i];
-    const int64_t row = shape_.head_dim * value_bytes(shape_.type), index_row = shape_.index_head_dim * value_bytes(shape_.type);
-    add(layers_[i].window, std::min(tokens, shape_.window) * row);
+    add_rows(window_ring(shape_.window, shape_.head_dim, shape_.type), layers_[i].window,
+             std::max<int64_t>(0, first - (shape_.window - 1)));
     if (layer.ratio == 0) continue;
-
-    // The tails are rings: the rows of the incomplete block, with overlap those of the block before it too.
-    const int64_t blocks = tokens / layer.ratio, rest = tokens % layer.ratio;
-    const auto add_tail = [&](int64_t tail, int64_t dims) {
-      const int64_t raw = raw_row_floats(layer, dims) * static_cast<int64_t>(sizeof(float));
-      if (!layer.overlap) {
-        add(tail, rest * raw);
-      } else if (blocks % 2 == 0) {
-        add(tail, rest * raw);
-        if (blocks > 0) add(tail + layer.ratio * raw, layer.ratio * raw);
-      } else {
-        add(tail, (layer.ratio + rest) * raw);
-      }
-    };
-    add_tail(layers_[i].tail, shape_.head_dim);
-    if (layer.overlap) add_tail(layers_[i].index_tail, shape_.index_head_dim);
-    add(layers_[i].entries, blocks * row);
-    if (layer.overlap) add(layers_[i].index_keys, blocks * index_row);
+    // Those of the incomplete block, with overlap those of the block before it too.
+    const int64_t begin = std::max<int64_t>(0, first / layer.ratio - (layer.overlap ? 1 : 0)) * layer.ratio;
+    add_rows(tail_ring(layer, shape_.head_dim), layers_[i].tail, begin);
+    if (layer.overlap) add_rows(tail_ring(layer, shape_.index_head_dim), layers_[i].index_tail, begin);
   }
+  for (const List& list : lists_) add(list.begin, list.end(tokens) - list.begin);
   return ranges;
 }
 

@@ -7,18 +7,27 @@
 
 namespace dsv4::ops {
 
+Ring window_ring(int64_t window, int64_t head_dim, CachePrecision type) {
+  return {nullptr, window + kSlackRows, head_dim * value_bytes(type)};
+}
+
+Ring tail_ring(const CacheLayer& layer, int64_t dims) {
+  return {nullptr, raw_rows(layer) + kSlackRows, raw_row_floats(layer, dims) * static_cast<int64_t>(sizeof(float))};
+}
+
 SectionBytes section_bytes(const CacheLayer& layer, int64_t window, int64_t head_dim, int64_t index_head_dim, int64_t capacity,
                            CachePrecision type) {
   SectionBytes size;
   const int64_t value = value_bytes(type);
-  size.window = window * head_dim * value;
+  const auto bytes_of = [](const Ring& ring) { return ring.rows * ring.row_bytes; };
+  size.window = bytes_of(window_ring(window, head_dim, type));
   if (layer.ratio == 0) return size;
-  const int64_t entries = capacity / layer.ratio, row_bytes = static_cast<int64_t>(sizeof(float)) * raw_rows(layer);
+  const int64_t entries = capacity / layer.ratio;
   size.entries = entries * head_dim * value;
-  size.tail = row_bytes * raw_row_floats(layer, head_dim);
+  size.tail = bytes_of(tail_ring(layer, head_dim));
   if (layer.overlap) {
     size.index_keys = entries * index_head_dim * value;
-    size.index_tail = row_bytes * raw_row_floats(layer, index_head_dim);
+    size.index_tail = bytes_of(tail_ring(layer, index_head_dim));
   }
   return size;
 }
@@ -59,16 +68,19 @@ CacheView open_cache(std::span<std::byte> cache, const ExpectedLayer& expected) 
                     expected.index, " has a part of ", size, " bytes at ", offset, " of ", bytes);
     return cache.data() + offset;
   };
-  const auto floats = [](std::byte* memory) { return static_cast<float*>(static_cast<void*>(memory)); };
+  const auto ring = [&](Ring shape, int64_t offset, int64_t size) {
+    shape.memory = section(offset, size);
+    return shape;
+  };
   const SectionBytes size =
       section_bytes(expected.layer, expected.window, expected.head_dim, expected.index_head_dim, header.capacity, view.type);
-  view.window = section(record.place.window, size.window);
+  view.window = ring(window_ring(expected.window, expected.head_dim, view.type), record.place.window, size.window);
   if (expected.layer.ratio == 0) return view;
   view.entries = section(record.place.entries, size.entries);
-  view.tail = floats(section(record.place.tail, size.tail));
+  view.tail = ring(tail_ring(expected.layer, expected.head_dim), record.place.tail, size.tail);
   if (!expected.layer.overlap) return view;
   view.index_keys = section(record.place.index_keys, size.index_keys);
-  view.index_tail = floats(section(record.place.index_tail, size.index_tail));
+  view.index_tail = ring(tail_ring(expected.layer, expected.index_head_dim), record.place.index_tail, size.index_tail);
   return view;
 }
 

@@ -16,10 +16,13 @@ constexpr int64_t kMostDims = int64_t{1} << 20;
 constexpr int64_t kMostPositions = (int64_t{1} << 31) - 1;  // positions are i32
 constexpr int64_t kMostBytes = int64_t{1} << 60;            // no section size below overflows: 2^31 rows of 2^20 floats
 
+/// Of the layout: what a cache holds where.
+constexpr int64_t kCacheVersion = 2;
+
 /// What the memory begins with; CacheLayerRecord of every layer follows.
 struct CacheHeader {
   std::array<char, 8> magic = {'D', 'S', 'V', '4', 'K', 'V', '\r', '\n'};
-  int64_t version = 1;
+  int64_t version = kCacheVersion;
   int64_t bytes = 0;
   int64_t type = 0;
   int64_t window = 0;
@@ -37,9 +40,14 @@ struct CacheLayerRecord {
 
 inline int64_t value_bytes(CachePrecision type) { return type == CachePrecision::kBF16 ? 2 : 4; }
 
-/// A compressor's raw row of one position, K then Z: with overlap of two halves each. Tails are rings of such rows, position p at p mod raw_rows.
+/// A compressor's raw row of one position, K then Z: with overlap of two halves each. Tails are rings of such rows.
 inline int64_t raw_row_floats(const CacheLayer& layer, int64_t dims) { return 2 * (layer.overlap ? 2 : 1) * dims; }
+/// That an entry is pooled from.
 inline int64_t raw_rows(const CacheLayer& layer) { return (layer.overlap ? 2 : 1) * layer.ratio; }
+
+/// Rings of a layer, without their memory.
+Ring window_ring(int64_t window, int64_t head_dim, CachePrecision type);
+Ring tail_ring(const CacheLayer& layer, int64_t dims);
 
 struct SectionBytes {
   int64_t window = 0, entries = 0, index_keys = 0, tail = 0, index_tail = 0;
@@ -50,11 +58,10 @@ SectionBytes section_bytes(const CacheLayer& layer, int64_t window, int64_t head
 struct CacheView {
   CachePrecision type = CachePrecision::kF32;
   int64_t capacity = 0;
-  std::byte* window = nullptr;      ///< [W, hd]
+  Ring window;                      ///< rows [hd] in the cache's type
   std::byte* entries = nullptr;     ///< [capacity/m, hd]
   std::byte* index_keys = nullptr;  ///< [capacity/m, index_hd]
-  float* tail = nullptr;            ///< [raw_rows, raw_row_floats]
-  float* index_tail = nullptr;
+  Ring tail, index_tail;            ///< rows [raw_row_floats], f32
 };
 
 /// What an op expects of its layer.

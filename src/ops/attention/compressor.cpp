@@ -2,7 +2,6 @@
 #include "ops/attention/compressor.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "ops/attention/cache_rounding.h"
 #include "ops/attention/cache_view.h"
@@ -24,10 +23,10 @@ namespace dsv4::ops::HWY_NAMESPACE {
 /// f(k, z, ape) for every raw row that entry i pools: pointers to its h channels.
 template <class F>
 HWY_INLINE void for_pooled_rows(const Compressor& c, int64_t entry, const F& f) {
-  const int64_t m = c.a.ratio, width = raw_row_floats(c.a.compression(), c.dims()), ring = raw_rows(c.a.compression()), k_width = width / 2;
+  const int64_t m = c.a.ratio, width = raw_row_floats(c.a.compression(), c.dims()), k_width = width / 2;
   const auto rows = [&](int64_t begin, int64_t offset) HWY_ATTR {
     for (int64_t p = begin; p < begin + m; ++p) {
-      const float* row = (p >= c.first ? c.raw + (p - c.first) * width : c.tail() + p % ring * width) + offset;
+      const float* row = (p >= c.first ? c.raw + (p - c.first) * width : c.tail().floats_at(p)) + offset;
       f(row, row + k_width, c.weights.ape + (p - begin) * k_width + offset);
     }
   };
@@ -89,10 +88,7 @@ void append_entries(const Compressor& c, const RopeTable& rope, Scratch& scratch
       }
     });
   }
-  const int64_t ring = raw_rows(c.a.compression()), floats = raw_row_floats(c.a.compression(), c.dims());
-  for (int64_t t = std::max<int64_t>(0, c.tokens - ring); t < c.tokens; ++t) {
-    std::memcpy(c.tail() + (c.first + t) % ring * floats, c.raw + t * floats, static_cast<size_t>(floats) * sizeof(float));
-  }
+  c.tail().append(c.raw, c.first, c.tokens);
 }
 
 }  // namespace dsv4::ops

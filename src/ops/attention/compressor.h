@@ -21,7 +21,7 @@ struct Compressor {
   const float* raw = nullptr;  ///< [T, raw_row_floats]: K and Z without ape
 
   int64_t dims() const { return of_index ? a.index_head_dim : a.head_dim; }           ///< h: of an entry
-  float* tail() const { return of_index ? cache.index_tail : cache.tail; }            ///< ring of raw rows
+  const Ring& tail() const { return of_index ? cache.index_tail : cache.tail; }       ///< of raw rows
   std::byte* entries() const { return of_index ? cache.index_keys : cache.entries; }  ///< [capacity/m, h]
   /// Leading dims of an entry that are rounded through FP8.
   int64_t fp8_dims() const { return a.quantize_cache && !of_index ? a.head_dim - a.rope_dim : 0; }

@@ -39,7 +39,7 @@ struct SparseCore {
     const int64_t bytes = a.head_dim * value_bytes(cache.type), in_window = window_rows(token);
     if (i < in_window) {
       const int64_t position = first + token + 1 - in_window + i;
-      return position >= call_first ? call_rows + (position - call_first) * bytes : cache.window + position % a.window * bytes;
+      return position >= call_first ? call_rows + (position - call_first) * bytes : cache.window.at(position);
     }
     i -= in_window;
     if (topk() > 0 && token >= first_selected) i = selected[(token - first_selected) * topk() + i];
