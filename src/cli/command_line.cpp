@@ -96,6 +96,18 @@ Option& Option::number_from(double low) {
   return *this;
 }
 
+Option& Option::number_above(double low) {
+  check_number(
+      option_, [low](double value) { return std::isfinite(value) && value > low; }, concat("more than ", low));
+  return *this;
+}
+
+Option& Option::number_within(double low, double high) {
+  check_number(
+      option_, [low, high](double value) { return value >= low && value <= high; }, concat(low, " to ", high));
+  return *this;
+}
+
 Option& Option::share() {
   check_number(
       option_, [](double value) { return value > 0.0 && value <= 1.0; }, "more than 0 and at most 1");
@@ -130,7 +142,9 @@ OptionInfo* Command::add_info(const std::string& names, const std::string& value
 
 template <class T>
 Option Command::option(const std::string& names, T& value, const std::string& help) {
-  return {app_->add_option(names, value, help), add_info(names, value_name<T>(), help)};
+  CLI::Option* const option = app_->add_option(names, value, help);
+  if constexpr (std::is_same_v<T, std::vector<std::string>>) option->allow_extra_args(false);  // one value each time
+  return {option, add_info(names, value_name<T>(), help)};
 }
 
 template Option Command::option(const std::string&, std::string&, const std::string&);
@@ -141,6 +155,7 @@ template Option Command::option(const std::string&, int64_t&, const std::string&
 template Option Command::option(const std::string&, uint64_t&, const std::string&);
 template Option Command::option(const std::string&, float&, const std::string&);
 template Option Command::option(const std::string&, double&, const std::string&);
+template Option Command::option(const std::string&, std::vector<std::string>&, const std::string&);
 
 void Command::model(std::filesystem::path& value, const std::string& help) {
   option("-m,--model,model", value, help).value("MODEL").required();

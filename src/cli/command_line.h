@@ -34,6 +34,9 @@ class Option {
   Option& within(int low, int high);
   /// A finite number from `low` on.
   Option& number_from(double low);
+  /// A finite number above `low`.
+  Option& number_above(double low);
+  Option& number_within(double low, double high);
   /// A number above 0, at most 1.
   Option& share();
   /// An integer of 64 bits without a sign: CLI11 2.1 takes "-1" and numbers beyond 64 bits as others than those that were written.
@@ -52,7 +55,8 @@ class Command {
   /// What is declared from here on stands below this title in --help.
   void group(const std::string& title) { group_ = title; }
 
-  /// "-n,--name,positional". T: std::string, std::optional<std::string>, std::filesystem::path, int, int64_t, uint64_t, float, double.
+  /// "-n,--name,positional". T: std::string, std::optional<std::string>, std::filesystem::path, int, int64_t, uint64_t, float, double, and std::vector<std::string> for an option
+  /// that may be repeated.
   template <class T>
   Option option(const std::string& names, T& value, const std::string& help);
   /// The model folder, by position or as -m.

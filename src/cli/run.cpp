@@ -14,6 +14,7 @@
 #include "cli/expert_lines.h"
 #include "cli/messages.h"
 #include "cli/number_text.h"
+#include "cli/sampling_options.h"
 #include "cli/text_arguments.h"
 #include "cli/token_arguments.h"
 #include "dsv4/error.h"
@@ -24,6 +25,7 @@
 #include "runtime/errors.h"
 #include "runtime/npy.h"
 #include "runtime/snapshot_file.h"
+#include "text/stop_strings.h"
 #include "text/tokenizer.h"
 
 namespace dsv4 {
@@ -37,6 +39,7 @@ struct RunArguments {
   std::filesystem::path tokens_file, logits, save, restore;
   EngineOptions engine;
   Request request;
+  SamplingArguments sampling;
   bool echo = false;
   bool quiet = false;
   bool json = false;
@@ -49,6 +52,9 @@ void check_prompt_options(const RunArguments& arguments) {
                     (arguments.tokens_file.empty() ? 0 : 1);
   if (given > 1) throw UsageError("give the prompt with one of -p, -f, --tokens and --tokens-file");
   if (arguments.text.no_bos && arguments.ids_given()) throw UsageError("--no-bos: is for text prompts (-p, -f, standard input)");
+  if (!arguments.sampling.stop.empty() && arguments.ids_given())
+    throw UsageError("--stop: is for text prompts (-p, -f, standard input); with token ids use --stop-token");
+  if (arguments.sampling.logprobs >= 0 && !arguments.json) throw UsageError("--logprobs: is for --json");
   if (arguments.echo && arguments.json) throw UsageError("--echo: is for text output, not for --json");
 }
 
@@ -70,11 +76,12 @@ std::vector<int64_t> given_tokens(const RunArguments& arguments) {
   return arguments.tokens.empty() ? read_tokens_file(arguments.tokens_file) : tokens_of_option(arguments.tokens, "--tokens");
 }
 
-/// Prints what is generated as it comes: text, or ids where the prompt was ids. On a terminal a text has no control characters, which could do there what they
-/// want; anywhere else it is what was generated, byte for byte.
+/// Takes what is generated as it comes, text up to a stop string, or ids where the prompt was ids, and prints it, unless it is kept for --json. On a terminal a
+/// text has no control characters, which could do there what they want; anywhere else it is what was generated, byte for byte.
 class Output {
  public:
-  explicit Output(const std::optional<Tokenizer>& tokenizer) : terminal_(::isatty(STDOUT_FILENO) != 0) {
+  Output(const std::optional<Tokenizer>& tokenizer, const std::vector<std::string>& stop, bool prints)
+      : terminal_(::isatty(STDOUT_FILENO) != 0), prints_(prints), stop_(stop) {
     if (tokenizer) stream_.emplace(*tokenizer);
   }
 
@@ -82,7 +89,6 @@ class Output {
   void echo(const std::optional<std::string>& text, const std::vector<int64_t>& prompt) {
     if (text) {
       print(*text);
-      std::cout << std::flush;
       first_ = false;
     } else {
       for (const int64_t id : prompt) token(id);
@@ -91,26 +97,52 @@ class Output {
 
   void token(int64_t token) {
     if (stream_) {
-      print(stream_->push(token));
-      std::cout << std::flush;
-    } else {
+      print(stop_.push(stream_->push(token)));
+    } else if (prints_) {
       std::cout << (first_ ? "" : ",") << token << std::flush;
     }
     first_ = false;
   }
 
   void finish() {
-    if (stream_) print(stream_->finish());
-    if (!first_) std::cout << '\n';
+    if (stream_) {
+      print(stop_.push(stream_->finish()));
+      print(stop_.finish());
+    }
+    if (prints_ && !first_) std::cout << '\n';
   }
 
- private:
-  void print(const std::string& text) const { std::cout << (terminal_ ? escaped_lines(text) : text); }
+  bool stopped() const { return stop_.stopped(); }
+  const std::string& text() const { return text_; }
 
-  bool terminal_;
+ private:
+  void print(const std::string& text) {
+    if (prints_) {
+      std::cout << (terminal_ ? escaped_lines(text) : text) << std::flush;
+    } else {
+      text_ += text;
+    }
+  }
+
+  bool terminal_, prints_;
   std::optional<TextStream> stream_;
+  StopStrings stop_;
+  std::string text_;  // where it is not printed
   bool first_ = true;
 };
+
+nlohmann::ordered_json json_of(const TokenLogprob& one) { return {{"token", one.token}, {"logprob", one.logprob}}; }
+
+nlohmann::ordered_json json_of(const std::vector<Logprobs>& all) {
+  auto list = nlohmann::ordered_json::array();
+  for (const Logprobs& of_token : all) {
+    nlohmann::ordered_json entry = json_of(of_token.chosen);
+    entry["top"] = nlohmann::ordered_json::array();
+    for (const TokenLogprob& one : of_token.top) entry["top"].push_back(json_of(one));
+    list.push_back(entry);
+  }
+  return list;
+}
 
 std::string full_notice(const Generated& out, const Session& session) {
   const bool limited = session.engine().options().context > 0;
@@ -118,13 +150,14 @@ std::string full_notice(const Generated& out, const Session& session) {
                 limited ? "context was limited to (--context)" : "model was made for");
 }
 
-void print_json(const Engine& engine, const Generated& out, const std::optional<Tokenizer>& tokenizer, size_t prompt, int64_t from_disk,
+void print_json(const Engine& engine, const Generated& out, const std::optional<std::string>& text, size_t prompt, int64_t from_disk,
                 const ExpertWatch& watch) {
   nlohmann::ordered_json json;
   json["tokens"] = out.tokens;
-  if (tokenizer) json["text"] = tokenizer->decode(out.tokens);
+  if (text) json["text"] = *text;
   json["prompt_tokens"] = prompt;
-  json["finish_reason"] = out.stopped_at_eos ? "stop" : "length";
+  json["finish_reason"] = out.stopped_at_eos || out.stopped ? "stop" : "length";
+  if (!out.logprobs.empty()) json["logprobs"] = json_of(out.logprobs);
   json["program"] = program_name(engine.program());
   json["open_seconds"] = engine.open_seconds();
   json["prefill_seconds"] = out.prefill_seconds;
@@ -165,6 +198,7 @@ void save_to(const std::filesystem::path& file, Session& session, const Generate
 void run_run(RunArguments& arguments) {
   check_prompt_options(arguments);
   check_options(arguments.engine);
+  apply(arguments.sampling, arguments.request);
   std::vector<int64_t>& prompt = arguments.request.prompt;
   if (arguments.ids_given()) prompt = given_tokens(arguments);
   if (!arguments.logits.empty()) check_npy_path(arguments.logits);
@@ -183,22 +217,20 @@ void run_run(RunArguments& arguments) {
   check_tokens(prompt, engine.vocab_size(), concat(path_text(arguments.model), ": the prompt"));
   Session session(engine);
   if (!arguments.restore.empty()) restore_from(arguments.restore, session, arguments.quiet);
-  Output output(tokenizer);
+  Output output(tokenizer, arguments.sampling.stop, !arguments.json);
   ExpertWatch watch(engine);
   arguments.request.on_token = [&](int64_t token) {
     watch.token_chosen();
-    if (!arguments.json) output.token(token);
+    output.token(token);
   };
+  arguments.request.ends_after = [&output](int64_t) { return output.stopped(); };
   if (arguments.echo) output.echo(text, prompt);
   const std::optional<int64_t> read_before = disk_bytes_read();
   const Generated out = generate(session, arguments.request);
   const std::optional<int64_t> read_after = disk_bytes_read();
   const int64_t from_disk = read_before && read_after ? *read_after - *read_before : 0;
-  if (arguments.json) {
-    print_json(engine, out, tokenizer, prompt.size(), from_disk, watch);
-  } else {
-    output.finish();
-  }
+  output.finish();
+  if (arguments.json) print_json(engine, out, text ? std::optional(output.text()) : std::nullopt, prompt.size(), from_disk, watch);
   // Behind the tokens, which a full disk must not cost.
   std::cout.flush();
   if (!arguments.logits.empty()) write_npy(arguments.logits, out.prompt_logits, static_cast<int64_t>(prompt.size()), engine.vocab_size());
@@ -227,17 +259,13 @@ void add_run_command(CommandLine& line) {
       .value("FILE");
   command.group("Generation");
   command.option("-n,--max-new-tokens", request.max_new_tokens, "Tokens to generate").shows_default().at_least(0);
-  command.option("--temperature,--temp", request.sampler.temperature, "0: greedy").shows_default().number_from(0.0);
-  command.option("--top-p", request.sampler.top_p, "Sample from the most likely tokens that together have this probability")
-      .shows_default()
-      .share();
-  command.option("--seed", request.sampler.seed, "Of the sampling").shows_default().unsigned_64();
   command.flag("--ignore-eos", request.ignore_eos, "Go on after an end-of-sequence token");
   command
       .option("-c,--context", arguments->engine.context,
               "Most tokens of the sequence, where a generation ends; 0: what the model was made for")
       .shows_default()
       .at_least(0);
+  add_sampling_options(command, arguments->sampling);
   command.group("Output");
   command.flag("--echo", arguments->echo, "Print the prompt before its continuation");
   command.flag("-q,--quiet", arguments->quiet, "No notices and no times on standard error; errors stay");
@@ -253,6 +281,10 @@ void add_run_command(CommandLine& line) {
               "Go on from a state that --save wrote with the same folder and options: the prompt comes behind it, without a "
               "beginning-of-sequence token")
       .value("FILE");
+  command
+      .option("--logprobs", arguments->sampling.logprobs,
+              concat("With --json: log-probabilities of each new token and of N most likely ones, 0 to ", kMostLogprobs))
+      .within(0, static_cast<int>(kMostLogprobs));
   add_engine_options(command, arguments->engine);
   command.runs([arguments] { run_run(*arguments); });
 }

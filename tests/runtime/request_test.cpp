@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/converted_model.h"
+#include "runtime/plain_sampler.h"
 
 namespace dsv4 {
 namespace {
@@ -111,11 +112,96 @@ TEST_F(Generate, SamplesTheSameForASeed) {
   EXPECT_NE(sample(), first);
 }
 
+TEST_F(Generate, SamplesTheSameInOneRequestAndInSeveral) {
+  Request request = greedy(5, 10);
+  request.sampler = {.temperature = 1.5, .seed = 12};
+  const Tokens whole = generate(session_, request).tokens;
+  session_.reset();
+  request.max_new_tokens = 4;
+  Tokens parts = generate(session_, request).tokens;
+  request.prompt = {parts.back()};
+  request.max_new_tokens = 6;
+  for (const int64_t token : generate(session_, request).tokens) parts.push_back(token);
+  EXPECT_EQ(parts, whole) << "noise belongs to positions of the sequence";
+}
+
+TEST_F(Generate, StopsAtStopTokensAndWhereItIsTold) {
+  const Tokens whole = generate(session_, greedy(3, 12)).tokens;
+  const auto first = std::find(whole.begin(), whole.end(), whole[4]);
+  const Tokens expected(whole.begin(), first + 1);
+  Request request = greedy(3, 12);
+  request.stop_tokens = {500, whole[4]};
+  session_.reset();
+  Generated out = generate(session_, request);
+  EXPECT_EQ(out.tokens, expected);
+  EXPECT_TRUE(out.stopped);
+  EXPECT_FALSE(out.stopped_at_eos);
+
+  request.stop_tokens.clear();
+  int64_t asked = 0;
+  request.ends_after = [&](int64_t token) { return token == whole[static_cast<size_t>(asked)] && ++asked == 3; };
+  session_.reset();
+  out = generate(session_, request);
+  EXPECT_EQ(out.tokens, Tokens(whole.begin(), whole.begin() + 3));
+  EXPECT_TRUE(out.stopped);
+}
+
+TEST_F(Generate, ChoosesAmongAllowedIdsOnly) {
+  std::vector<uint32_t> words(512 / 32, 0);
+  std::vector<size_t> lengths;
+  Request request = greedy(3, 4);
+  request.sampler = {.temperature = 1.0};
+  request.allowed = [&](std::span<const int64_t> tokens) {
+    lengths.push_back(tokens.size());
+    words.assign(words.size(), 0);
+    words[3] = 1u << tokens.size();
+    return AllowedIds(words);
+  };
+  EXPECT_EQ(generate(session_, request).tokens, (Tokens{96, 97, 98, 99}));
+  EXPECT_EQ(lengths, (std::vector<size_t>{0, 1, 2, 3}));
+}
+
+TEST_F(Generate, PenalisesThePromptAndItsOwnTokens) {
+  Request request = greedy(3, 8);
+  request.sampler = {.repetition_penalty = 1.2, .presence_penalty = 0.4, .frequency_penalty = 0.3};
+  const Generated out = generate(session_, request);
+  Tokens expected;
+  Session session(engine_);
+  std::vector<float> logits = session.feed(request.prompt);
+  while (expected.size() < 8) {
+    expected.push_back(testing_support::plain_sample(request.sampler, logits, 0, request.prompt, expected));
+    logits = session.feed(std::span(expected).last(1));
+  }
+  EXPECT_EQ(out.tokens, expected);
+}
+
+TEST_F(Generate, GivesLogProbabilitiesOfEachToken) {
+  Request request = greedy(3, 5);
+  EXPECT_THAT(generate(session_, request).logprobs, IsEmpty());
+  request.logprobs = 2;
+  session_.reset();
+  const Generated out = generate(session_, request);
+  ASSERT_EQ(out.logprobs.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(out.logprobs[i].chosen.token, out.tokens[i]);
+    ASSERT_EQ(out.logprobs[i].top.size(), 2u);
+    EXPECT_EQ(out.logprobs[i].top[0].token, out.tokens[i]) << "greedy";
+    EXPECT_LT(out.logprobs[i].top[1].logprob, out.logprobs[i].chosen.logprob);
+  }
+  EXPECT_EQ(out.logprobs[0].chosen.logprob, logprobs(out.prompt_logits, out.tokens[0], 0).chosen.logprob);
+}
+
 TEST_F(Generate, RefusesWrongOptionsBeforeItFeeds) {
   EXPECT_THAT(error_of([&] { generate(session_, greedy(prompt_, -1)); }), HasSubstr("-1"));
   Request request = greedy(prompt_, 4);
   request.sampler.top_p = 0.0;
   EXPECT_THAT(error_of([&] { generate(session_, request); }), HasSubstr("top-p"));
+  request = greedy(prompt_, 4);
+  request.sampler.logit_bias = {{512, 1.0}};
+  EXPECT_THAT(error_of([&] { generate(session_, request); }), HasSubstr("logit bias of token 512"));
+  request = greedy(prompt_, 4);
+  request.logprobs = 21;
+  EXPECT_THAT(error_of([&] { generate(session_, request); }), HasSubstr("21"));
   EXPECT_THAT(error_of([&] { generate(session_, greedy(Tokens{}, 4)); }), HasSubstr("no tokens"));
   EXPECT_EQ(session_.position(), 0);
 }
