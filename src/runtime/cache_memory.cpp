@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "checkpoint/descriptor.h"
 #include "dsv4/error.h"
+#include "files/descriptor.h"
 
 namespace dsv4 {
 

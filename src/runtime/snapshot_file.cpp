@@ -11,9 +11,9 @@
 #include <cstring>
 #include <string>
 
-#include "checkpoint/descriptor.h"
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "files/descriptor.h"
 #include "runtime/errors.h"
 #include "runtime/snapshot_form.h"
 
