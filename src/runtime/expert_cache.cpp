@@ -94,6 +94,7 @@ ExpertCache::Leases::Leases(ExpertCache& cache, int64_t layer, std::span<const E
   const int64_t tokens = std::max<int64_t>(
       1, std::accumulate(experts.begin(), experts.end(), int64_t{0}, [](int64_t sum, const ExpertDemand& d) { return sum + d.tokens; }) /
              cache_.options_.experts_per_token);
+  cache_.policy_.begin(layer_, tokens);
   for (const ExpertDemand& demand : experts) {
     const size_t expert = layer_ * cache_.layout_.experts() + static_cast<size_t>(demand.expert);
     const int32_t slot = cache_.index_[expert];
@@ -221,7 +222,7 @@ ExpertCache::ExpertCache(ExpertLayout layout, Read read, const Options& options)
       index_(layout_.layers() * layout_.experts(), -1),
       slots_(static_cast<size_t>(std::max<int64_t>(slots_for(layout_, options.budget), 0))),
       next_look_(kTokensBetweenLooks * options.experts_per_token * static_cast<int64_t>(layout_.layers())),
-      policy_(index_.size(), options.experts_per_token * static_cast<int64_t>(layout_.layers())) {
+      policy_(layout_.layers(), layout_.experts()) {
   if (const int64_t least = least_bytes(layout_, options.experts_per_token); options.budget < least) {
     fail("an expert cache of ", options.budget / 1000000, " MB is too small: the experts of two tokens take ", megabytes(least));
   }

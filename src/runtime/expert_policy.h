@@ -10,12 +10,16 @@ namespace dsv4 {
 
 /// Experts are numbered: layer * experts of a layer + expert. All frequencies decay alike, so that their order changes only by requests: a value is the logarithm
 /// of a frequency plus the time, value = log2(2^(old - now) + 1) + now, and nothing has to be swept.
+///
+/// A call of several tokens uses nearly all experts of one layer after another. Its first layers must not throw out what its last ones are about to use, or a
+/// cache slightly too small would never hit: layers that are still to come are *shielded*, their values counting as higher than all others.
 class ExpertPolicy {
  public:
-  /// `token_requests`: of one token over all layers.
-  ExpertPolicy(size_t experts, int64_t token_requests);
+  ExpertPolicy(size_t layers, size_t experts);
 
-  /// An expert is used by `tokens` of the `all` ones that a call has.
+  /// A layer of a call of so many tokens; layer 0 begins a call. Its requests follow.
+  void begin(size_t layer, int64_t tokens);
+  /// An expert is used by `tokens` of the `all` ones that the call has.
   void request(size_t expert, int64_t tokens, int64_t all);
 
   void admit(size_t expert);   ///< it is resident now
@@ -26,18 +30,16 @@ class ExpertPolicy {
   template <class F>
   int64_t evict(const F& may_go) {
     int64_t victim = -1;
-    std::vector<Entry>& kept = kept_;
     while (victim < 0 && pop_least()) {
-      const Entry least = popped_;
-      if (may_go(least.expert)) {
-        victim = static_cast<int64_t>(least.expert);
-        resident_[least.expert] = false;
+      if (may_go(popped_.expert)) {
+        victim = static_cast<int64_t>(popped_.expert);
+        resident_[popped_.expert] = false;
       } else {
-        kept.push_back(least);
+        kept_.push_back(popped_);
       }
     }
-    for (const Entry& entry : kept) push(entry);
-    kept.clear();
+    for (const Entry& entry : kept_) push(entry);
+    kept_.clear();
     return victim;
   }
 
@@ -52,13 +54,18 @@ class ExpertPolicy {
   };
   static bool greater(const Entry& a, const Entry& b) { return a.value > b.value; }
 
+  double value_of(size_t expert) const;
   void push(const Entry& entry);
-  /// Into popped_: the resident entry whose value is least. Entries that are older than the expert's value are put back with that.
+  /// Into popped_: the resident entry whose value is least. Entries that are less than the expert's value are put back with that; for a value that has become less
+  /// there is an entry beside the old one.
   bool pop_least();
+  void shield(size_t first);  // layers from this one on, and no other
 
-  double now_ = 0.0, per_request_;  // in half-lives
+  double now_ = 0.0;  // in half-lives
+  size_t experts_;    // of a layer
   std::vector<double> value_;
   std::vector<bool> resident_;
+  size_t first_shielded_;  // layer
   std::vector<Entry> heap_, kept_;
   Entry popped_{};
 };

@@ -312,11 +312,39 @@ TEST(ExpertCache, FillsFreeSlotsWithTheMostUsedOnes) {
   EXPECT_EQ(cache.counts().hits, 4);
 }
 
+TEST(ExpertCache, KeepsWhatItHasThroughPromptsThatUseEveryExpert) {
+  const File file(NumberFormat::kU4, 6, 40);
+  ExpertCache cache(file.layout(), file.reader(), options_for(file, 120));  // half of them
+  std::vector<ExpertDemand> all;
+  for (int expert = 0; expert < 40; ++expert) all.push_back({expert, 1 + (expert * 7 + 3) % 11});
+  const auto prompt = [&] {
+    const ExpertCounts before = cache.counts();
+    for (int layer = 0; layer < 6; ++layer) use(cache, file, layer, all);
+    return cache.counts().since(before);
+  };
+  EXPECT_EQ(prompt().hits, 0);
+  for (int n = 0; n < 3; ++n) {
+    const ExpertCounts counts = prompt();
+    EXPECT_GE(counts.hits, 120 - 2 * 16) << "all that there is room for but two groups, in which the others come";
+    EXPECT_EQ(counts.in_place, 0);
+  }
+}
+
+TEST(ExpertCache, KeepsOfAPromptWhatItUsedMostInAnyLayer) {
+  const File file(NumberFormat::kU4, 4, 40);
+  ExpertCache cache(file.layout(), file.reader(), options_for(file, 80));
+  std::vector<ExpertDemand> all;
+  for (int expert = 0; expert < 40; ++expert) all.push_back({expert, expert % 4 == 0 ? 50 : 1});
+  for (int layer = 0; layer < 4; ++layer) use(cache, file, layer, all);
+  const int64_t hits = cache.counts().hits;
+  for (int layer = 0; layer < 4; ++layer) use(cache, file, layer, demands({0, 16}));
+  EXPECT_EQ(cache.counts().hits, hits + 8);
+}
+
 /// The definition: a sum over all requests of 2 to the minus age, in half-lives of 32 tokens.
 TEST(ExpertPolicy, EvictsTheOneThatWasUsedLeastOfLate) {
   constexpr size_t kExperts = 60, kSlots = 20;
-  constexpr double kPerToken = 6.0;
-  ExpertPolicy policy(kExperts, static_cast<int64_t>(kPerToken));
+  ExpertPolicy policy(1, kExperts);
   std::vector<std::vector<double>> requests(kExperts);
   std::vector<size_t> resident;
   std::mt19937 random(5);
@@ -324,7 +352,8 @@ TEST(ExpertPolicy, EvictsTheOneThatWasUsedLeastOfLate) {
   double now = 0.0;
   for (int n = 0; n < 5000; ++n) {
     const size_t expert = (skewed(random) + static_cast<size_t>(n) / 500 * 7) % kExperts;
-    now += 1.0 / (32.0 * kPerToken);
+    now += 1.0 / 32.0;
+    policy.begin(0, 1);
     policy.request(expert, 1, 1);
     requests[expert].push_back(now);
     if (std::find(resident.begin(), resident.end(), expert) != resident.end()) continue;
@@ -346,8 +375,9 @@ TEST(ExpertPolicy, EvictsTheOneThatWasUsedLeastOfLate) {
 }
 
 TEST(ExpertPolicy, PassesOverThoseThatMayNotGo) {
-  ExpertPolicy policy(4, 1);
+  ExpertPolicy policy(1, 4);
   for (const size_t expert : {0, 1, 2, 3}) {
+    policy.begin(0, 1);
     policy.request(expert, 1, 1);
     policy.admit(expert);
   }
@@ -360,12 +390,17 @@ TEST(ExpertPolicy, PassesOverThoseThatMayNotGo) {
 }
 
 TEST(ExpertPolicy, GoesOnFromSavedFrequencies) {
-  ExpertPolicy first(8, 2), second(8, 2);
+  ExpertPolicy first(1, 8), second(1, 8);
   std::mt19937 random(2);
-  for (int n = 0; n < 300; ++n) first.request(random() % 7, 1, 1);
+  for (int n = 0; n < 300; ++n) {
+    first.begin(0, 1);
+    first.request(random() % 7, 1, 1);
+  }
   second.set_frequencies(first.frequencies());
   for (int n = 0; n < 10; ++n) {
     const size_t expert = random() % 7;
+    first.begin(0, 1);
+    second.begin(0, 1);
     first.request(expert, 1, 1);
     second.request(expert, 1, 1);
   }

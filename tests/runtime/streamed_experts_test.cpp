@@ -13,6 +13,8 @@
 #include "runtime/converted_model.h"
 #include "runtime/engine_model.h"
 #include "runtime/inner.h"
+#include "runtime/read_ir.h"
+#include "runtime/weight_choice.h"
 #include "support/faulty_io.h"
 
 namespace dsv4 {
@@ -224,6 +226,22 @@ TEST_F(StreamedModel, ReadsEachExpertOfAPromptOnce) {
   const ExpertLayout& layout = cache_of(engine).layout();
   EXPECT_EQ(counts.requests, static_cast<int64_t>(layout.layers() * layout.experts()));
   EXPECT_LE(counts.bytes_read, counts.requests * static_cast<int64_t>(layout.slot_bytes()));
+}
+
+TEST_F(StreamedModel, IsMappedByItselfWhereItFitsAndWhereEvenTwoTokensDoNot) {
+  const std::shared_ptr<ov::Model> ir = read_ir(folder_);
+  for (const auto& [available, lines] : {std::pair<uint64_t, size_t>{uint64_t{1} << 40, 0}, {100000, 1}}) {
+    Engine::Model model;
+    std::vector<std::string> notices;
+    model.config = read_config(folder_);
+    model.options.notice = [&](const std::string& line) { notices.push_back(line); };
+    settle_weight_memory(model, *ir, available);
+    EXPECT_EQ(model.options.weights, WeightMemory::kMap);
+    ASSERT_EQ(notices.size(), lines);
+    if (lines > 0) {
+      EXPECT_THAT(notices[0], AllOf(HasSubstr("too much for the 100.00 kB"), HasSubstr("page faults")));
+    }
+  }
 }
 
 TEST(ExpertBudget, MapsWhatFitsAndStreamsWhatDoesNot) {
