@@ -13,6 +13,7 @@ FLASH = json.loads((goldens.REPOSITORY / "tests/data/configs/deepseek-v4-flash.c
 RATIOS = "compress_ratios"
 # What differs from V4-Flash, and gigabytes of the checkpoint and of the .bin in INT4.
 MADE = {"v4-flash-slice": ({"n_routed_experts": 64, "num_hidden_layers": 4, "num_nextn_predict_layers": 0, RATIOS: FLASH[RATIOS][:4]}, 6.1, 4.7),
+        "v4-flash-slice-128": ({"n_routed_experts": 128, "num_hidden_layers": 4, "num_nextn_predict_layers": 0, RATIOS: FLASH[RATIOS][:4]}, 9.6, 8.1),
         "v4-flash-deep": ({"n_routed_experts": 8, "num_nextn_predict_layers": 0, RATIOS: FLASH[RATIOS][:43]}, 13.4, 9.4)}
 
 
