@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <memory>
 #include <stop_token>
 
 #include "dsv4/session.h"
@@ -24,10 +26,25 @@ enum class Form { kStateful, kPrefillOnly, kCpu };
 
 class GoingBack : public testing::TestWithParam<Form> {
  protected:
-  GoingBack()
-      : engine_(convert_golden("toy", directory_.path(), GetParam() != Form::kPrefillOnly),
-                every_position(GetParam() == Form::kCpu ? Program::kCpu : Program::kPortable)),
-        session_(engine_) {}
+  /// Opened once for all tests of a form.
+  struct Loaded {
+    explicit Loaded(Form form)
+        : engine(convert_golden("toy", directory.path(), form != Form::kPrefillOnly),
+                 every_position(form == Form::kCpu ? Program::kCpu : Program::kPortable)) {}
+    TemporaryDirectory directory;
+    Engine engine;
+  };
+  static std::map<Form, std::unique_ptr<Loaded>>& loaded() {
+    static std::map<Form, std::unique_ptr<Loaded>> loaded;
+    return loaded;
+  }
+  static const Engine& engine_of(Form form) {
+    std::unique_ptr<Loaded>& model = loaded()[form];
+    if (!model) model = std::make_unique<Loaded>(form);
+    return model->engine;
+  }
+  /// Models must be gone before OpenVINO's own static objects are.
+  static void TearDownTestSuite() { loaded().clear(); }
 
   std::span<const int64_t> tokens(size_t begin, size_t end) const { return std::span(tokens_).subspan(begin, end - begin); }
 
@@ -37,9 +54,8 @@ class GoingBack : public testing::TestWithParam<Form> {
     EXPECT_LT(largest_difference(logits, expected), kGoldenTolerance);
   }
 
-  const TemporaryDirectory directory_;
-  const Engine engine_;
-  Session session_;
+  const Engine& engine_ = engine_of(GetParam());
+  Session session_{engine_};
   const Tokens tokens_ = dsv4_test::golden_tokens("toy");
   const Logits golden_ = toy_golden().f32("logits_reference");
 };
