@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-# Ids and speed of a folder's tokenizer model against HF tokenizers, on the texts of the tests. docs/text.md has the results.
+# Ids and speed of a folder's tokenizer model, and of dsv4's own encoder, against HF tokenizers, on the texts of the tests. docs/text.md has the results.
 """usage: build/venv-text/bin/python benchmarks/tokenizer.py FOLDER
 
 FOLDER: openvino_tokenizer.xml, from whatever converter, and the tokenizer.json that it was made from. Prints the number of texts whose ids differ, by kind, and
-tokens a second of both, one text a call on one thread, the best of three rounds.
+tokens a second of all three, one text a call on one thread, the best of three rounds. The encoder is that of build/release/tests/tokenize_lines, which times it.
 """
 
 import json
+import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,6 +28,14 @@ def rate(encode, chosen, rounds=3):
         count = sum(len(encode(text)) for text in chosen)
         best = max(best, count / (time.perf_counter() - start))
     return best
+
+
+def encoder_rate(folder, chosen, rounds=3):
+    """Tokens a second of TextEncoder, as tokenize_lines prints it."""
+    program = Path(__file__).resolve().parent.parent / "build/release/tests/tokenize_lines"
+    lines = "".join(json.dumps({"encode": text}) + "\n" for text in chosen)
+    printed = [subprocess.run([program, folder], input=lines, capture_output=True, text=True, check=True).stderr for _ in range(rounds)]
+    return max(float(re.search(r"(\d+) a second", text)[1]) for text in printed)
 
 
 def main():
@@ -51,7 +61,8 @@ def main():
     for kind, chosen in kinds.items():
         print(f"{kind}: {sum(openvino(text) != hf(text) for text in chosen)} of {len(chosen)} differ")
     speed = kinds["documents"] + kinds["code"]
-    print(f"documents and code, {sum(len(text.encode()) for text in speed)} bytes: {rate(hf, speed):.0f} tokens/s HF tokenizers, {rate(openvino, speed):.0f} tokens/s model")
+    print(f"documents and code, {sum(len(text.encode()) for text in speed)} bytes: {rate(hf, speed):.0f} tokens/s HF tokenizers, {rate(openvino, speed):.0f} tokens/s model, "
+          f"{encoder_rate(folder, speed):.0f} tokens/s encoder")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ compiles() {
   "$compiler" -x c++ - "$@" -o "$scratch/probe" >/dev/null 2>&1
 }
 
-has_header() { echo "#include <$1>" | g++ -std=c++20 -x c++ -E - >/dev/null 2>&1; }
+has_header() { printf '%s\n' "${2:-}" "#include <$1>" | g++ -std=c++20 -x c++ -E - >/dev/null 2>&1; }
 has_fuzzer() { echo '#include <string>
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, std::size_t n) { return std::string(n, 0).size() == 1; }' | compiles clang++ -std=c++20 -fsanitize=fuzzer,address,undefined; }
 has_library() { echo 'int main() {}' | compiles g++ "-l$1" -pthread; }
@@ -57,6 +57,7 @@ missing_packages() {
   has_header CLI/CLI.hpp || echo libcli11-dev
   { has_header hwy/highway.h && has_library hwy; } || echo libhwy-dev
   { has_header xxhash.h && has_library xxhash; } || echo libxxhash-dev
+  { has_header pcre2.h "#define PCRE2_CODE_UNIT_WIDTH 8" && has_library pcre2-8; } || echo libpcre2-dev
   { has_header gtest/gtest.h && has_library gtest; } || echo libgtest-dev
   { has_header gmock/gmock.h && has_library gmock; } || echo libgmock-dev
   have python3 || echo python3

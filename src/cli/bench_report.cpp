@@ -40,6 +40,7 @@ Json to_json(const Measurement& m) {
   json["ttft_seconds_deviation"] = b.prefill_deviation;
   json["tpot_seconds"] = b.decode_seconds;
   json["tpot_seconds_deviation"] = b.decode_deviation;
+  json["sampler_seconds"] = b.sampler_seconds;
   json["prefill_tokens_per_second"] = m.prefill_rate();
   json["decode_tokens_per_second"] = m.decode_rate();
   json["bandwidth_gb_per_second"] = b.read_bandwidth / 1e9;
@@ -100,6 +101,7 @@ std::string bench_text(const Measurement& m) {
                  three_digits(b.prefill_deviation), " (time to first token), ", three_digits(m.prefill_rate()), " tokens/s\n");
   text += concat("decode            ", three_digits(1e3 * b.decode_seconds), " ms a token ± ", three_digits(1e3 * b.decode_deviation), ", ",
                  three_digits(m.decode_rate()), " tokens/s, ", m.options.decode, " tokens from position ", m.position(), "\n");
+  text += concat("sampler           ", three_digits(1e3 * b.sampler_seconds), " ms a token at temperature 1 and top-p 0.95, beside that\n");
   text += format("read bandwidth    %.1f GB/s with one linear stream a thread, %.1f with four far apart; read between the tokens\n",
                  b.read_bandwidth / 1e9, b.far_bandwidth / 1e9);
   if (m.program == Program::kCpu) {

@@ -11,6 +11,7 @@
 
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
+#include "dsv4/sampler.h"
 #include "dsv4/session.h"
 #include "ops/support/op_times.h"
 #include "runtime/disk_reads.h"
@@ -93,6 +94,14 @@ void decode_in_groups(Session& session, std::span<const int64_t> tokens, int64_t
   }
 }
 
+/// Of a choice as chats make it, at several positions.
+double sampler_seconds(std::span<const float> logits) {
+  Sampler sampler({.temperature = 1.0, .top_p = 0.95});
+  std::vector<double> times;
+  for (int64_t position = 0; position < 33; ++position) times.push_back(seconds([&] { sampler.sample(logits, position); }));
+  return median(times);
+}
+
 }  // namespace
 
 Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
@@ -122,6 +131,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   const std::optional<ExpertReport> opened = expert_report(engine);
   Yardstick yardstick(engine.threads(), token_bytes, opened ? opened->unfilled_bytes : 0);
   std::vector<double> prefill, decode;
+  std::vector<float> logits;
   int64_t from_disk = 0;
   std::optional<ExpertUse> experts;
   if (opened) experts = ExpertUse{*opened};
@@ -133,7 +143,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
     prefilled.reset();
     prefill_parts.begin();
-    prefill.push_back(seconds([&] { prefilled.feed(prompt, options.chunk > 0 ? options.chunk : engine.prompt_chunk()); }));
+    prefill.push_back(seconds([&] { logits = prefilled.feed(prompt, options.chunk > 0 ? options.chunk : engine.prompt_chunk()); }));
     prefill_parts.end();
     if (options.context > 0) {
       Inner::fill_with_noise(decoding, options.context);
@@ -153,6 +163,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
     result.drive_bandwidth = drive_bandwidth(engine);
   }
   result.experts = experts;
+  result.sampler_seconds = sampler_seconds(std::span(logits).last(static_cast<size_t>(engine.vocab_size())));
   result.prefill_seconds = median(prefill);
   result.decode_seconds = median(decode);
   result.prefill_deviation = deviation(prefill);

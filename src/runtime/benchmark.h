@@ -37,6 +37,7 @@ struct Benchmark {
   double decode_seconds = 0.0;       ///< a token; median over all tokens of all repeats
   double prefill_deviation = 0.0;    ///< standard deviation, in seconds, over the repeats
   double decode_deviation = 0.0;     ///< the same, over all tokens of all repeats
+  double sampler_seconds = 0.0;      ///< a choice at temperature 1 and top-p 0.95; not in decode_seconds
   ActiveBytes weight_bytes;          ///< a token, in the middle of the decoded ones; zeros for the portable program
   int64_t cache_bytes = 0;           ///< a token, in the middle of the decoded ones
   double read_bandwidth = 0.0;  ///< bytes a second that the machine reads with as many threads, a linear stream each; median of the passes

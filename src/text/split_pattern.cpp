@@ -10,6 +10,7 @@
 #include "checkpoint/quote.h"
 #include "checkpoint/utf8.h"
 #include "dsv4/error.h"
+#include "text/unicode_assignments.h"
 
 namespace dsv4 {
 namespace {
@@ -20,9 +21,7 @@ constexpr int kMaxTrieGroups = 200;
 constexpr unsigned kMaxRepeat = 1000;                // PCRE2 takes 65535, but multiplies the compiled pattern by it
 constexpr std::string_view kCategories = "LMNPSZC";  // they partition Unicode
 
-struct Range {
-  char32_t first, last;
-};
+using Range = CodePointRange;
 
 // Code points that Unicode 17 assigned to letters, marks, numbers, punctuation and symbols. The PCRE2 of OpenVINO Tokenizers 2026.4.1 knows them; the
 // Oniguruma of HF tokenizers (0.22 and 0.23) has Unicode 16, where they belong to none of these. tests/text compares every code point with HF tokenizers.
@@ -70,16 +69,42 @@ struct CharacterClass {
   std::vector<Range> ranges;
   std::set<char> categories;
 
-  /// As PCRE2 text that matches one character. Categories are spelled by those that are left out, so that one class expresses "L or M, without what
-  /// Unicode 16 did not know": [^\p{N}\p{P}\p{S}\p{Z}\p{C}...].
-  std::string pattern() const {
+  std::string pattern(Pcre2Unicode unicode) const { return unicode == Pcre2Unicode::kFrom17 ? pattern_from_17() : pattern_until_16(); }
+
+ private:
+  /// Of the categories in the set, or of those that are not, what a PCRE2 with Unicode 14 may take for unassigned.
+  std::string assigned_since_15(bool in_set) const {
+    std::string text;
+    for (const auto& [category, range] : kAssignedSinceUnicode15) {
+      if (categories.contains(category) == in_set) text += range_text(range);
+    }
+    return text;
+  }
+
+  std::string names(bool in_set) const {
+    std::string text;
+    for (const char category : kCategories) {
+      if (categories.contains(category) == in_set) text += std::string("\\p{") + category + "}";
+    }
+    return text;
+  }
+
+  /// One class, so that runs of it cost nothing but their length. "Other" holds what is unassigned there and here, so it is spelled by what it is not.
+  std::string pattern_until_16() const {
     const std::string listed = ranges_text(ranges);
     if (categories.empty()) return (negated ? "[^" : "[") + listed + "]";
-    std::string others;
-    for (const char category : kCategories) {
-      if (!categories.contains(category)) others += std::string("\\p{") + category + "}";
-    }
-    others += ranges_text(kUnassignedInUnicode16);
+    if (!categories.contains('C')) return (negated ? "[^" : "[") + names(true) + assigned_since_15(true) + listed + "]";
+    const std::string others = names(false) + assigned_since_15(false);
+    if (negated) return listed.empty() ? "[" + others + "]" : "(?:(?![" + listed + "])[" + others + "])";
+    return listed.empty() ? "[^" + others + "]" : "(?:[" + listed + "]|[^" + others + "])";
+  }
+
+  /// As PCRE2 text that matches one character. Categories are spelled by those that are left out, so that one class expresses "L or M, without what
+  /// Unicode 16 did not know": [^\p{N}\p{P}\p{S}\p{Z}\p{C}...].
+  std::string pattern_from_17() const {
+    const std::string listed = ranges_text(ranges);
+    if (categories.empty()) return (negated ? "[^" : "[") + listed + "]";
+    const std::string others = names(false) + ranges_text(kUnassignedInUnicode16);
     if (negated) return listed.empty() ? "[" + others + "]" : "(?:(?![" + listed + "])[" + others + "])";
     return listed.empty() ? "[^" + others + "]" : "(?:[" + listed + "]|[^" + others + "])";
   }
@@ -94,7 +119,7 @@ struct Part {
 
 class Translator {
  public:
-  Translator(std::string_view pattern, const std::string& where) : where_(where) {
+  Translator(std::string_view pattern, const std::string& where, Pcre2Unicode unicode) : where_(where), unicode_(unicode) {
     if (pattern.size() > kMaxPatternBytes) fail(where, ": ", pattern.size(), " bytes, expected a pattern of at most ", kMaxPatternBytes);
     if (invalid_utf8(pattern)) fail(where, ": not UTF-8");
     text_ = code_points(pattern);
@@ -146,8 +171,8 @@ class Translator {
 
   /// One character, class or group, as PCRE2 text that a quantifier may follow.
   Part item(int depth) {
-    if (take(U"[")) return {character_class().pattern()};
-    if (take(U"\\")) return {escape().pattern()};
+    if (take(U"[")) return {character_class().pattern(unicode_)};
+    if (take(U"\\")) return {escape().pattern(unicode_)};
     if (peek() == U'(') {
       const bool plain = take(U"(?:"), not_followed = !plain && take(U"(?!"), followed = !plain && !not_followed && take(U"(?=");
       if (!plain && !not_followed && !followed) refuse("this kind of group");
@@ -276,6 +301,7 @@ class Translator {
   }
 
   std::string where_;
+  Pcre2Unicode unicode_;
   std::u32string text_;
   size_t at_ = 0;
 };
@@ -300,7 +326,9 @@ std::string trie_pattern(const TrieNode& node, int groups) {
 
 }  // namespace
 
-std::string pcre2_pattern(std::string_view oniguruma, const std::string& where) { return Translator(oniguruma, where).run(); }
+std::string pcre2_pattern(std::string_view oniguruma, const std::string& where, Pcre2Unicode unicode) {
+  return Translator(oniguruma, where, unicode).run();
+}
 
 std::string longest_of(const std::vector<std::string>& strings) {
   TrieNode root;

@@ -54,7 +54,7 @@ void check_normalizer(const Fields& top) {
   if (!steps.empty()) fields.refuse("normalizers", "found ", shown(steps), ", expected none", kRemedy);
 }
 
-std::string read_split(const Fields& steps, const std::string& key, const json& step, const std::string& where) {
+void read_split(const Fields& steps, const std::string& key, const json& step, const std::string& where, TokenizerJson& out) {
   const Fields fields = steps.as_object(key, step);
   only_known(fields, step, {"type", "pattern", "behavior", "invert"});
   fields.text_must_be("behavior", "Isolated", "other ways to split are not supported");
@@ -63,22 +63,23 @@ std::string read_split(const Fields& steps, const std::string& key, const json& 
   const json& pattern = fields.need("pattern");
   const Fields inside = fields.as_object("pattern", pattern);
   only_known(inside, pattern, {"Regex"});
-  return pcre2_pattern(text_of(inside, "Regex"), where + ": pre_tokenizer." + key + ".pattern.Regex");
+  const std::string source = text_of(inside, "Regex");
+  out.split_patterns.push_back(pcre2_pattern(source, where + ": pre_tokenizer." + key + ".pattern.Regex"));
+  out.split_sources.push_back(source);
 }
 
 /// Any number of Split steps, then ByteLevel, which only maps bytes to characters.
-std::vector<std::string> read_pre_tokenizer(const Fields& top, const std::string& where) {
+void read_pre_tokenizer(const Fields& top, const std::string& where, TokenizerJson& out) {
   const json& pre_tokenizer = typed(top, "pre_tokenizer", top.need("pre_tokenizer"), "Sequence");
   const Fields fields = top.as_object("pre_tokenizer", pre_tokenizer);
   only_known(fields, pre_tokenizer, {"type", "pretokenizers"});
   const json& steps = fields.as_list("pretokenizers", fields.need("pretokenizers"));
   if (steps.empty() || steps.size() > kMaxSplits + 1)
     fields.refuse("pretokenizers", "found ", steps.size(), " steps, expected 1..", kMaxSplits + 1);
-  std::vector<std::string> patterns;
   for (size_t i = 0; i < steps.size(); ++i) {
     const std::string key = "pretokenizers[" + std::to_string(i) + "]";
     if (i + 1 < steps.size()) {
-      patterns.push_back(read_split(fields, key, typed(fields, key, steps[i], "Split"), where));
+      read_split(fields, key, typed(fields, key, steps[i], "Split"), where, out);
       continue;
     }
     const Fields bytes = fields.as_object(key, typed(fields, key, steps[i], "ByteLevel"));
@@ -88,7 +89,6 @@ std::vector<std::string> read_pre_tokenizer(const Fields& top, const std::string
     bytes.need("use_regex");
     bytes.flag_must_be("use_regex", false, "GPT-2's own split is not supported");
   }
-  return patterns;
 }
 
 /// Trainers leave these; transformers sets them anew at every call.
@@ -338,7 +338,7 @@ TokenizerJson parse_tokenizer_json(std::string_view text, const std::string& whe
   TokenizerJson out;
   note_batch_fields(top, where, out);
   if (const json* post_processor = top.find("post_processor")) read_post_processor(top, "post_processor", *post_processor, where, out);
-  out.split_patterns = read_pre_tokenizer(top, where);
+  read_pre_tokenizer(top, where, out);
   const BpeReader bpe(top, model, out);
   read_added_tokens(top, bpe, out);
   return out;

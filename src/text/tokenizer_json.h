@@ -20,7 +20,8 @@ struct TokenizerJson {
   std::vector<std::string> vocabulary;                      ///< of the BPE model: the bytes of ids 0, 1, ...; of an added token its content
   std::vector<std::pair<std::string, std::string>> merges;  ///< bytes, best first; both sides and their concatenation are in the vocabulary
   std::vector<AddedToken> added_tokens;                     ///< ordered by id
-  std::vector<std::string> split_patterns;                  ///< PCRE2, each applied to the pieces of the one before
+  std::vector<std::string> split_patterns;                  ///< PCRE2 with Unicode 17, each applied to the pieces of the one before
+  std::vector<std::string> split_sources;                   ///< the same as the file has them
   std::vector<std::string> notices;                         ///< fields that do not concern generation and are ignored
 
   int64_t size() const;                                          ///< one above the largest id

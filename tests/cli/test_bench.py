@@ -13,7 +13,7 @@ def bench(folder, *flags):
     return json.loads(program.succeed("bench", folder, "-p", 40, "-n", 4, "--repeats", 2, "--threads", program.THREADS, "--json", *flags).out)
 
 
-COMMON = ["program", "threads", "prompt_tokens", "decoded_tokens", "decode_position", "open_seconds", "first_token_seconds", "ttft_seconds", "tpot_seconds",
+COMMON = ["program", "threads", "prompt_tokens", "decoded_tokens", "decode_position", "open_seconds", "first_token_seconds", "ttft_seconds", "tpot_seconds", "sampler_seconds",
           "prefill_tokens_per_second", "decode_tokens_per_second", "bandwidth_gb_per_second", "bandwidth_four_streams_gb_per_second"]
 
 
@@ -68,7 +68,7 @@ def test_decodes_at_a_later_position(library):
 
 def test_the_table_has_a_line_for_each_part(library):
     out = program.succeed("bench", library.folder("toy"), "-p", 8, "-n", 2, "--repeats", 1).out
-    for text in ("prefill", "decode", "read bandwidth", "one linear stream a thread", "four far apart", "bytes a token", "experts", "between the ops"):
+    for text in ("prefill", "decode", "sampler", "read bandwidth", "one linear stream a thread", "four far apart", "bytes a token", "experts", "between the ops"):
         assert text in out
     by_op = out[out.index("decode by op"):].splitlines()
     assert len(by_op) == 11

@@ -110,6 +110,34 @@ def test_cpp_gives_the_ids_of_hf_tokenizers(model):
     assert differences(model, [answer["ids"] for answer in answers]) == []
 
 
+def test_the_encoder_without_the_library_gives_the_ids_of_hf_tokenizers(model):
+    answers = ask(model.folder, [{"encode": text} for text in model.texts])
+    assert differences(model, [answer["ids"] for answer in answers]) == []
+
+
+def test_user_text_between_markers_is_encoded_as_in_the_whole_prompt(model):
+    """A prompt put together from ids of markers and plain text has the ids that HF tokenizers gives the whole of it."""
+    rng = random.Random(5)
+    markers = {token["content"]: token["id"] for token in model.json["added_tokens"]}
+    plain = [text for text in texts.mixtures(300) + texts.PHRASES + texts.CODE if not any(marker in text for marker in markers)]
+    prompts = [[rng.choice(plain) if i % 2 else rng.choice(list(markers)) for i in range(rng.randrange(1, 9))] for _ in range(400)]
+    parts = sorted({text for prompt in prompts for text in prompt[1::2]})
+    ids = dict(zip(parts, (answer["ids"] for answer in ask(model.folder, [{"encode_plain": text} for text in parts]))))
+    for prompt in prompts:
+        joined = [i for n, part in enumerate(prompt) for i in (ids[part] if n % 2 else [markers[part]])]
+        assert joined == model.reference.encode("".join(prompt)).ids
+
+
+def test_plain_text_never_becomes_a_marker(model):
+    markers = {token["id"] for token in model.json["added_tokens"]}
+    cases = [token["content"] for token in model.json["added_tokens"]][:300]
+    cases += ["".join(pair) for pair in zip(cases, reversed(cases))]
+    answers = ask(model.folder, [{"encode_plain": text} for text in cases])
+    assert [text for text, answer in zip(cases, answers) if markers & set(answer["ids"])] == []
+    back = ask(model.folder, [{"ids": answer["ids"], "skip": True} for answer in answers])
+    assert [answer["text"] for answer in back] == cases
+
+
 def test_cpp_takes_nul_characters(model):
     cases = ["\0", "a\0", "\0\0\0b", "x\0y\0", "\n\0 \0", "\0" * 300]
     answers = ask(model.folder, [{"text": text} for text in cases])
@@ -235,9 +263,10 @@ def test_every_code_point_is_in_the_class_that_hf_tokenizers_puts_it(models):
     points = [c for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000]
     step = 3000
     cases = ["".join(f"a{chr(c)}a{chr(c)}{chr(c)}7 .{chr(c)}" for c in points[i : i + step]) for i in range(0, len(points), step)]
-    answers = ask(deepseek.folder, [{"text": text} for text in cases])
-    wrong = [hex(points[i * step]) for i, (text, answer) in enumerate(zip(cases, answers)) if answer["ids"] != deepseek.reference.encode(text).ids]
-    assert wrong == []
+    expected = [deepseek.reference.encode(text).ids for text in cases]
+    for way in ("text", "encode"):
+        answers = ask(deepseek.folder, [{way: text} for text in cases])
+        assert [hex(points[i * step]) for i, answer in enumerate(answers) if answer["ids"] != expected[i]] == []
 
 
 def test_synthetic_vocabularies_of_any_size_are_tokens_throughout(tmp_path):
