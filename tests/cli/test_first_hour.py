@@ -170,7 +170,7 @@ class TestHabits:
 
 
 def commands():
-    return re.findall(r"^  ([a-z]+) ", program.succeed("--help").out, re.MULTILINE)
+    return re.findall(r"^  ([a-z-]+) ", program.succeed("--help").out, re.MULTILINE)
 
 
 class TestHelp:

@@ -1,0 +1,51 @@
+// A conversation as types: what a chat JSON says and what becomes a prompt.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/python_json.h"
+
+namespace dsv4 {
+
+enum class ChatRole { kSystem, kDeveloper, kUser, kAssistant, kTool, kLatestReminder };
+
+/// What DeepSeek's own services ask of the model in place of an answer.
+enum class ChatTask { kAction, kQuery, kAuthority, kDomain, kTitle, kReadUrl };
+
+struct ChatToolCall {
+  std::string id;  ///< may be empty
+  std::string name;
+  PyJson::Object parameters;  ///< call_parameters() of its arguments
+};
+
+struct ChatMessage {
+  ChatRole role = ChatRole::kUser;
+  std::string content;
+  std::string reasoning_content;         ///< assistant
+  std::vector<ChatToolCall> tool_calls;  ///< assistant
+  std::string tool_call_id;              ///< tool: whose result it is
+  std::vector<PyJson> tools;             ///< system, developer: the `function` of each; in any message they keep all reasoning
+  PyJson response_format;                ///< system, developer: a JSON schema; null: none
+  std::optional<ChatTask> task;          ///< all but tool
+  bool unfinished = false;               ///< assistant: no end token, so that the model goes on with it
+};
+
+enum class ReasoningEffort { kLow, kHigh, kMax };
+
+struct Conversation {
+  std::vector<ChatMessage> messages;
+  bool thinking = false;
+  bool drop_thinking = true;  ///< leave out reasoning, and developer messages, before the last user message; tools keep all
+  ReasoningEffort effort = ReasoningEffort::kLow;
+};
+
+/// Releases word the effort of reasoning differently.
+enum class ChatRelease { kOriginal, k0731 };
+
+/// The parameters of a call whose arguments are this text: its members, where it is an object in JSON, else one called `arguments` with the text.
+PyJson::Object call_parameters(std::string_view arguments);
+
+}  // namespace dsv4

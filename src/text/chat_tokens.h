@@ -1,0 +1,19 @@
+// The markers of DeepSeek-V4's chat format, as text; each is one token of the tokenizer but for kToolResult*, which are ordinary text.
+#pragma once
+
+#include <string_view>
+
+namespace dsv4::chat_tokens {
+
+constexpr std::string_view kBegin = "<｜begin▁of▁sentence｜>";
+constexpr std::string_view kEnd = "<｜end▁of▁sentence｜>";
+constexpr std::string_view kUser = "<｜User｜>";
+constexpr std::string_view kAssistant = "<｜Assistant｜>";
+constexpr std::string_view kLatestReminder = "<｜latest_reminder｜>";
+constexpr std::string_view kThink = "<think>";
+constexpr std::string_view kThinkEnd = "</think>";
+constexpr std::string_view kDsml = "｜DSML｜";  ///< stands behind the < or </ of a tag of a tool call
+constexpr std::string_view kToolResult = "<tool_result>";
+constexpr std::string_view kToolResultEnd = "</tool_result>";
+
+}  // namespace dsv4::chat_tokens
