@@ -161,7 +161,7 @@ bool SourceWindows::add(std::vector<Window>& windows, const Piece& piece) const 
     for (const PieceSource& source : piece_sources(checkpoint_, piece)) {
       if (source.file == nullptr || source.bytes.empty()) continue;
       const uint64_t begin = source.file->offset_of(source.bytes), end = begin + source.bytes.size();
-      Window fresh{source.file, begin / page() * page(), (end + page() - 1) / page() * page(), end, 0};
+      Window fresh{source.file, begin / page() * page(), (end + page() - 1) / page() * page(), 0};
       const auto near = [&](const Window& w) {
         return w.file == fresh.file && w.begin <= fresh.end + kSmallGap && fresh.begin <= w.end + kSmallGap;
       };
@@ -172,7 +172,6 @@ bool SourceWindows::add(std::vector<Window>& windows, const Piece& piece) const 
         }
         fresh.begin = std::min(fresh.begin, it->begin);
         fresh.end = std::max(fresh.end, it->end);
-        fresh.needed = std::max(fresh.needed, it->needed);
         it = windows.erase(it);
       }
       windows.push_back(fresh);
@@ -198,7 +197,8 @@ void SourceWindows::bring(const Batch& batch) {
   for (const Window& window : batch.windows) {
     const auto file = direct_file(*window.file);
     if (page() % file->alignment() != 0) fail("pages are no units of this file");
-    file->read(window.begin, window.end, window.needed, memory_->data() + window.memory);
+    // All of its pages: others may read what they hold of the next tensor.
+    file->read(window.begin, window.end, std::min(window.end, window.file->size()), memory_->data() + window.memory);
   }
 }
 

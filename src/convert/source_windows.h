@@ -55,7 +55,6 @@ class SourceWindows {
   struct Window {
     const SafetensorsFile* file = nullptr;
     uint64_t begin = 0, end = 0;
-    uint64_t needed = 0;  // end of what has to be in the file
     uint64_t memory = 0;
   };
   /// The windows of some pieces that follow each other.

@@ -118,9 +118,9 @@ TEST(DirectConversion, GivesTheSameFilesFromDrivesThatGoWrong) {
   }
 }
 
-/// Every piece's sources, read in order by several threads through slots of one or a few pages, whose windows share pages all the time.
+/// Every piece's sources, read in order by several threads through slots of one or a few pages, whose windows share pages all the time, by reads that end early.
 TEST(SourceWindows, ShowTheBytesOfTheShards) {
-  for (const uint64_t pages : {1, 3, 40}) {
+  for (const uint64_t pages : {1, 3, 17, 40}) {
     const ColdCheckpoint cold;
     const Checkpoint checkpoint = Checkpoint::open(cold.path());
     cold.forget();  // what came with the headers
@@ -131,6 +131,7 @@ TEST(SourceWindows, ShowTheBytesOfTheShards) {
     std::map<const SafetensorsFile*, std::string> shards;
     for (const auto& file : checkpoint.files()) shards[file.get()] = read_file(kHash / file->path().filename());
 
+    const FaultyIo faulty(".safetensors", {.short_reads = true, .delay = 300});
     PieceQueue queue(plan.weights);
     SourceWindows windows(checkpoint, plan.weights, 0, pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
     std::atomic<int> wrong = 0, shown = 0;
