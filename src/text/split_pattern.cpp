@@ -72,15 +72,7 @@ struct CharacterClass {
   std::string pattern(Pcre2Unicode unicode) const { return unicode == Pcre2Unicode::kFrom17 ? pattern_from_17() : pattern_until_16(); }
 
  private:
-  /// Of the categories in the set, or of those that are not, what a PCRE2 with Unicode 14 may take for unassigned.
-  std::string assigned_since_15(bool in_set) const {
-    std::string text;
-    for (const auto& [category, range] : kAssignedSinceUnicode15) {
-      if (categories.contains(category) == in_set) text += range_text(range);
-    }
-    return text;
-  }
-
+  /// The categories of the set, or those that are not in it.
   std::string names(bool in_set) const {
     std::string text;
     for (const char category : kCategories) {
@@ -89,14 +81,13 @@ struct CharacterClass {
     return text;
   }
 
-  /// One class, so that runs of it cost nothing but their length. "Other" holds what is unassigned there and here, so it is spelled by what it is not.
+  /// One class, so that runs of it cost nothing but their length: the categories, and what a PCRE2 with Unicode 14 takes for unassigned.
   std::string pattern_until_16() const {
-    const std::string listed = ranges_text(ranges);
-    if (categories.empty()) return (negated ? "[^" : "[") + listed + "]";
-    if (!categories.contains('C')) return (negated ? "[^" : "[") + names(true) + assigned_since_15(true) + listed + "]";
-    const std::string others = names(false) + assigned_since_15(false);
-    if (negated) return listed.empty() ? "[" + others + "]" : "(?:(?![" + listed + "])[" + others + "])";
-    return listed.empty() ? "[^" + others + "]" : "(?:[" + listed + "]|[^" + others + "])";
+    std::string text = names(true);
+    for (const auto& [category, range] : kAssignedSinceUnicode15) {
+      if (categories.contains(category)) text += range_text(range);
+    }
+    return concat(negated ? "[^" : "[", text, ranges_text(ranges), "]");
   }
 
   /// As PCRE2 text that matches one character. Categories are spelled by those that are left out, so that one class expresses "L or M, without what

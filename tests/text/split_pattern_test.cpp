@@ -92,5 +92,14 @@ TEST(LongestOf, RefusesMorePrefixesOfOneAnotherThanPatternsNest) {
   EXPECT_THROW(longest_of(prefixes), Error);
 }
 
+TEST(SplitPattern, SpellsCategoriesForAnOlderPcre2WithWhatUnicodeAssignedSince) {
+  const auto older = [](const char* pattern) { return pcre2_pattern(pattern, "W", Pcre2Unicode::kUntil16); };
+  // U+1C89, a letter of Unicode 16: a letter that the class has to name.
+  EXPECT_THAT(older("[\\p{L}\\p{M}]+"),
+              testing::AllOf(StartsWith("[\\p{L}\\p{M}"), HasSubstr("\\x{1C89}-\\x{1C8A}"), testing::EndsWith("]+")));
+  EXPECT_THAT(older("[^\\p{N}a]"), testing::AllOf(StartsWith("[^\\p{N}"), Not(HasSubstr("\\x{1C89}")), testing::EndsWith("a]")));
+  EXPECT_EQ(older("[a-z]"), pcre2_pattern("[a-z]", "W"));
+}
+
 }  // namespace
 }  // namespace dsv4
