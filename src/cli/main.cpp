@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   dsv4::add_tokenize_command(line);
   dsv4::add_detokenize_command(line);
   dsv4::add_encode_chat_command(line);
+  dsv4::add_parse_chat_command(line);
   dsv4::add_bench_command(line);
   dsv4::add_completion_command(line);
   dsv4::add_help_command(line);

@@ -23,5 +23,9 @@ TEST(FuzzReplay, Utf8) {
   replay("fuzz_pattern", 3000, [](const Bytes& bytes) { return fuzz::utf8(bytes); });
 }
 
+TEST(FuzzReplay, Completions) {
+  replay("fuzz_completion", 1500, [](const Bytes& bytes) { return fuzz::completion(bytes); });
+}
+
 }  // namespace
 }  // namespace dsv4
