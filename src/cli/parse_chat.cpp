@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "checkpoint/json_text.h"
+#include "checkpoint/quote.h"
 #include "checkpoint/small_file.h"
 #include "cli/commands.h"
 #include "cli/text_arguments.h"
