@@ -160,7 +160,7 @@ TEST_F(StreamedModel, ReadsBufferedWhereDirectReadsAreRefused) {
   const Logits expected = feed_all(loaded, tokens_);
   for (const Faults& faults :
        {Faults{.refuse_direct_open = true}, Faults{.refuse_direct_reads = true}, Faults{.short_reads = true, .refuse_direct_open = true},
-        Faults{.short_reads = true, .hide_alignment = true}}) {
+        Faults{.short_reads = true, .hide_alignment = true}, Faults{.hide_alignment = true}}) {
     const FaultyIo faulty(kBin, faults);
     EngineOptions options = streamed(3 * budgets_.least);  // small parts take more slots where blocks are larger
     std::vector<std::string> notices;
@@ -169,7 +169,10 @@ TEST_F(StreamedModel, ReadsBufferedWhereDirectReadsAreRefused) {
     Session session(engine);
     EXPECT_EQ(feed_all(session, tokens_), expected);
     const bool refused = faults.refuse_direct_open || faults.refuse_direct_reads;
-    EXPECT_THAT(notices, testing::Contains(HasSubstr(refused ? "reads are buffered" : "reads are direct")));
+    // A direct read that ends inside its first block cannot be gone on with: then they are buffered too.
+    if (refused || !faults.short_reads) {
+      EXPECT_THAT(notices, testing::Contains(HasSubstr(refused ? "reads are buffered" : "reads are direct")));
+    }
   }
 }
 
