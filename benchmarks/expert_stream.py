@@ -1,5 +1,5 @@
 # `--weights stream` beside the mapped file, both below the same memory limit: decode, the drive's share, processor time, hits, peaks, a prompt, and a model that fits.
-"""usage: expert_stream.py [--dsv4 PROGRAM] [--dir DIRECTORY] [--folder FOLDER ...] [--shares 50,25] [--tokens N] [--repeats N] [--threads N] [--gguf FILE]
+"""usage: expert_stream.py [--dsv4 PROGRAM] [--dir DIRECTORY] [--folder FOLDER ...] [--shares 50,25] [--cache GB] [--tokens N] [--repeats N] [--threads N] [--gguf FILE]
 
 Prints Markdown. Without --folder it makes models of configs/v4-flash-slice.json (64 experts) and v4-flash-slice-128.json in MXFP4, one after the other, removed at the end
 (25 GB of free disk). A limit is a share of the .bin, page cache included, by a control group of its own (needs root); every run begins with a cold page cache.
@@ -25,10 +25,17 @@ CONFIGS = ("v4-flash-slice", "v4-flash-slice-128")
 PROMPT = 16       # tokens before those that are timed
 SHORT = 8         # tokens of the run that is taken off a longer one: what is left is decoding alone
 CHUNK = 2048      # tokens that a prompt is computed in while experts stream
+ROOM = 0.2e9      # of a limit, beside the weights: the program, a short sequence, a short prompt
+CONTEXT = 256     # tokens: what a run needs, so that little memory is kept for a longer prompt
+SAMPLED = ("--temperature", 5, "--seed", 3)  # synthetic weights say the same token again and again otherwise
 
 
 def prompt_ids(count):
     return ",".join(str(7 + 131 * i % 4096) for i in range(count))
+
+
+class Refused(Exception):
+    """The program's line: the limit is too small for it."""
 
 
 class Model:
@@ -38,9 +45,20 @@ class Model:
         self.arguments, self.folder = arguments, Path(folder)
         self.weights = self.folder / "openvino_model.bin"
         self.bytes = self.weights.stat().st_size
+        config = json.loads((self.folder / "config.json").read_text())
+        self.layers, self.experts, self.a_token = config["num_hidden_layers"], config["n_routed_experts"], config["num_experts_per_tok"]
+        self.expert = 3 * config["hidden_size"] * config["moe_intermediate_size"] * (0.5 + 1 / 32)  # bytes, MXFP4
 
-    def command(self, what, weights, *options):
-        return [self.arguments.dsv4, what, self.folder, "--weights", weights, "--threads", self.arguments.threads, *options, "--json"]
+    def cache_bytes(self, limit):
+        """What a limit leaves for experts; nothing where that is less than two tokens take."""
+        if self.arguments.cache:
+            return self.arguments.cache * 1e9
+        left = limit - (self.bytes - self.layers * self.experts * self.expert) - ROOM
+        return left if left > 2.01 * self.layers * self.a_token * self.expert else None
+
+    def command(self, what, weights, limit, *options):
+        cache = ("--expert-cache", f"{self.cache_bytes(limit) / 1e9:.3f}", "--context", CONTEXT) if weights == "stream" and limit else ()
+        return [self.arguments.dsv4, what, self.folder, "--weights", weights, "--threads", self.arguments.threads, *cache, *options, "--json"]
 
     def run(self, words, limit=None):
         """The JSON of a command that begins cold, with its processor seconds in the kernel and the group's peak."""
@@ -49,15 +67,17 @@ class Model:
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_stime
         with memory_limit.MemoryLimit(limit or 1 << 50) as group:
             done, peak = group.run(words)
+        if done.returncode == 1 and "expert cache" in done.stderr:
+            raise Refused(done.stderr.strip().splitlines()[-1])
         if done.returncode != 0:
             sys.exit(f"bench: {' '.join(map(str, words))}: exit code {done.returncode}: {done.stderr.strip()[-500:]}")
         return {**json.loads(done.stdout), "system": resource.getrusage(resource.RUSAGE_CHILDREN).ru_stime - before, "peak": peak}
 
     def bench(self, weights, limit=None):
-        return self.run(self.command("bench", weights, "-p", PROMPT, "-n", self.arguments.tokens, "--repeats", 1), limit)
+        return self.run(self.command("bench", weights, limit, "-p", PROMPT, "-n", self.arguments.tokens, "--repeats", 1), limit)
 
     def decode(self, weights, tokens, limit, *options, prompt=PROMPT):
-        return self.run(self.command("run", weights, "--tokens", prompt_ids(prompt), "-n", tokens, "--ignore-eos", *options), limit)
+        return self.run(self.command("run", weights, limit, "--tokens", prompt_ids(prompt), "-n", tokens, "--ignore-eos", *SAMPLED, *options), limit)
 
     def system_a_gigabyte(self, weights, limit):
         """Kernel seconds of decoding over the gigabytes that it read: of two runs that differ in their tokens only."""
@@ -135,8 +155,7 @@ def compare_hits(model, name, share, rows, judged):
         trace = Path(directory) / "trace"
         done = model.decode("stream", 4 * model.arguments.tokens, model.bytes * share // 100, "--routes", trace)
         tokens = expert_cache_simulator.read_trace(trace)
-    config = json.loads((model.folder / "config.json").read_text())
-    slots = round(done["experts"]["resident_share"] * config["n_routed_experts"] * len(tokens[0]))
+    slots = round(done["experts"]["resident_share"] * model.experts * model.layers)
     hits = expert_cache_simulator.simulate(tokens, PROMPT, slots)
     distance = 100 * (done["experts"]["hit_share"] - hits["frequency"])
     rows.add(name, f"{share} %: hits less those of the simulator, points", [distance], "within 1" if judged else None, (lambda x: abs(x) <= 1) if judged else None,
@@ -144,8 +163,9 @@ def compare_hits(model, name, share, rows, judged):
 
 
 def compare_prompt(model, name, share, rows, judged):
-    """A prompt of one chunk by an engine that holds nothing yet: every expert of the model once."""
-    done = model.decode("stream", 1, model.bytes * share // 100, prompt=CHUNK)
+    """A prompt of one chunk by an engine that holds nothing yet: every expert once. Only the cache is limited: the prompt itself needs room."""
+    size = model.layers * model.experts * model.expert * share / 100
+    done = model.decode("stream", 1, None, "--expert-cache", f"{size / 1e9:.3f}", prompt=CHUNK)
     experts = done["experts"]
     everything = experts["cache_bytes"] / experts["resident_share"]
     rows.add(name, f"{share} %: a prompt of {CHUNK} tokens: bytes read / bytes of experts not resident", [experts["prompt_bytes_read"] / everything],
@@ -164,8 +184,14 @@ def compare_fitting(model, name, rows, judged):
 def measure(arguments, folder, name, rows, judged):
     model = Model(arguments, folder)
     for share in arguments.shares:
-        compare_below_limit(model, name, share, rows, judged)
-    compare_hits(model, name, arguments.shares[0], rows, judged)
+        if model.cache_bytes(model.bytes * share // 100) is None:
+            bench.say(f"{name}: {share} % of the model is too little for its dense weights and the experts of two tokens: left out")
+            continue
+        try:
+            compare_below_limit(model, name, share, rows, judged)
+            compare_hits(model, name, share, rows, judged)
+        except Refused as refusal:
+            bench.say(f"{name}: {share} %: left out: {refusal}")
     compare_prompt(model, name, arguments.shares[0], rows, judged)
     compare_fitting(model, name, rows, judged)
 
@@ -176,6 +202,7 @@ def main():
     parser.add_argument("--dir", default=bench.REPOSITORY / "build/bench")
     parser.add_argument("--folder", action="append", help="a model folder that is there")
     parser.add_argument("--shares", type=lambda words: [int(word) for word in words.split(",")], default=[50, 25])
+    parser.add_argument("--cache", type=float, help="GB of the cache; by default what the limit leaves")
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
