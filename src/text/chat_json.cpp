@@ -65,14 +65,12 @@ class Field {
   }
   const PyJson& json() const { return *value_; }
 
-  /// The items of a list.
-  std::vector<Field> items(std::string_view expected = "a list") const {
-    const auto* list = as<PyJson::List>();
-    if (list == nullptr) wrong_type(expected);
-    std::vector<Field> out;
-    for (size_t i = 0; i < list->size(); ++i) out.push_back({&(*list)[i], where_, path_ + "[" + std::to_string(i) + "]"});
-    return out;
+  size_t list_size(std::string_view expected = "a list") const {
+    if (const auto* list = as<PyJson::List>()) return list->size();
+    wrong_type(expected);
   }
+  /// An item of a list.
+  Field operator[](size_t i) const { return {&(*as<PyJson::List>())[i], where_, path_ + "[" + std::to_string(i) + "]"}; }
 
   std::string text(std::string_view expected = "a string") const {
     const auto* value = as<std::string>();
@@ -120,7 +118,8 @@ std::string content_text(const Field& content) {
   if (content.as<PyJson::List>() == nullptr) return content.text(kExpected);
   std::string out;
   const char* separator = "";
-  for (const Field& part : content.items()) {
+  for (size_t i = 0; i < content.list_size(); ++i) {
+    const Field part = content[i];
     part.object();
     const std::string type = part["type"].text();
     out += separator;
@@ -167,7 +166,8 @@ ChatToolCall read_call(const Field& call) {
 std::vector<PyJson> read_tools(const Field& tools) {
   std::vector<PyJson> out;
   if (tools.absent()) return out;
-  for (const Field& tool : tools.items()) {
+  for (size_t i = 0; i < tools.list_size(); ++i) {
+    const Field tool = tools[i];
     tool.object();
     const Field function = tool["function"];
     function.object();
@@ -186,7 +186,7 @@ ChatMessage read_message(const Field& field, bool last) {
   message.content = read_content(field["content"], message.role);
   message.reasoning_content = field["reasoning_content"].text_or_none();
   if (const Field calls = field["tool_calls"]; !calls.absent()) {
-    for (const Field& call : calls.items()) message.tool_calls.push_back(read_call(call));
+    for (size_t i = 0; i < calls.list_size(); ++i) message.tool_calls.push_back(read_call(calls[i]));
   }
   message.tool_call_id = field["tool_call_id"].text_or_none();
   message.tools = read_tools(field["tools"]);
@@ -239,9 +239,9 @@ ChatJson read_chat_json(std::string_view text, const std::string& where) {
   }
   Conversation& chat = out.chat;
   const Field messages = top["messages"];
-  const std::vector<Field> items = messages.items("a list of messages");
-  if (items.empty()) messages.refuse("an empty list, expected at least one message");
-  for (size_t i = 0; i < items.size(); ++i) chat.messages.push_back(read_message(items[i], i + 1 == items.size()));
+  const size_t count = messages.list_size("a list of messages");
+  if (count == 0) messages.refuse("an empty list, expected at least one message");
+  for (size_t i = 0; i < count; ++i) chat.messages.push_back(read_message(messages[i], i + 1 == count));
   chat.thinking = top["thinking_mode"].one_of<bool>(kModes);
   if (const Field drop = top["drop_thinking"]; !drop.missing()) chat.drop_thinking = drop.flag();
   if (const Field effort = top["reasoning_effort"]; !effort.absent()) chat.effort = effort.one_of<ReasoningEffort>(kEfforts);

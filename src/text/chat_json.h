@@ -10,8 +10,8 @@
 
 namespace dsv4 {
 
-/// A parsed value takes some 20 times its text in memory.
-constexpr size_t kMostChatBytes = 64u << 20;
+/// Parsed, a text may take 40 times its bytes in memory; a prompt of a million tokens has some five megabytes.
+constexpr size_t kMostChatBytes = 32u << 20;
 
 struct ChatJson {
   Conversation chat;

@@ -369,15 +369,14 @@ std::string python_float(double value) {
   if (e > 2) digits += shortest.substr(2, e - 2);
   const int exponent = std::atoi(std::string(shortest.substr(e + 1)).c_str());
   std::string out = std::signbit(value) ? "-" : "";
-  const auto count = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) {  // as Python's repr: d.ddde+xx, two digits of exponent at least
     out += digits.substr(0, 1);
-    if (count > 1) out += "." + digits.substr(1);
+    if (digits.size() > 1) out += "." + digits.substr(1);
     return out + std::string(shortest.substr(e));
   }
-  if (exponent < 0) return out + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
-  if (count <= exponent + 1) return out + digits + std::string(static_cast<size_t>(exponent + 1 - count), '0') + ".0";
-  const auto point = static_cast<size_t>(exponent + 1);
+  if (exponent < 0) return out + "0." + std::string(static_cast<size_t>(-exponent) - 1, '0') + digits;
+  const size_t point = static_cast<size_t>(exponent) + 1;
+  if (digits.size() <= point) return out + digits + std::string(point - digits.size(), '0') + ".0";
   return out + digits.substr(0, point) + "." + digits.substr(point);
 }
 

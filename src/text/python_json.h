@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -32,8 +33,8 @@ class PyJson {
     bool too_deep = false;  ///< JSON, but of more levels than allowed
   };
 
-  PyJson() = default;  ///< null
-  explicit PyJson(Value value) : value_(std::move(value)) {}
+  PyJson();  ///< null
+  explicit PyJson(Value value);
 
   /// What json.loads makes of the text; nothing where it raises an exception, or beyond `most_levels`.
   static std::optional<PyJson> parse(std::string_view text, Problem* problem = nullptr, size_t most_levels = kMostLevels);
@@ -44,7 +45,7 @@ class PyJson {
   const T* as() const {
     return std::get_if<T>(&value_);
   }
-  bool is_null() const { return as<std::nullptr_t>() != nullptr; }
+  bool is_null() const;
   /// The value of a key of an object; nullptr where there is none.
   const PyJson* find(std::string_view key) const;
 
@@ -52,13 +53,18 @@ class PyJson {
   std::string dump() const;
 
  private:
-  Value value_ = nullptr;
+  Value value_;
 };
 
 struct PyJson::Member {
   std::string key;
   PyJson value;
 };
+
+// Behind Member, without which a Value cannot be made.
+inline PyJson::PyJson() = default;
+inline PyJson::PyJson(Value value) : value_(std::move(value)) {}
+inline bool PyJson::is_null() const { return as<std::nullptr_t>() != nullptr; }
 
 /// The text in double quotes as dump() prints it, appended.
 void append_json_text(std::string& out, std::string_view text);

@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import encoding_cases
+import program
 
 CASES = encoding_cases.load()
 ENGINES = ["transformers", "genai"]
@@ -117,6 +118,18 @@ RULES = {
 def test_rule(render, engine, rule):
     messages, options, expected = RULES[rule]
     assert render(engine, messages, **options) == BOS + expected
+
+
+TEMPLATE_ALONE = {"no answer asked for", "reasoning inside the content", "old reasoning inside the content"}
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in TEMPLATE_ALONE])
+def test_encode_chat_makes_the_same_prompt(rule):
+    messages, options, expected = RULES[rule]
+    options = dict(options)
+    thinking = [options.pop(name, None) for name in ("thinking_mode", "thinking", "enable_thinking")]
+    chat = {"messages": messages, "thinking_mode": thinking[0] or ("thinking" if any(thinking) else "chat"), **options}
+    assert program.succeed("encode-chat", "-", input=json.dumps(chat)).out == BOS + expected
 
 
 @pytest.mark.parametrize("engine", ENGINES)
