@@ -7,7 +7,8 @@
 
 namespace {
 
-constexpr const char* kTools = R"([{"name": "write", "parameters": {"properties": {"path": {"type": "string"}, "text": {"type": "string"}, "data": {"type": "array"}}}}])";
+constexpr const char* kTools =
+    R"([{"name": "write", "parameters": {"properties": {"path": {"type": "string"}, "text": {"type": "string"}, "data": {"type": "array"}}}}])";
 
 std::string repeated(const std::string& text, size_t size) {
   std::string out;
@@ -23,7 +24,8 @@ std::string call(const std::string& attributes, const std::string& value) {
 /// Answers of 4 MB.
 std::string answer(int kind) {
   constexpr size_t kSize = 4u << 20;
-  const std::string prose = "The quick brown fox jumps over the lazy dog, twice a day.\n\n", code = "  if (a < b) out[\"<i>\"] = '\\n';  // größer\n";
+  const std::string prose = "The quick brown fox jumps over the lazy dog, twice a day.\n\n",
+                    code = "  if (a < b) out[\"<i>\"] = '\\n';  // größer\n";
   switch (kind) {
     case 0:
       return repeated(prose, kSize);

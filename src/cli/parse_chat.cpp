@@ -39,7 +39,8 @@ void run_parse_chat(const ParseChatArguments& arguments) {
   const bool length = first_of(arguments.finish_reason, "--finish-reason", "length", "stop");
   if (!arguments.tools.empty()) {
     const std::string where = path_text(arguments.tools);
-    options.tools = CompletionTools::parse(read_named_file(arguments.tools, {"tools file", "a JSON list of tools", kMostToolsBytes}), where);
+    options.tools =
+        CompletionTools::parse(read_named_file(arguments.tools, {"tools file", "a JSON list of tools", kMostToolsBytes}), where);
   }
   const std::optional<std::string> text = piped_text();
   if (!text) throw UsageError("pipe the model's answer in: dsv4 parse-chat < answer.txt");

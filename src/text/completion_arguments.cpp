@@ -63,7 +63,8 @@ void CallArguments::open(std::string_view name, std::optional<bool> text) {
   name_ = name;
   text_ = text;
   const JsonTypes types = tool_ ? tool_->types(name) : JsonTypes();
-  const bool may_wrap = first && tool_ && tool_->has_properties && !tool_->parameters.contains(name) && (name == "arguments" || name == "input");
+  const bool may_wrap =
+      first && tool_ && tool_->has_properties && !tool_->parameters.contains(name) && (name == "arguments" || name == "input");
   const bool is_string = types.only_string() || (text.value_or(false) && types.allow_string());
   value_ = may_wrap ? Value::kWrapped : is_string ? Value::kStreamed : Value::kHeld;
   if (value_ != Value::kStreamed) return;

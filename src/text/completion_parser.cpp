@@ -335,7 +335,11 @@ void CompletionParser::emit(std::string_view bytes) {
     characters_.push(bytes, out);
     return add(CompletionDelta::Kind::kReasoning, std::move(out));
   }
-  characters_.push(stops_.push(bytes), out);
+  if (options_.stops.empty()) {  // most answers: no byte is looked at for them
+    characters_.push(bytes, out);
+  } else {
+    characters_.push(stops_.push(bytes), out);
+  }
   stopped_ = stops_.stopped();
   if (stopped_) characters_.finish(out);
   add(CompletionDelta::Kind::kContent, std::move(out));

@@ -14,14 +14,14 @@ constexpr int kMostSchemas = 1000;  // looked at for one parameter: schemas may 
 
 unsigned type_of(const PyJson& value) {
   constexpr unsigned kTypes[] = {JsonTypes::kNull,   JsonTypes::kBoolean, JsonTypes::kInteger, JsonTypes::kNumber,
-                                JsonTypes::kString, JsonTypes::kList,    JsonTypes::kObject};
+                                 JsonTypes::kString, JsonTypes::kList,    JsonTypes::kObject};
   return kTypes[value.value().index()];
 }
 
 unsigned named_type(std::string_view name) {
   constexpr std::pair<std::string_view, unsigned> kNames[] = {
-      {"string", JsonTypes::kString}, {"integer", JsonTypes::kInteger}, {"number", JsonTypes::kNumber | JsonTypes::kInteger},
-      {"boolean", JsonTypes::kBoolean}, {"null", JsonTypes::kNull}, {"object", JsonTypes::kObject},
+      {"string", JsonTypes::kString},   {"integer", JsonTypes::kInteger}, {"number", JsonTypes::kNumber | JsonTypes::kInteger},
+      {"boolean", JsonTypes::kBoolean}, {"null", JsonTypes::kNull},       {"object", JsonTypes::kObject},
       {"array", JsonTypes::kList}};
   for (const auto& [known, bits] : kNames) {
     if (name == known) return bits;

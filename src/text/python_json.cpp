@@ -371,7 +371,7 @@ std::string python_float(double value) {
   std::string out = std::signbit(value) ? "-" : "";
   if (exponent < -4 || exponent >= 16) {  // as Python's repr: d.ddde+xx, two digits of exponent at least
     out += digits.substr(0, 1);
-    if (digits.size() > 1) out += "." + digits.substr(1);
+    if (digits.size() > 1) out.append(1, '.').append(digits, 1);
     return out + std::string(shortest.substr(e));
   }
   if (exponent < 0) return out + "0." + std::string(static_cast<size_t>(-exponent) - 1, '0') + digits;

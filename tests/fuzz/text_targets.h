@@ -59,7 +59,8 @@ inline bool utf8(std::span<const uint8_t> bytes) {
 /// A model's answer: the first byte chooses how it is read, the second the size of the pieces. Tells whether it has calls.
 inline bool completion(std::span<const uint8_t> bytes) {
   static const CompletionTools tools = CompletionTools::parse(
-      R"([{"name": "f", "parameters": {"properties": {"s": {"type": "string"}, "i": {"type": "integer"}, "o": {"type": "object"}}}}, {"name": "g"}])", "T");
+      R"([{"name": "f", "parameters": {"properties": {"s": {"type": "string"}, "i": {"type": "integer"}, "o": {"type": "object"}}}}, {"name": "g"}])",
+      "T");
   if (bytes.size() < 2) return false;
   const std::string_view text = text_of(bytes.subspan(2));
   const auto parse = [&](size_t piece) {
@@ -80,7 +81,8 @@ inline bool completion(std::span<const uint8_t> bytes) {
   require(whole.content == parts.content && whole.reasoning == parts.reasoning, "pieces are the same text");
   require(whole.calls.size() == parts.calls.size(), "pieces are the same calls");
   for (size_t i = 0; i < whole.calls.size(); ++i) {
-    require(whole.calls[i].name == parts.calls[i].name && whole.calls[i].arguments == parts.calls[i].arguments, "pieces are the same arguments");
+    require(whole.calls[i].name == parts.calls[i].name && whole.calls[i].arguments == parts.calls[i].arguments,
+            "pieces are the same arguments");
     require(!invalid_utf8(whole.calls[i].arguments), "arguments are text");
     const bool whole_call = (bytes[0] & 8) == 0 || i + 1 < whole.calls.size();
     require(!whole_call || PyJson::parse(whole.calls[i].arguments).has_value(), "arguments are JSON");

@@ -70,9 +70,11 @@ Answer answer_of(const CompletionCase& one) {
 TEST(Completion, EachRuleWholeAndInPieces) {
   for (const CompletionCase& one : testing_support::completion_cases()) {
     CompletionMessage expected{one.content, one.reasoning, {}};
-    for (const auto& [name, arguments] : one.calls) expected.calls.push_back({"call_" + std::to_string(expected.calls.size()), name, arguments});
+    for (const auto& [name, arguments] : one.calls)
+      expected.calls.push_back({"call_" + std::to_string(expected.calls.size()), name, arguments});
     for (size_t piece = 0; piece <= 40; ++piece) {
-      ASSERT_EQ(as_text(parse(answer_of(one), piece).message), as_text(expected)) << one.name << ", pieces of " << piece << ": " << one.answer;
+      ASSERT_EQ(as_text(parse(answer_of(one), piece).message), as_text(expected))
+          << one.name << ", pieces of " << piece << ": " << one.answer;
     }
   }
 }
@@ -110,14 +112,16 @@ TEST(Completion, StopStringsEndTheContent) {
                                    {"a <think>b</think>c", {"bc"}, "a "}};
   for (const Case& one : cases) {
     for (size_t piece = 0; piece <= 12; ++piece) {
-      EXPECT_EQ(as_text(parse({.text = one.text, .stops = one.stops}, piece).message), "reasoning [] content [" + one.expected + "]") << piece;
+      EXPECT_EQ(as_text(parse({.text = one.text, .stops = one.stops}, piece).message), "reasoning [] content [" + one.expected + "]")
+          << piece;
     }
   }
 }
 
 TEST(Completion, StopStringsDoNotApplyToReasoningAndCalls) {
   const std::string text = dsml(
-      "a STOP b</think>c\nd \n\n<§tool_calls>\n<§invoke name=\"f\">\n<§parameter name=\"s\" string=\"true\">STOP</§parameter>\n</§invoke>\n</§tool_calls>");
+      "a STOP b</think>c\nd \n\n<§tool_calls>\n<§invoke name=\"f\">\n<§parameter name=\"s\" "
+      "string=\"true\">STOP</§parameter>\n</§invoke>\n</§tool_calls>");
   for (size_t piece = 0; piece <= 12; ++piece) {
     const Parsed parsed = parse({.text = text, .thinking = true, .stops = {"STOP", "\n\n", "d!"}}, piece);
     EXPECT_EQ(as_text(parsed.message), "reasoning [a STOP b] content [c\nd] call_0 f {\"s\": \"STOP\"}");
@@ -157,7 +161,8 @@ TEST(Completion, LongTextsStreamAndLongJsonIsHeld) {
   size_t pieces = 0;
   for (const CompletionDelta& delta : parse({text}, 32).deltas) pieces += delta.kind == CompletionDelta::Kind::kArguments;
   EXPECT_GT(pieces, 100u);
-  const std::string json = dsml("<§tool_calls><§invoke name=\"f\"><§parameter name=\"l\" string=\"false\">[1, 2, 3, 4, 5, 6, 7, 8, 9]</§parameter></§invoke>");
+  const std::string json =
+      dsml("<§tool_calls><§invoke name=\"f\"><§parameter name=\"l\" string=\"false\">[1, 2, 3, 4, 5, 6, 7, 8, 9]</§parameter></§invoke>");
   const Parsed parsed = parse({json}, 4);
   ASSERT_EQ(parsed.deltas.size(), 3u);
   EXPECT_EQ(parsed.deltas[0].text, "f");
@@ -191,12 +196,15 @@ TEST(Completion, FourMegabytesInPiecesOfOneByte) {
 
 TEST(Completion, WhereverItIsCutWholeCallsStayAndTheLastIsABeginning) {
   const std::string text = dsml(
-      "a</think>b\n\n<§tool_calls>\n<§invoke name=\"f\">\n<§parameter name=\"s\" string=\"true\">é<b> </b>\n</§parameter>\n<§parameter name=\"o\" "
-      "string=\"false\">{\"a\": [1, 2]}</§parameter>\n</§invoke>\n<§invoke name=\"g\">\n{\"a\": 1}</§invoke>\n<§invoke name=\"f\">\n<§parameter name=\"input\" "
+      "a</think>b\n\n<§tool_calls>\n<§invoke name=\"f\">\n<§parameter name=\"s\" string=\"true\">é<b> </b>\n</§parameter>\n<§parameter "
+      "name=\"o\" "
+      "string=\"false\">{\"a\": [1, 2]}</§parameter>\n</§invoke>\n<§invoke name=\"g\">\n{\"a\": 1}</§invoke>\n<§invoke "
+      "name=\"f\">\n<§parameter name=\"input\" "
       "string=\"true\">{\"t\": \"<\"}</§parameter>\n</§invoke>\n</§tool_calls>");
   const CompletionMessage whole = parse({.text = text, .thinking = true}).message;
-  ASSERT_EQ(as_text(whole),
-            "reasoning [a] content [b] call_0 f {\"s\": \"é<b> </b>\\n\", \"o\": {\"a\": [1, 2]}} call_1 g {\"a\": 1} call_2 f {\"t\": \"<\"}");
+  ASSERT_EQ(
+      as_text(whole),
+      "reasoning [a] content [b] call_0 f {\"s\": \"é<b> </b>\\n\", \"o\": {\"a\": [1, 2]}} call_1 g {\"a\": 1} call_2 f {\"t\": \"<\"}");
   for (size_t size = 0; size < text.size(); ++size) {
     const Parsed cut = parse({.text = std::string_view(text).substr(0, size), .thinking = true, .cut = true});
     EXPECT_EQ(cut.reason, FinishReason::kLength);
@@ -225,12 +233,61 @@ TEST(Completion, ManyMarksInOnePiece) {
 class Rubble {
  public:
   std::string operator()() {
-    static const std::vector<std::string> parts = {
-        "<§tool_calls>", "</§tool_calls>", "<§invoke name=\"f\">", "<§invoke name=\"g\">", "<§invoke name=\"zz\">", "<§invoke>", "<§invoke name=\"g\"/>", "</§invoke>",
-        "<§parameter name=\"s\" string=\"true\">", "<§parameter name=\"any\" string=\"false\">", "<§parameter name=\"i\" string=\"true\">", "<§parameter name=\"arguments\">",
-        "<§parameter>", "</§parameter>", "</§param", "</§", "<§", "§", "<", "</", "<|DSML|tool_calls >", "< ｜｜DSML｜｜invoke name='f' >", "<DSML|parameter string=\"false\" name=\"o\">",
-        "<think>", "</think>", "<thi", "nk>", "</th", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Us", "er｜>", "<｜DS", "ML｜", "invoke", " name=\"f\"", ">", "/>", "\"", "{", "}",
-        "{\"s\": 1}", "42", "\\", "é", "\xF0\x9F", "\x9A\x80", "\xFF", " ", "\n\n", "text ", "a", "STOP", "ST", "OP"};
+    static const std::vector<std::string> parts = {"<§tool_calls>",
+                                                   "</§tool_calls>",
+                                                   "<§invoke name=\"f\">",
+                                                   "<§invoke name=\"g\">",
+                                                   "<§invoke name=\"zz\">",
+                                                   "<§invoke>",
+                                                   "<§invoke name=\"g\"/>",
+                                                   "</§invoke>",
+                                                   "<§parameter name=\"s\" string=\"true\">",
+                                                   "<§parameter name=\"any\" string=\"false\">",
+                                                   "<§parameter name=\"i\" string=\"true\">",
+                                                   "<§parameter name=\"arguments\">",
+                                                   "<§parameter>",
+                                                   "</§parameter>",
+                                                   "</§param",
+                                                   "</§",
+                                                   "<§",
+                                                   "§",
+                                                   "<",
+                                                   "</",
+                                                   "<|DSML|tool_calls >",
+                                                   "< ｜｜DSML｜｜invoke name='f' >",
+                                                   "<DSML|parameter string=\"false\" name=\"o\">",
+                                                   "<think>",
+                                                   "</think>",
+                                                   "<thi",
+                                                   "nk>",
+                                                   "</th",
+                                                   "<｜end▁of▁sentence｜>",
+                                                   "<｜User｜>",
+                                                   "<｜Us",
+                                                   "er｜>",
+                                                   "<｜DS",
+                                                   "ML｜",
+                                                   "invoke",
+                                                   " name=\"f\"",
+                                                   ">",
+                                                   "/>",
+                                                   "\"",
+                                                   "{",
+                                                   "}",
+                                                   "{\"s\": 1}",
+                                                   "42",
+                                                   "\\",
+                                                   "é",
+                                                   "\xF0\x9F",
+                                                   "\x9A\x80",
+                                                   "\xFF",
+                                                   " ",
+                                                   "\n\n",
+                                                   "text ",
+                                                   "a",
+                                                   "STOP",
+                                                   "ST",
+                                                   "OP"};
     std::string out;
     for (uint64_t n = 1 + random_() % 24; n > 0; --n) out += parts[random_() % (random_() % 4 == 0 ? parts.size() : 22)];
     return dsml(out);
@@ -289,7 +346,8 @@ TEST(CompletionTools, FormsAndWhatTheyMean) {
 
 TEST(CompletionTools, SchemasThatReferToThemselvesEnd) {
   const CompletionTools tools = CompletionTools::parse(
-      R"([{"name": "f", "parameters": {"properties": {"a": {"anyOf": [{"$ref": "#/properties/a"}, {"$ref": "#/properties/a"}]}, "b": {"$ref": "#/x/y"}}}}])", "T");
+      R"([{"name": "f", "parameters": {"properties": {"a": {"anyOf": [{"$ref": "#/properties/a"}, {"$ref": "#/properties/a"}]}, "b": {"$ref": "#/x/y"}}}}])",
+      "T");
   EXPECT_TRUE(tools.find("f")->types("a").allow_string());
   EXPECT_TRUE(tools.find("f")->types("b").allow_string());
 }
