@@ -55,7 +55,8 @@ struct ConvertReport {
 
 /// Writes openvino_model.xml, openvino_model.bin, config.json and, where the checkpoint has them, generation_config.json, the tokenizer's files and the
 /// tokenizer models that are made from them, and dsv4_files.json, which lists them. The same checkpoint and options give the same bytes.
-/// Holds a few megabytes a thread, and of a large model some 150 MB on the way past the page cache, whatever its size. An output that is an empty folder, a mount point or a link to a folder stays that, and gets the
+/// Holds a few megabytes a thread, and of a large model some 150 MB on the way past the page cache, whatever its size. An output that is an empty folder, a mount
+/// point or a link to a folder stays that, and gets the
 /// files. Error when the output exists otherwise, the disk is too small (checked before the first byte), or the checkpoint is not what its config says; BadInput when
 /// a value does not fit its form or the checkpoint changes meanwhile: nothing stays then. Whatever else ends it leaves what is finished in OUTPUT.partial (in an output
 /// that is there, model.partial), where the next call with the same checkpoint and options goes on.
