@@ -43,7 +43,7 @@ MemoryNeeds needs_beside_weights(const Config& config, const EngineOptions& opti
   const ops::CacheLayout cache(cpu_cache_shape(config, context, options.cache));
   MemoryNeeds needs;
   for (const auto& range : cache.used(std::min(context, kTokensLeftFor))) needs.sequence += range.end - range.begin;
-  needs.working = working_bytes(config, kPromptChunkFromDrive);
+  needs.working = working_bytes(config, std::min(context, kPromptChunkFromDrive));
   return needs;
 }
 

@@ -94,9 +94,10 @@ class LongContext : public testing::Test {
     EXPECT_LE(found.max, kTolerance * found.max_logit);
   }
 
-  /// What was fed before does not depend on how, nor on being saved and restored.
-  void expect_any_split_and_a_restored_state(Program program, int64_t count) {
-    const Tokens tokens = random_tokens(count + kLastRows);
+  /// What was fed before does not depend on how, nor on being saved and restored; `expect_equal(actual, expected)` judges kLastRows rows.
+  template <class F>
+  void expect_any_split_and_a_restored_state(Program program, const Tokens& tokens, const F& expect_equal) {
+    const int64_t count = std::ssize(tokens) - kLastRows;
     const auto prompt = std::span(tokens).first(static_cast<size_t>(count)), rest = std::span(tokens).subspan(static_cast<size_t>(count));
     const Engine engine(folder_, every_position(program));
     Session session(engine);
@@ -104,7 +105,6 @@ class LongContext : public testing::Test {
       session.feed(prompt.subspan(begin, std::min<size_t>(4096, prompt.size() - begin)));
     const Snapshot snapshot = session.save();
     const Logits expected = session.feed(rest);
-    const double scale = *std::max_element(expected.begin(), expected.end());
 
     Session restored(engine);
     restored.restore(snapshot);
@@ -117,7 +117,8 @@ class LongContext : public testing::Test {
         const Logits part = restored.feed(rest.subspan(begin, std::min(length, rest.size() - begin)));
         parts.insert(parts.end(), part.begin(), part.end());
       }
-      EXPECT_LE(largest_difference(parts, expected), kTolerance * scale) << "pieces of " << length;
+      SCOPED_TRACE(testing::Message() << "pieces of " << length);
+      expect_equal(parts, expected);
     }
 
     Session uneven(engine);  // other pieces all the way
@@ -125,7 +126,8 @@ class LongContext : public testing::Test {
       length = std::min(length, prompt.size() - begin);
       uneven.feed(prompt.subspan(begin, length), 320);
     }
-    EXPECT_LE(largest_difference(uneven.feed(rest), expected), kTolerance * scale);
+    SCOPED_TRACE("other pieces all the way");
+    expect_equal(uneven.feed(rest), expected);
   }
 
   static inline TemporaryDirectory* directory_ = nullptr;
@@ -168,11 +170,9 @@ TEST_F(Full_LongContext, AllRowsOf16384TokensAreTheReferencesButForNearTies) {
 }
 
 TEST_F(Full_LongContext, TheCpuProgramTakesAnySplitAndARestoredStateAt100000) {
-  expect_any_split_and_a_restored_state(Program::kCpu, 100000);
-}
-
-TEST_F(Full_LongContext, ThePortableProgramTakesAnySplitAndARestoredStateAt100000) {
-  expect_any_split_and_a_restored_state(Program::kPortable, 100000);
+  expect_any_split_and_a_restored_state(Program::kCpu, random_tokens(100000 + kLastRows), [](const Logits& actual, const Logits& expected) {
+    EXPECT_EQ(actual, expected) << "the same bits";
+  });
 }
 
 /// The last rows of much longer sequences: so many near ties are on the way of all rows that only a model in which no row's choice moves another can be
@@ -219,11 +219,16 @@ class Full_LastRows : public LongContext {
     const ReferenceRows rows = reference.rows(tokens);
     const Logits expected = reference.logits_of(rows, count - kLastRows, count);
     const Logits all = logits(program, tokens);
+    expect_equal_but_for_near_ties(rows, std::span(all).last(expected.size()), expected);
+  }
+
+  /// The last rows of `rows.count`: at most one differs, and the reference finds a choice of that row close.
+  void expect_equal_but_for_near_ties(const ReferenceRows& rows, std::span<const float> actual, std::span<const float> expected) const {
     LogitComparison comparison(vocab_);
-    comparison.add(expected, std::span(all).last(expected.size()));
+    comparison.add(expected, actual);
     int64_t near_ties = 0;
     for (size_t i = 0; i < comparison.rows().size(); ++i) {
-      const int64_t row = count - kLastRows + static_cast<int64_t>(i);
+      const int64_t row = rows.count - kLastRows + static_cast<int64_t>(i);
       const LogitDifference& found = comparison.rows()[i];
       if (found.max <= kTolerance * comparison.all().max_logit) continue;
       ++near_ties;
@@ -246,6 +251,15 @@ TEST_F(Full_LastRows, Of70000TokensByThePortableProgram) { expect_the_last_rows(
 TEST_F(Full_LastRows, Of131072TokensByTheCpuProgram) { expect_the_last_rows(Program::kCpu, 131072); }
 
 TEST_F(Full_LastRows, Of131072TokensByThePortableProgram) { expect_the_last_rows(Program::kPortable, 131072); }
+
+// Two splits round differently in the portable program, so that a near tie may fall either way: in this model it moves no other row.
+TEST_F(Full_LastRows, ThePortableProgramTakesAnySplitAndARestoredStateAt100000) {
+  const Tokens tokens = random_tokens(100000 + kLastRows);
+  const ReferenceRows rows = Reference(checkpoint_, {.last_rows = kLastRows}).rows(tokens);
+  expect_any_split_and_a_restored_state(Program::kPortable, tokens, [&](const Logits& actual, const Logits& expected) {
+    expect_equal_but_for_near_ties(rows, actual, expected);
+  });
+}
 
 }  // namespace
 }  // namespace dsv4
