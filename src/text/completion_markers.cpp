@@ -25,7 +25,6 @@ constexpr FixedMark kFixedMarks[] = {
     {"<｜begin▁of▁sentence｜>", Mark::Kind::kEnd},
 };
 
-constexpr int kMostBars = 2;
 constexpr size_t kMostName = 64;  // longer words are no tag's name: what is dropped for one stays short
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -149,7 +148,7 @@ MarkScanner::Step MarkScanner::step(char c) {
   return Step::kBroken;
 }
 
-/// `<`, `/` where it closes, up to two bars, "DSML", one or two bars.
+/// `<`, `/` where it closes, bars or none, "DSML", bars.
 MarkScanner::Step MarkScanner::marker_step(char c) {
   const bool begun = letters_ > 0 && letters_ < kLetters.size();
   const Step no_bar = mark_ > 0 ? Step::kBroken : Step::kNoMark;
@@ -181,7 +180,7 @@ MarkScanner::Step MarkScanner::marker_step(char c) {
 }
 
 MarkScanner::Step MarkScanner::bar_end() {
-  if (++bars_ > kMostBars) return mark_ > 0 ? Step::kBroken : Step::kNoMark;
+  ++bars_;
   if (letters_ > 0) mark_ = read_ + 1;
   return Step::kMore;
 }

@@ -289,7 +289,10 @@ class Rubble {
                                                    "ST",
                                                    "OP"};
     std::string out;
-    for (uint64_t n = 1 + random_() % 24; n > 0; --n) out += parts[random_() % (random_() % 4 == 0 ? parts.size() : 22)];
+    for (uint64_t n = 1 + random_() % 24; n > 0; --n) {
+      const size_t among = random_() % 4 == 0 ? parts.size() : 22;
+      out += parts[random_() % among];
+    }
     return dsml(out);
   }
 
