@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <numeric>
 #include <optional>
 #include <system_error>
@@ -414,9 +415,13 @@ bool ExpertCache::begin_filling() {
     const size_t expert = to_fill_.back();
     to_fill_.pop_back();
     if (index_[expert] >= 0) continue;
-    const int32_t slot = admit(expert);
-    queue_reads({&slot, 1});
-    return true;
+    try {
+      const int32_t slot = admit(expert);
+      queue_reads({&slot, 1});
+      return true;
+    } catch (const std::bad_alloc&) {  // nobody waits for it
+      break;
+    }
   }
   to_fill_.clear();
   return false;
