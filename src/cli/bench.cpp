@@ -1,4 +1,5 @@
 // dsv4 bench: how fast a model folder runs on this machine, beside the machine's own read bandwidth.
+#include <algorithm>
 #include <charconv>
 #include <iostream>
 #include <limits>
@@ -88,6 +89,10 @@ void run_bench(BenchArguments& arguments) {
   }
   check_options(arguments.engine);
   check_form(arguments.model, Expected::kModelFolder);
+  if (arguments.engine.weights == WeightMemory::kStream) {  // what a longer sequence would take is left to the cache of experts
+    arguments.engine.context = std::max(*std::max_element(prompts.begin(), prompts.end()), arguments.benchmark.context) +
+                               *std::max_element(decodes.begin(), decodes.end());
+  }
   std::optional<Report> report;  // from the first measurement on: what is refused leaves standard output empty
   for (const int64_t count : threads) {
     arguments.engine.threads = static_cast<int>(count);
