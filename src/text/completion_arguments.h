@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "text/completion_text.h"
 #include "text/completion_tools.h"
+#include "text/whole_characters.h"
 
 namespace dsv4 {
 

@@ -9,9 +9,9 @@
 
 #include "text/completion_arguments.h"
 #include "text/completion_markers.h"
-#include "text/completion_text.h"
 #include "text/completion_tools.h"
 #include "text/stop_strings.h"
+#include "text/whole_characters.h"
 
 namespace dsv4 {
 

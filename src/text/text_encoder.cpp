@@ -1,23 +1,9 @@
 // Added tokens, splits, byte pairs, in this order.
 #include "text/text_encoder.h"
 
-#include <optional>
-
-#include "checkpoint/utf8.h"
-#include "dsv4/error.h"
+#include "text/checked_text.h"
 
 namespace dsv4 {
-
-namespace {
-
-void check_text(std::string_view text) {
-  if (text.size() > TextEncoder::kMostBytes) fail("text: ", text.size(), " bytes, expected at most ", TextEncoder::kMostBytes);
-  if (const std::optional<size_t> at = invalid_utf8(text)) {
-    fail("text: byte ", *at, " is not UTF-8; expected UTF-8, convert it (iconv -t UTF-8)");
-  }
-}
-
-}  // namespace
 
 TextEncoder::TextEncoder(const TokenizerJson& tokenizer)
     : added_(tokenizer.added_tokens), splitter_(tokenizer.split_sources), pairs_(tokenizer) {}

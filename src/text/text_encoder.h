@@ -17,12 +17,10 @@ class TextEncoder {
  public:
   explicit TextEncoder(const TokenizerJson& tokenizer);
 
-  /// Ids of UTF-8 text, in which the strings of added tokens stand for these tokens. Nothing is added. Error for invalid UTF-8 and for more than kMostBytes.
+  /// Ids of UTF-8 text, in which the strings of added tokens stand for these tokens. Nothing is added. Error for invalid UTF-8 and for more than kMostTextBytes.
   std::vector<int64_t> encode(std::string_view text) const;
   /// The same of text that a user wrote: the strings of added tokens are text too, so that nothing in it can become a marker of the chat format.
   std::vector<int64_t> encode_plain(std::string_view text) const;
-
-  static constexpr size_t kMostBytes = size_t{256} << 20;
 
  private:
   void append_plain(std::string_view text, std::vector<int64_t>& ids) const;

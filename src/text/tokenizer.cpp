@@ -15,6 +15,7 @@
 #include "openvino/core/model.hpp"
 #include "openvino/op/constant.hpp"
 #include "openvino/runtime/core.hpp"
+#include "text/checked_text.h"
 #include "text/tokenizers_library.h"
 
 namespace dsv4 {
@@ -22,8 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace op = ov::op;
-
-constexpr size_t kMaxTextBytes = 256u << 20;  // offsets are i32, and every byte takes some 40 bytes on the way
 
 constexpr SmallFileKind kModelFile = {"tokenizer model", "a tokenizer model that `dsv4 convert` wrote", 512u << 20};
 constexpr const char* kRemedy = "copy the folder again or convert the checkpoint again";
@@ -169,10 +168,7 @@ void Tokenizer::read_vocabulary(const ov::Model& model, const std::string& where
 }
 
 std::vector<int64_t> Tokenizer::encode(std::string_view text) const {
-  if (text.size() > kMaxTextBytes) fail("text: ", text.size(), " bytes, expected at most ", kMaxTextBytes);
-  if (const std::optional<size_t> at = invalid_utf8(text)) {
-    fail("text: byte ", *at, " is not UTF-8; expected UTF-8, convert it (iconv -t UTF-8)");
-  }
+  check_text(text);
   const std::lock_guard lock(mutex_);
   ov::Tensor strings(ov::element::string, {1});
   strings.data<std::string>()[0] = text;
@@ -197,16 +193,14 @@ std::string Tokenizer::decode(std::span<const int64_t> ids, bool skip_special) c
 }
 
 std::string TextStream::push(int64_t id) {
-  held_ += tokenizer_.bytes(id, skip_special_);
-  const size_t whole = held_.size() - unfinished_utf8(held_);
-  std::string text = replace_invalid_utf8(std::string_view(held_).substr(0, whole));
-  held_.erase(0, whole);
+  std::string text;
+  characters_.push(tokenizer_.bytes(id, skip_special_), text);
   return text;
 }
 
 std::string TextStream::finish() {
-  std::string text = replace_invalid_utf8(held_);
-  held_.clear();
+  std::string text;
+  characters_.finish(text);
   return text;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "openvino/runtime/infer_request.hpp"
+#include "text/whole_characters.h"
 
 namespace ov {
 class Model;
@@ -63,7 +64,7 @@ class TextStream {
  private:
   const Tokenizer& tokenizer_;
   bool skip_special_;
-  std::string held_;  // the beginning of a character
+  WholeCharacters characters_;
 };
 
 }  // namespace dsv4

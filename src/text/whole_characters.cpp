@@ -1,5 +1,5 @@
 // Whole characters.
-#include "text/completion_text.h"
+#include "text/whole_characters.h"
 
 #include <cstdint>
 #include <cstring>

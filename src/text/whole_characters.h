@@ -1,4 +1,4 @@
-// Bytes of an answer on their way to a reader, who gets whole characters.
+// Bytes of a text on their way to a reader, who gets whole characters.
 #pragma once
 
 #include <string>
