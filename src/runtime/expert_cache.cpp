@@ -32,10 +32,6 @@ int64_t slots_for(const ExpertLayout& layout, int64_t budget) {
   return std::min(all, budget / static_cast<int64_t>(layout.slot_bytes()));
 }
 
-std::byte* aligned(std::byte* memory, size_t alignment) {
-  return memory + (alignment - reinterpret_cast<uintptr_t>(memory) % alignment) % alignment;
-}
-
 std::string megabytes(int64_t bytes) { return concat((bytes + 999999) / 1000000, " MB"); }
 
 }  // namespace
@@ -219,7 +215,7 @@ ExpertCache::ExpertCache(ExpertLayout layout, Read read, const Options& options)
       memory_(std::max<int64_t>(slots_for(layout_, options.budget), 0) * static_cast<int64_t>(layout_.slot_bytes()) +
                   static_cast<int64_t>(std::max(kHugePage, layout_.alignment())),
               "the expert cache", LazyMemory::Pages::kHuge),
-      slots_begin_(aligned(memory_.data(), std::max(kHugePage, layout_.alignment()))),
+      slots_begin_(memory_.aligned_data(std::max(kHugePage, layout_.alignment()))),
       index_(layout_.layers() * layout_.experts(), -1),
       slots_(static_cast<size_t>(std::max<int64_t>(slots_for(layout_, options.budget), 0))),
       next_look_(kTokensBetweenLooks * options.experts_per_token * static_cast<int64_t>(layout_.layers())),

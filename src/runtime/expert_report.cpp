@@ -55,7 +55,7 @@ double drive_bandwidth(const Engine& engine) {
   const uint64_t pieces = file.size() / kBytes;
   if (pieces == 0) return 0.0;
   const LazyMemory memory(static_cast<int64_t>((kThreads + 1) * kBytes), "measuring the drive");
-  std::byte* const aligned = memory.data() + (kBytes - reinterpret_cast<uintptr_t>(memory.data()) % kBytes) % kBytes;
+  std::byte* const aligned = memory.aligned_data(kBytes);
   std::atomic<uint64_t> read{0};
   std::atomic<bool> failed{false};
   const auto start = std::chrono::steady_clock::now();

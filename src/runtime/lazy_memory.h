@@ -22,6 +22,10 @@ class LazyMemory {
   void discard();
 
   std::byte* data() const { return data_; }
+  /// Its first address that is a multiple of `alignment`, for which it has to be that much larger.
+  std::byte* aligned_data(size_t alignment) const {
+    return data_ + (alignment - reinterpret_cast<uintptr_t>(data_) % alignment) % alignment;
+  }
   int64_t size() const { return size_; }
 
  private:

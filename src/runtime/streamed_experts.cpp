@@ -56,7 +56,7 @@ class MappedRanges {
 void check_beginning(const DirectFile& file, uint64_t offset, const std::byte* mapped, uint64_t bytes) {
   const uint64_t block = file.alignment(), begin = offset / block * block;
   const LazyMemory memory(static_cast<int64_t>(2 * block), "a block of weights");
-  std::byte* const aligned = memory.data() + (block - reinterpret_cast<uintptr_t>(memory.data()) % block) % block;
+  std::byte* const aligned = memory.aligned_data(block);
   const uint64_t end = std::min({offset + bytes, begin + block, file.size()});
   file.read(begin, begin + block, end, aligned);
   if (std::memcmp(aligned + (offset - begin), mapped, end - offset) != 0) {
