@@ -1,13 +1,11 @@
 // Writing and reading of usage profiles.
 #include "runtime/expert_profile.h"
 
-#include <unistd.h>
-
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
+#include <span>
 #include <string_view>
 #include <system_error>
 
@@ -15,6 +13,7 @@
 #include "checkpoint/small_file.h"
 #include "dsv4/error.h"
 #include "runtime/fingerprint.h"
+#include "runtime/new_file.h"
 
 namespace dsv4 {
 
@@ -95,18 +94,10 @@ std::optional<ExpertProfile> read_expert_profile(const fs::path& file, size_t la
 }
 
 void write_expert_profile(const fs::path& file, const ExpertProfile& profile) {
-  const fs::path temporary = file.string() + concat(".", ::getpid(), ".tmp");
   const std::string text = expert_profile_text(profile);
-  std::error_code ec;
-  {
-    std::ofstream out(temporary, std::ios::binary);
-    out.write(text.data(), static_cast<std::streamsize>(text.size()));
-    out.close();
-    if (out) fs::rename(temporary, file, ec);
-    if (out && !ec) return;
-  }
-  fs::remove(temporary, ec);
-  fail("cannot write ", path_text(file), ": does its directory exist, is the disk full?");
+  NewFile out(file);
+  out.write(std::as_bytes(std::span(text)));
+  out.finish();
 }
 
 }  // namespace dsv4
