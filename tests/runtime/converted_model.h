@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,6 +55,20 @@ inline EngineOptions every_position(Program program = Program::kPortable) {
   EngineOptions options = last_position(program);
   options.all_logits = true;
   return options;
+}
+
+/// Logits of all tokens, fed in calls of these lengths, which repeat.
+inline std::vector<float> feed_in_parts(Session& session, std::span<const int64_t> tokens, const std::vector<size_t>& lengths,
+                                        int64_t chunk = 512) {
+  std::vector<float> logits;
+  size_t begin = 0;
+  for (size_t i = 0; begin < tokens.size(); ++i) {
+    const size_t length = std::min(lengths[i % lengths.size()], tokens.size() - begin);
+    const std::vector<float> part = session.feed(tokens.subspan(begin, length), chunk);
+    logits.insert(logits.end(), part.begin(), part.end());
+    begin += length;
+  }
+  return logits;
 }
 
 /// Largest difference; infinite where one is not a number.

@@ -64,18 +64,6 @@ double mean_difference(const Logits& a, const Logits& b) {
   return a.size() == b.size() ? sum / static_cast<double>(a.size()) : HUGE_VAL;
 }
 
-Logits feed_in_parts(Session& session, const Tokens& tokens, const std::vector<size_t>& lengths) {
-  Logits logits;
-  size_t begin = 0;
-  for (size_t i = 0; begin < tokens.size(); ++i) {
-    const size_t length = std::min(lengths[i % lengths.size()], tokens.size() - begin);
-    const Logits part = session.feed(std::span(tokens).subspan(begin, length));
-    logits.insert(logits.end(), part.begin(), part.end());
-    begin += length;
-  }
-  return logits;
-}
-
 class Formats : public testing::TestWithParam<Case> {
  protected:
   static constexpr size_t kTokens = 300;

@@ -11,18 +11,10 @@ namespace dsv4 {
 namespace {
 
 using testing::HasSubstr;
+using testing_support::error_of;
 using testing_support::read_file;
 using testing_support::TemporaryDirectory;
 using testing_support::write_file;
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 class ExpertProfileFile : public testing::Test {
  protected:

@@ -28,18 +28,6 @@ EngineOptions options_of(ActivationRounding activations, CachePrecision cache, b
   return options;
 }
 
-Logits feed_in_parts(Session& session, const Tokens& tokens, const std::vector<size_t>& lengths, int64_t chunk = 512) {
-  Logits logits;
-  size_t begin = 0;
-  for (size_t i = 0; begin < tokens.size(); ++i) {
-    const size_t length = std::min(lengths[i % lengths.size()], tokens.size() - begin);
-    const Logits part = session.feed(std::span(tokens).subspan(begin, length), chunk);
-    logits.insert(logits.end(), part.begin(), part.end());
-    begin += length;
-  }
-  return logits;
-}
-
 /// Entries complete inside a call at positions around 3, 31, 63, 127 and 255; calls of 1 to 8 rows, of 9 to 32, and longer ones.
 const std::vector<std::vector<size_t>>& splits() {
   static const std::vector<std::vector<size_t>> kSplits = {{1},           {2},     {3},         {4},          {5},     {7, 1},

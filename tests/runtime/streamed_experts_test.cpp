@@ -53,25 +53,7 @@ Budgets budgets_of(const std::filesystem::path& folder) {
 
 /// A prompt, single tokens, and a few at a time.
 Logits feed_all(Session& session, const Tokens& tokens) {
-  Logits logits;
-  const std::vector<size_t> lengths = {40, 1, 1, 1, 1, 1, 1, 1, 1, 3, 9, 1, 1, 1, 1};
-  size_t begin = 0;
-  for (size_t i = 0; begin < tokens.size(); ++i) {
-    const size_t length = std::min(lengths[i % lengths.size()], tokens.size() - begin);
-    const Logits part = session.feed(std::span(tokens).subspan(begin, length));
-    logits.insert(logits.end(), part.begin(), part.end());
-    begin += length;
-  }
-  return logits;
-}
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+  return feed_in_parts(session, tokens, {40, 1, 1, 1, 1, 1, 1, 1, 1, 3, 9, 1, 1, 1, 1});
 }
 
 struct Case {
