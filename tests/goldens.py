@@ -16,6 +16,7 @@ CHECKPOINTS = {
     "hash": TESTS / "data/goldens/hash",
     "mini": REPOSITORY / "models/mini",
 }
+DSPARK = TESTS / "data/goldens/dspark"  # three draft stages, the form of V4-Flash-0731
 
 
 @dataclass

@@ -99,21 +99,6 @@ def write_transformers(source, directory):
     write(directory, {key: value for key, value in checkpoint.config.items() if key not in dropped}, tensors)
 
 
-def write_dspark(source, directory):
-    """The 0731 releases' form: draft stages in the place of the NextN block, recognised by mtp.0.main_proj."""
-    checkpoint = Checkpoint(source)
-    tensors = {name: stored for name, stored in checkpoint.tensors.items() if not name.startswith("mtp.")}
-    width = checkpoint.config["hidden_size"]
-    tensors["mtp.0.main_proj.weight"], scale = quantise_fp8(np.eye(width, 3 * width, dtype=np.float32))
-    tensors["mtp.0.main_proj.scale"] = Stored("F8_E8M0", scale.shape, bytes([127] * int(np.prod(scale.shape))))
-    tensors["mtp.0.main_norm.weight"] = to_bf16(np.ones(width, np.float32))
-    for part in ("w1", "w2"):
-        tensors[f"mtp.2.markov_head.markov_{part}.weight"] = to_bf16(np.ones((checkpoint.config["vocab_size"], 8), np.float32))
-    extra = {"dspark_block_size": 5, "dspark_noise_token_id": 3, "dspark_target_layer_ids": [3, 4, 5], "dspark_markov_rank": 8}
-    ratios = checkpoint.config["compress_ratios"][:checkpoint.config["num_hidden_layers"]] + [0, 0, 0]
-    write(directory, checkpoint.config | extra | {"compress_ratios": ratios}, tensors)
-
-
 def write(directory, config, tensors):
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps(config))

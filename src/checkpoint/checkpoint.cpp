@@ -79,7 +79,7 @@ struct Checkpoint::Impl {
   FileSet files;
   MatchResult match;
   std::vector<std::string> notices;
-  std::unordered_map<std::string_view, size_t> by_name;  ///< keys are views of match.table's names
+  std::unordered_map<std::string_view, size_t> by_name;  ///< of match.tensors; keys are views of names in match.table and match.draft
 
   size_t index(const std::string& name) const {
     const auto found = by_name.find(name);
@@ -88,6 +88,10 @@ struct Checkpoint::Impl {
   }
 
   const MatchedTensor& tensor(const std::string& name) const { return match.tensors[index(name)]; }
+
+  const TensorSpec& spec(size_t index) const {
+    return index < match.table.size() ? match.table[index] : match.draft[index - match.table.size()];
+  }
 };
 
 Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
@@ -99,8 +103,8 @@ Checkpoint Checkpoint::open(const std::filesystem::path& directory) {
   impl->match = match_tensors(impl->config, impl->files, directory);
   impl->notices = std::exchange(impl->files.notices, {});
   impl->notices.insert(impl->notices.end(), impl->match.notices.begin(), impl->match.notices.end());
-  impl->by_name.reserve(impl->match.table.size());
-  for (size_t i = 0; i < impl->match.table.size(); ++i) impl->by_name.emplace(impl->match.table[i].name, i);
+  impl->by_name.reserve(impl->match.tensors.size());
+  for (size_t i = 0; i < impl->match.tensors.size(); ++i) impl->by_name.emplace(impl->spec(i).name, i);
   return Checkpoint(std::move(impl));
 }
 
@@ -113,13 +117,15 @@ const std::filesystem::path& Checkpoint::directory() const { return impl_->direc
 const Config& Checkpoint::config() const { return impl_->config; }
 const std::string& Checkpoint::config_text() const { return impl_->config_text; }
 const std::vector<TensorSpec>& Checkpoint::table() const { return impl_->match.table; }
+const std::vector<TensorSpec>& Checkpoint::draft_table() const { return impl_->match.draft; }
+DraftKind Checkpoint::draft_kind() const { return impl_->match.draft_kind; }
 const std::vector<std::string>& Checkpoint::notices() const { return impl_->notices; }
 const std::string& Checkpoint::naming() const { return impl_->match.naming; }
 const std::vector<std::unique_ptr<SafetensorsFile>>& Checkpoint::files() const { return impl_->files.files; }
 
 Encoding Checkpoint::encoding(const std::string& name) const { return impl_->tensor(name).encoding; }
 
-Shape Checkpoint::shape(const std::string& name) const { return impl_->match.table[impl_->index(name)].shape; }
+Shape Checkpoint::shape(const std::string& name) const { return impl_->spec(impl_->index(name)).shape; }
 
 const TensorView& Checkpoint::stored(const std::string& name) const {
   const TensorView& weight = impl_->tensor(name).weight;

@@ -45,6 +45,13 @@ struct GlobalScale {
   bool divides = false;
 };
 
+/// What drafts tokens for speculative decoding (docs/model.md): told by the tensors, and the config agrees.
+enum class DraftKind {
+  kNone,
+  kNextN,   ///< mtp.0: a block that joins a position's streams with the next token
+  kDspark,  ///< mtp.0 to the last stage: a block of tokens at once
+};
+
 /// The numbers of a view of I64 or I32.
 std::vector<int64_t> integers(const TensorView& view);
 
@@ -52,7 +59,7 @@ class Checkpoint {
  public:
   /// Opens config.json, the index and shards (or model.safetensors alone) and checks every tensor of the table: there, right dtype and
   /// shape, scale there, file not truncated. Names are DeepSeek's whatever the files use. Throws Error with file and tensor. Unknown
-  /// tensors are an error, but for `mtp.*` beyond the table (DSpark), which `notices()` reports.
+  /// tensors are an error, but for `mtp.*` that the config does not describe, which `notices()` reports.
   static Checkpoint open(const std::filesystem::path& directory);
 
   Checkpoint(Checkpoint&&) noexcept;
@@ -65,6 +72,9 @@ class Checkpoint {
   const std::string& config_text() const;
   /// tensor_table(config()) without mtp.*.
   const std::vector<TensorSpec>& table() const;
+  /// mtp.* of tensor_table(config()), readable as all others; empty without a draft.
+  const std::vector<TensorSpec>& draft_table() const;
+  DraftKind draft_kind() const;
   /// Lines for the user: MTP or DSpark tensors skipped, expert dtype decided by the tensors, ...
   const std::vector<std::string>& notices() const;
   /// Whose names the files use: "DeepSeek", "transformers" or "mixed".

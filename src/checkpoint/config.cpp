@@ -31,7 +31,8 @@ constexpr int64_t kMaxLayersTimesExperts = 1 << 18;
 constexpr int64_t kMaxWindow = 1 << 13;
 constexpr int64_t kMaxPositions = (1 << 24) - (1 << 20);
 constexpr int64_t kMaxRatio = 1 << 13;
-constexpr size_t kMaxStages = 16;  // of DSpark; releases: 3
+constexpr size_t kMaxStages = 16;       // of DSpark; releases: 3
+constexpr int64_t kMaxDraftBlock = 64;  // releases: 5
 constexpr JsonFile kConfigFile = {"config", "the config.json of a DeepSeek-V4 checkpoint", 16u << 20};
 
 void check_model_type(const Fields& fields) {
@@ -223,7 +224,16 @@ void read_dspark(const Fields& fields, const json& ratios, Config& config) {
   if (count < 1 || count > config.num_hidden_layers) {
     fields.refuse("dspark_target_layer_ids", "found ", count, " layers, expected 1 to num_hidden_layers ", config.num_hidden_layers);
   }
-  config.dspark = Dspark{.markov_rank = fields.integer("dspark_markov_rank", 1, kMaxDim), .target_layers = count};
+  Dspark dspark;
+  for (size_t i = 0; i < targets->size(); ++i) {
+    const int64_t least = i == 0 ? 0 : dspark.target_layers.back() + 1;  // ascending
+    dspark.target_layers.push_back(
+        fields.as_integer(concat("dspark_target_layer_ids[", i, "]"), (*targets)[i], least, config.num_hidden_layers - 1));
+  }
+  dspark.block_size = fields.integer("dspark_block_size", 1, kMaxDraftBlock);
+  dspark.noise_token_id = fields.integer("dspark_noise_token_id", 0, config.vocab_size - 1);
+  dspark.markov_rank = fields.integer("dspark_markov_rank", 1, kMaxDim);
+  config.dspark = std::move(dspark);
 }
 
 /// DeepSeek's form: a ratio a layer, then one for each MTP block or draft stage (a missing one is 0).

@@ -38,8 +38,10 @@ struct Int4Group {
 
 /// Draft stages in place of NextN blocks, as V4-Flash-0731 has them.
 struct Dspark {
+  int64_t block_size = 0;      ///< n: drafts of a block
+  int64_t noise_token_id = 0;  ///< stands in the block for tokens that are not known yet
   int64_t markov_rank = 0;
-  int64_t target_layers = 0;  ///< whose streams the first stage reads
+  std::vector<int64_t> target_layers;  ///< after which the first stage reads the streams; ascending
 };
 
 /// Symbols of docs/model.md in the comments.

@@ -259,6 +259,13 @@ std::optional<std::string> forward_in_layer(std::string_view rest) {
 /// A name without its leaf.
 std::string_view stem(std::string_view name) { return name.substr(0, name.rfind('.')); }
 
+/// N of prefix + "N.X".
+std::optional<int64_t> number_after(std::string_view prefix, std::string_view name) {
+  if (!consume_prefix(name, prefix)) return std::nullopt;
+  const std::optional<int64_t> number = consume_number(name);
+  return number && name.starts_with('.') ? number : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<ResolvedName> resolve_name(std::string_view stored) {
@@ -313,11 +320,8 @@ std::string constant_name(const std::string& weight) {
   return expert->matrix == 2 ? down_stack_name(expert->block()) : gate_up_stack_name(expert->block());
 }
 
-std::optional<int64_t> layer_number(std::string_view deepseek) {
-  if (!consume_prefix(deepseek, kLayersPrefix)) return std::nullopt;
-  const std::optional<int64_t> layer = consume_number(deepseek);
-  return layer && deepseek.starts_with('.') ? layer : std::nullopt;
-}
+std::optional<int64_t> layer_number(std::string_view deepseek) { return number_after(kLayersPrefix, deepseek); }
+std::optional<int64_t> mtp_number(std::string_view deepseek) { return number_after(kMtpPrefix, deepseek); }
 
 bool is_ignored_buffer(std::string_view stored) {
   consume_prefix(stored, kModelPrefix);

@@ -62,6 +62,8 @@ std::string constant_name(const std::string& weight);
 
 /// N of "layers.N.", nothing for other names.
 std::optional<int64_t> layer_number(std::string_view deepseek);
+/// N of "mtp.N.X".
+std::optional<int64_t> mtp_number(std::string_view deepseek);
 
 /// What is saved with the weights and no weight comes from: rotary tables, and how a quantised model rounds activations and its cache ("input_scale").
 bool is_ignored_buffer(std::string_view stored);

@@ -41,15 +41,14 @@ class Matcher {
   MatchResult run() {
     collect();
     std::vector<TensorSpec> all = tensor_table(config_);
-    const bool check_mtp = look_at_mtp();
+    look_at_draft();
     result_.tensors.reserve(all.size());
     for (TensorSpec& spec : all) {
-      if (spec.mtp && !check_mtp) continue;
+      if (spec.mtp && result_.draft_kind == DraftKind::kNone) continue;
       std::optional<MatchedTensor> matched = match(spec);
       if (!matched) continue;
-      if (spec.mtp) continue;
       result_.tensors.push_back(std::move(*matched));
-      result_.table.push_back(std::move(spec));
+      (spec.mtp ? result_.draft : result_.table).push_back(std::move(spec));  // the table has mtp.* last
     }
     refuse_missing();
     refuse_left_over();
@@ -271,12 +270,25 @@ class Matcher {
     stored.file->release(table.bytes);
   }
 
-  /// Whether the table's mtp.* entries are to be checked: not for DSpark's draft stages, which have the same prefix, nor where there are
-  /// none.
-  bool look_at_mtp() {
-    for (const Stored& stored : stored_) mtp_tensors_ += stored.name.starts_with(kMtpPrefix);
+  /// Which draft it is, by the tensors and by the config. Where they disagree there is none, and note_mtp() says so.
+  void look_at_draft() {
+    int64_t stages = 0;
+    const Stored* last = nullptr;
+    for (const Stored& stored : stored_) {
+      if (!stored.name.starts_with(kMtpPrefix)) continue;
+      ++mtp_tensors_;
+      const std::optional<int64_t> number = mtp_number(stored.name);
+      if (!number || *number < stages) continue;
+      stages = *number + 1;
+      last = &stored;
+    }
     dspark_ = find("mtp.0.main_proj.weight") != nullptr;
-    return mtp_tensors_ > 0 && !dspark_ && !config_.dspark && !config_.mtp_layers.empty();
+    if (mtp_tensors_ == 0 || config_.mtp_layers.empty() || dspark_ != config_.dspark.has_value()) return;
+    result_.draft_kind = dspark_ ? DraftKind::kDspark : DraftKind::kNextN;
+    if (dspark_ && stages > std::ssize(config_.mtp_layers)) {
+      fail(last->where(), ": the draft has stage ", stages - 1, ", but config.json says ", config_.mtp_layers.size(),
+           " stages (compress_ratios beyond num_hidden_layers); use the config.json that it was published with");
+    }
   }
 
   void note_mtp() {

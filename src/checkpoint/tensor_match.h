@@ -23,7 +23,9 @@ struct MatchedTensor {
 
 struct MatchResult {
   std::vector<TensorSpec> table;       ///< without mtp.*
-  std::vector<MatchedTensor> tensors;  ///< one for each entry of the table
+  std::vector<TensorSpec> draft;       ///< mtp.* where the files and the config agree on a draft; else empty
+  std::vector<MatchedTensor> tensors;  ///< one for each entry of the table, then one for each of the draft
+  DraftKind draft_kind = DraftKind::kNone;
   std::vector<std::string> notices;
   std::string naming;  ///< "DeepSeek", "transformers" or "mixed"
 };

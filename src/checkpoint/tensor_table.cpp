@@ -1,6 +1,8 @@
 // The tensor table: one function a part of the model, each a list of (name, published type, shape).
 #include "checkpoint/tensor_table.h"
 
+#include <iterator>
+
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -41,14 +43,14 @@ class Table {
     mtp_ = false;
   }
 
-  /// DSpark's stages: the first one reads the streams after the target layers, the last one has the heads.
+  /// DSpark's stages (spec 2.14): the first one reads the streams after the target layers, the last one has the heads.
   void draft_stages(const std::vector<LayerConfig>& stages, const Dspark& dspark) {
     mtp_ = true;
     for (size_t i = 0; i < stages.size(); ++i) {
       const std::string prefix = concat("mtp.", i, ".");
       block(prefix, stages[i]);
       if (i == 0) {
-        add(prefix + "main_proj.weight", NumberFormat::kF8E4M3, {c_.hidden_size, dspark.target_layers * c_.hidden_size});
+        add(prefix + "main_proj.weight", NumberFormat::kF8E4M3, {c_.hidden_size, std::ssize(dspark.target_layers) * c_.hidden_size});
         add(prefix + "main_norm.weight", NumberFormat::kBF16, {c_.hidden_size});
       }
       if (i + 1 < stages.size()) continue;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <bit>
 #include <map>
 #include <optional>
 
@@ -236,11 +237,24 @@ TEST(Checkpoint, HashTablesAreReadAsIntegers) {
   EXPECT_THROW(checkpoint.read_i64("embed.weight"), Error);
 }
 
-TEST(Checkpoint, NextNTensorsAreCheckedAndSkippedWithANotice) {
+TEST(Checkpoint, NextNTensorsAreATableOfTheirOwn) {
   const Checkpoint checkpoint = Checkpoint::open(kMini);
   EXPECT_THAT(checkpoint.notices(), ElementsAre("MTP block, 87 tensors, not converted: it is only for speculative decoding"));
   for (const TensorSpec& spec : checkpoint.table()) EXPECT_FALSE(spec.name.starts_with("mtp.")) << spec.name;
-  EXPECT_THROW(checkpoint.read("mtp.0.enorm.weight"), Error);
+  EXPECT_EQ(checkpoint.draft_kind(), DraftKind::kNextN);
+  std::vector<RawTensor> tensors = test::read_raw_file(kMini / "model.safetensors");
+  std::vector<std::string> stored, read;
+  for (const RawTensor& tensor : tensors) {
+    if (tensor.name.starts_with("mtp.") && !tensor.name.ends_with(".scale")) stored.push_back(tensor.name);
+  }
+  for (const TensorSpec& spec : checkpoint.draft_table()) {
+    read.push_back(spec.name);
+    EXPECT_EQ(checkpoint.read(spec.name).size(), static_cast<size_t>(element_count(spec.shape))) << spec.name;
+  }
+  EXPECT_THAT(read, testing::UnorderedElementsAreArray(stored));
+  const std::vector<float> norm = checkpoint.read("mtp.0.enorm.weight");
+  const RawTensor& raw = test::tensor_named(tensors, "mtp.0.enorm.weight");
+  for (size_t i = 0; i < norm.size(); ++i) EXPECT_EQ(std::bit_cast<uint32_t>(norm[i]) >> 16, number_at<uint16_t>(raw.data, i)) << i;
 }
 
 TEST(Checkpoint, BlocksAtTheEdgesHaveTheirScales) {

@@ -227,6 +227,27 @@ TEST(Config, FieldsNobodyNeedsAreIgnored) {
   EXPECT_EQ(members(parse(c)), members(parse(toy())));
 }
 
+/// With three DSpark stages.
+json with_dspark() {
+  json c = toy();
+  c["compress_ratios"] = {0, 0, 4, 128, 0, 0, 0};
+  c["dspark_block_size"] = 5;
+  c["dspark_noise_token_id"] = 3;
+  c["dspark_target_layer_ids"] = {1, 2, 3};
+  c["dspark_markov_rank"] = 8;
+  return c;
+}
+
+TEST(Config, ReadsDsparksFields) {
+  const Config config = parse(with_dspark());
+  ASSERT_TRUE(config.dspark.has_value());
+  EXPECT_EQ(config.dspark->block_size, 5);
+  EXPECT_EQ(config.dspark->noise_token_id, 3);
+  EXPECT_THAT(config.dspark->target_layers, testing::ElementsAre(1, 2, 3));
+  EXPECT_EQ(config.dspark->markov_rank, 8);
+  EXPECT_EQ(config.mtp_layers.size(), 3u);
+}
+
 struct Refused {
   const char* name;
   std::function<void(json&)> change;
@@ -272,6 +293,29 @@ const Refused kRefused[] = {
        c["index_head_dim"] = 130;
      },
      "index_head_dim: found 130, whose largest divisor in common with head_dim 32768 is 2"},
+#define DSV4_DSPARK(key, ...) \
+  [](json& c) {               \
+    c = with_dspark();        \
+    c[key] = __VA_ARGS__;     \
+  }
+    {"DsparkTargetBeyond", DSV4_DSPARK("dspark_target_layer_ids", {1, 2, 4}),
+     "dspark_target_layer_ids[2]: found 4, expected an integer in 3..3"},
+    {"DsparkTargetTwice", DSV4_DSPARK("dspark_target_layer_ids", {1, 1, 3}),
+     "dspark_target_layer_ids[1]: found 1, expected an integer in 2..3"},
+    {"DsparkTargetNegative", DSV4_DSPARK("dspark_target_layer_ids", {-1}),
+     "dspark_target_layer_ids[0]: found -1, expected an integer in 0..3"},
+    {"DsparkNoTargets", DSV4_DSPARK("dspark_target_layer_ids", json::array()), "dspark_target_layer_ids: found 0 layers"},
+    {"DsparkTargetText", DSV4_DSPARK("dspark_target_layer_ids", {"1"}), "dspark_target_layer_ids[0]: found \"1\""},
+    {"DsparkNoiseBeyond", DSV4_DSPARK("dspark_noise_token_id", 512), "dspark_noise_token_id: found 512, expected an integer in 0..511"},
+    {"DsparkNoBlock", DSV4_DSPARK("dspark_block_size", 0), "dspark_block_size: found 0"},
+    {"DsparkHugeBlock", DSV4_DSPARK("dspark_block_size", 65), "dspark_block_size: found 65, expected an integer in 1..64"},
+    {"DsparkBlockMissing",
+     [](json& c) {
+       c = with_dspark();
+       c.erase("dspark_block_size");
+     },
+     "dspark_block_size: missing"},
+    {"DsparkNoRank", DSV4_DSPARK("dspark_markov_rank", 0), "dspark_markov_rank: found 0"},
     {"V41", DSV4_SET("model_type", "deepseek_v41"), "DeepSeek-V4.1 is a different architecture"},
     {"V3", DSV4_SET("model_type", "deepseek_v3"), "model_type: found \"deepseek_v3\", expected \"deepseek_v4\""},
     {"NoModelType", DSV4_DROP("model_type"), "model_type: missing"},

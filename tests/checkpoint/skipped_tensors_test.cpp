@@ -2,8 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/tiny_checkpoint.h"
+#include "dsv4/error.h"
 
 namespace dsv4 {
 namespace {
@@ -28,6 +35,67 @@ TEST(Checkpoint, DSparkStagesAreSkippedWithANotice) {
   const Checkpoint checkpoint = Checkpoint::open(dir.path());
   EXPECT_THAT(checkpoint.notices(), ElementsAre("DSpark draft stages, " + std::to_string(mtp + 3) +
                                                 " tensors, not converted: they are only for speculative decoding"));
+}
+
+/// Two layers and three DSpark stages.
+std::string dspark_config(const nlohmann::json& changes = nlohmann::json::object()) {
+  nlohmann::json config = nlohmann::json::parse(test::tiny_config({{"num_nextn_predict_layers", 1}, {"compress_ratios", {0, 4, 0, 0, 0}}}));
+  config.merge_patch(
+      {{"dspark_block_size", 5}, {"dspark_noise_token_id", 23}, {"dspark_target_layer_ids", {0, 1}}, {"dspark_markov_rank", 16}});
+  config.merge_patch(changes);
+  return config.dump();
+}
+
+TEST(Checkpoint, DSparkStagesAreATableOfTheirOwn) {
+  const TempDir dir;
+  test::write_checkpoint(dir.path(), dspark_config(), test::random_tensors(dspark_config()));
+  const Checkpoint checkpoint = Checkpoint::open(dir.path());
+  EXPECT_EQ(checkpoint.draft_kind(), DraftKind::kDspark);
+  EXPECT_EQ(checkpoint.shape("mtp.0.main_proj.weight"), (Shape{64, 128}));
+  EXPECT_EQ(checkpoint.read("mtp.2.confidence_head.proj.weight").size(), 64u + 16u);
+  for (const TensorSpec& spec : checkpoint.table()) EXPECT_FALSE(spec.name.starts_with("mtp.")) << spec.name;
+}
+
+/// Opening a checkpoint of `config` with the tensors of dspark_config().
+std::string refusal_of_stages(const std::string& config, const std::function<void(std::vector<RawTensor>&)>& change = {}) {
+  std::vector<RawTensor> tensors = test::random_tensors(dspark_config());
+  if (change) change(tensors);
+  const TempDir dir;
+  test::write_checkpoint(dir.path(), config, tensors);
+  try {
+    Checkpoint::open(dir.path());
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Checkpoint, DSparkStagesOfAnotherNumberAreRefused) {
+  EXPECT_THAT(refusal_of_stages(dspark_config({{"compress_ratios", {0, 4, 0, 0}}})),
+              HasSubstr("the draft has stage 2, but config.json says 2 stages"));
+  EXPECT_THAT(refusal_of_stages(dspark_config({{"compress_ratios", {0, 4, 0, 0, 0, 0}}})), HasSubstr("mtp.3."));
+}
+
+TEST(Checkpoint, DSparkTensorsAreChecked) {
+  EXPECT_THAT(refusal_of_stages(dspark_config(),
+                                [](auto& tensors) {
+                                  std::erase_if(tensors, [](const RawTensor& tensor) { return tensor.name == "mtp.1.attn.attn_sink"; });
+                                }),
+              HasSubstr("mtp.1.attn.attn_sink"));
+  EXPECT_THAT(refusal_of_stages(dspark_config({{"dspark_markov_rank", 8}})), HasSubstr("markov_w1"));
+  EXPECT_THAT(refusal_of_stages(dspark_config({{"dspark_target_layer_ids", {1}}})), HasSubstr("mtp.0.main_proj.weight"));
+}
+
+TEST(Checkpoint, ADraftThatTensorsAndConfigDoNotAgreeOnIsNone) {
+  const std::string nextn = test::tiny_config({{"num_nextn_predict_layers", 1}, {"compress_ratios", {0, 4, 0}}});
+  for (const auto& [config, tensors] : {std::pair(nextn, dspark_config()), std::pair(dspark_config(), nextn)}) {
+    const TempDir dir;
+    test::write_checkpoint(dir.path(), config, test::random_tensors(tensors));
+    const Checkpoint checkpoint = Checkpoint::open(dir.path());
+    EXPECT_EQ(checkpoint.draft_kind(), DraftKind::kNone);
+    EXPECT_TRUE(checkpoint.draft_table().empty());
+    EXPECT_EQ(checkpoint.notices().size(), 1u);
+  }
 }
 
 TEST(Checkpoint, MissingMtpBlockIsANotice) {
