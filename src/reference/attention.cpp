@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -27,23 +28,17 @@ void quantise_nope_dims(const Config& config, Matrix& rows) {
 }
 
 Keys make_keys(const LayerContext& context, const Matrix& x, const Matrix& qr, const RotaryTable& rope) {
-  const StoredWeights& weights = context.weights;
-  const Config& config = weights.config();
+  const Config& config = context.weights.config();
   const std::string prefix = context.prefix + "attn.";
   Keys keys;
-  keys.window = rms_norm(linear(x, weights.matrix(prefix + "wkv.weight"), context.threads), weights.vector(prefix + "kv_norm.weight"),
-                         config.rms_norm_eps);
-  for (int64_t t = 0; t < x.rows; ++t) rope.rotate(keys.window.row(t), config.head_dim, t);
+  keys.window = window_rows(context, x, context.first_position);
   if (context.layer.kind != LayerKind::kSliding) keys.compressed = compressed_entries(context, prefix + "compressor.", x, rope);
   if (context.layer.kind == LayerKind::kCsa) keys.selection = select_entries(context, x, qr, rope);
-  if (context.simulate_cache_quantization) {
-    quantise_nope_dims(config, keys.window);
-    quantise_nope_dims(config, keys.compressed);
-  }
+  if (context.simulate_cache_quantization) quantise_nope_dims(config, keys.compressed);
   return keys;
 }
 
-/// The rows that the query at position t sees, as float64 (spec 2.6).
+/// The rows that the query in row t sees, as float64 (spec 2.6).
 Matrix64 visible_rows(const LayerContext& context, const Keys& keys, int64_t t) {
   const int64_t window_begin = std::max(int64_t{0}, t - context.weights.config().sliding_window + 1);
   std::vector<int32_t> every;
@@ -83,26 +78,29 @@ void attend(const double* q, const Matrix64& rows, double sink, std::vector<doub
   for (double& v : out) v /= total;
 }
 
-/// Queries [n, H*hd] of the positions from `first` on are replaced by the attention's outputs, rotated back.
-void attend_block(const LayerContext& context, const Keys& keys, const RotaryTable& rope, const std::vector<float>& sinks, int64_t first,
-                  Matrix& queries) {
+/// What the query in a row of x sees.
+using Visible = std::function<Matrix64(int64_t row)>;
+
+/// Queries [n, H*hd] of the rows from `first` on are replaced by the attention's outputs, rotated back.
+void attend_rows(const LayerContext& context, const Visible& visible, const RotaryTable& rope, const std::vector<float>& sinks,
+                 int64_t first, Matrix& queries) {
   const Config& config = context.weights.config();
   const int64_t dims = config.head_dim;
   parallel_for(context.threads, queries.rows, [&](int64_t begin, int64_t end) {
     std::vector<double> query(static_cast<size_t>(dims));
     std::vector<double> out(static_cast<size_t>(dims));
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t t = first + row;
-      const Matrix64 rows = visible_rows(context, keys, t);
+      const Matrix64 rows = visible(first + row);
+      const int64_t position = context.first_position + first + row;
       for (int64_t h = 0; h < config.num_attention_heads; ++h) {
         float* head = queries.row(row) + h * dims;
         const double factor = inverse_rms(head, dims, config.rms_norm_eps);
         for (int64_t d = 0; d < dims; ++d) head[d] = static_cast<float>(head[d] * factor);
-        rope.rotate(head, dims, t);
+        rope.rotate(head, dims, position);
         std::copy_n(head, dims, query.begin());
         attend(query.data(), rows, sinks[static_cast<size_t>(h)], out);
         std::transform(out.begin(), out.end(), head, [](double v) { return static_cast<float>(v); });
-        rope.rotate_back(head, dims, t);
+        rope.rotate_back(head, dims, position);
       }
     }
   });
@@ -131,31 +129,61 @@ std::vector<Matrix> read_groups(const LayerContext& context) {
   return groups;
 }
 
-}  // namespace
-
-Matrix attention(const LayerContext& context, const Matrix& x, std::vector<std::vector<int32_t>>* index_selection) {
+Matrix query_latent(const LayerContext& context, const Matrix& x) {
   const StoredWeights& weights = context.weights;
-  const Config& config = weights.config();
   const std::string prefix = context.prefix + "attn.";
-  const RotaryTable rope(config, context.layer.kind, x.rows);
-  const Matrix qr = rms_norm(linear(x, weights.matrix(prefix + "wq_a.weight"), context.threads), weights.vector(prefix + "q_norm.weight"),
-                             config.rms_norm_eps);
-  Keys keys = make_keys(context, x, qr, rope);
+  return rms_norm(linear(x, weights.matrix(prefix + "wq_a.weight"), context.threads), weights.vector(prefix + "q_norm.weight"),
+                  weights.config().rms_norm_eps);
+}
 
+/// The rows of qr [T, R] from context.first_row on: queries, attention, output projection. [T, D]
+Matrix attend_and_project(const LayerContext& context, const Matrix& qr, const RotaryTable& rope, const Visible& visible) {
+  const StoredWeights& weights = context.weights;
+  const std::string prefix = context.prefix + "attn.";
   const std::vector<float> sinks = weights.vector(prefix + "attn_sink");
   const Matrix wq_b = weights.matrix(prefix + "wq_b.weight");
   const std::vector<Matrix> wo_a = read_groups(context);
   const Matrix wo_b = weights.matrix(prefix + "wo_b.weight");
-  Matrix out(x.rows, config.hidden_size);
-  for (int64_t first = context.first_row; first < x.rows; first += kQueryBlock) {
-    const int64_t end = std::min(x.rows, first + kQueryBlock);
+  Matrix out(qr.rows, weights.config().hidden_size);
+  for (int64_t first = context.first_row; first < qr.rows; first += kQueryBlock) {
+    const int64_t end = std::min(qr.rows, first + kQueryBlock);
     Matrix heads = linear(row_range(qr, first, end), wq_b, context.threads);
-    attend_block(context, keys, rope, sinks, first, heads);
-    const Matrix block = linear(grouped_projection(wo_a, heads, context.threads), wo_b, context.threads);
-    std::copy(block.values.begin(), block.values.end(), out.row(first));
+    attend_rows(context, visible, rope, sinks, first, heads);
+    const Matrix projected = linear(grouped_projection(wo_a, heads, context.threads), wo_b, context.threads);
+    std::copy(projected.values.begin(), projected.values.end(), out.row(first));
   }
+  return out;
+}
+
+}  // namespace
+
+Matrix window_rows(const LayerContext& context, const Matrix& x, int64_t first) {
+  const StoredWeights& weights = context.weights;
+  const Config& config = weights.config();
+  const std::string prefix = context.prefix + "attn.";
+  const RotaryTable rope(config, context.layer.kind, first + x.rows);
+  Matrix rows = rms_norm(linear(x, weights.matrix(prefix + "wkv.weight"), context.threads), weights.vector(prefix + "kv_norm.weight"),
+                         config.rms_norm_eps);
+  for (int64_t t = 0; t < rows.rows; ++t) rope.rotate(rows.row(t), config.head_dim, first + t);
+  if (context.simulate_cache_quantization) quantise_nope_dims(config, rows);
+  return rows;
+}
+
+Matrix attention(const LayerContext& context, const Matrix& x, std::vector<std::vector<int32_t>>* index_selection) {
+  const RotaryTable rope(context.weights.config(), context.layer.kind, context.first_position + x.rows);
+  const Matrix qr = query_latent(context, x);
+  Keys keys = make_keys(context, x, qr, rope);
+  const Matrix out = attend_and_project(context, qr, rope, [&](int64_t row) { return visible_rows(context, keys, row); });
   if (index_selection != nullptr) *index_selection = std::move(keys.selection);
   return out;
+}
+
+Matrix block_attention(const LayerContext& context, const Matrix& before, const Matrix& x) {
+  const RotaryTable rope(context.weights.config(), context.layer.kind, context.first_position + x.rows);
+  const Matrix own = window_rows(context, x, context.first_position);
+  Matrix64 all(before.rows + own.rows, own.cols);
+  std::copy(own.values.begin(), own.values.end(), std::copy(before.values.begin(), before.values.end(), all.values.begin()));
+  return attend_and_project(context, query_latent(context, x), rope, [&](int64_t) { return all; });
 }
 
 }  // namespace dsv4::reference

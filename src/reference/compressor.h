@@ -20,7 +20,8 @@ struct LayerContext {
   bool simulate_cache_quantization;
   int threads;
   LayerChoices& choices;
-  int64_t first_row;  ///< attention of the rows before is not asked for
+  int64_t first_row;       ///< attention of the rows before is not asked for
+  int64_t first_position;  ///< of row 0; not 0 only in layers without compression, whose rows see a window
 };
 
 /// The entries of all complete blocks of x [T, D], pooled, normed and rotated to their block's first position: [T / m, width].

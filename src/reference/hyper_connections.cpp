@@ -109,12 +109,12 @@ void hyper_post(const HyperInput& site, const Matrix& output, Matrix& streams, i
   });
 }
 
-Matrix hyper_head(const StoredWeights& weights, const Matrix& streams, int threads) {
+Matrix hyper_head(const StoredWeights& weights, const std::string& prefix, const Matrix& streams, int threads) {
   const Config& config = weights.config();
   const int64_t hc = config.hc_mult;
-  const Matrix fn = weights.matrix("hc_head_fn");
-  const std::vector<float> base = weights.vector("hc_head_base");
-  const double scale = weights.vector("hc_head_scale").front();
+  const Matrix fn = weights.matrix(prefix + "hc_head_fn");
+  const std::vector<float> base = weights.vector(prefix + "hc_head_base");
+  const double scale = weights.vector(prefix + "hc_head_scale").front();
   const Matrix64 u = mixing_inputs(config, fn, streams, threads);
   Matrix y(streams.rows, config.hidden_size);
   parallel_for(threads, streams.rows, [&](int64_t begin, int64_t end) {

@@ -22,7 +22,7 @@ HyperInput hyper_pre(const StoredWeights& weights, const std::string& site, cons
 /// X'_k = post_k * output + Σ_j C_jk X_j, in place.
 void hyper_post(const HyperInput& site, const Matrix& output, Matrix& streams, int threads);
 
-/// The streams joined into one [T, D] after the last block, with the tensors hc_head_*.
-Matrix hyper_head(const StoredWeights& weights, const Matrix& streams, int threads);
+/// The streams joined into one [T, D] after the last block, with the tensors `prefix` + hc_head_*.
+Matrix hyper_head(const StoredWeights& weights, const std::string& prefix, const Matrix& streams, int threads);
 
 }  // namespace dsv4::reference

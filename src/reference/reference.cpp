@@ -1,26 +1,24 @@
-// The loop over layers: streams in, one layer's weights at a time, streams out; then the head in slices of the vocabulary.
+// The loop over layers: streams in, one layer's weights at a time, streams out; then the head.
 #include "reference/reference.h"
 
 #include <algorithm>
 
 #include "dsv4/error.h"
 #include "reference/attention.h"
-#include "reference/experts.h"
 #include "reference/hyper_connections.h"
+#include "reference/layer.h"
 #include "reference/linear_algebra.h"
 #include "reference/stored_weights.h"
 
 namespace dsv4 {
 namespace {
 
-using reference::HyperInput;
 using reference::LayerChoices;
 using reference::LayerContext;
 using reference::Matrix;
 using reference::StoredWeights;
 
 constexpr double kCloseMargin = 2000.0;  // verify's tolerance of 1e-4 is less
-constexpr int64_t kHeadRows = 4096;      // rows of head.weight held as float32 at once
 
 void check_tokens(std::span<const int64_t> tokens, int64_t vocab) {
   if (tokens.empty()) fail("reference: no tokens, expected at least one token id");
@@ -31,52 +29,11 @@ void check_tokens(std::span<const int64_t> tokens, int64_t vocab) {
   }
 }
 
-/// Every stream begins as the token's embedding: [T, hc*D].
-Matrix embed(const StoredWeights& weights, std::span<const int64_t> tokens) {
-  const Config& config = weights.config();
-  Matrix streams(static_cast<int64_t>(tokens.size()), config.hc_mult * config.hidden_size);
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    float* row = streams.row(static_cast<int64_t>(t));
-    weights.rows("embed.weight", tokens[t], tokens[t] + 1, row);
-    for (int64_t j = 1; j < config.hc_mult; ++j) std::copy_n(row, config.hidden_size, row + j * config.hidden_size);
-  }
-  weights.release("embed.weight");
-  return streams;
-}
-
 /// What one layer leaves in the trace.
 struct LayerTrace {
   std::vector<int32_t> expert_ids;
   std::vector<std::vector<int32_t>> index_selection;
 };
-
-void run_layer(const LayerContext& context, std::span<const int64_t> tokens, Matrix& streams, LayerTrace& trace) {
-  const StoredWeights& weights = context.weights;
-  const double eps = weights.config().rms_norm_eps;
-  {
-    const HyperInput site = hyper_pre(weights, context.prefix + "hc_attn_", streams, context.threads);
-    const Matrix x = rms_norm(site.y, weights.vector(context.prefix + "attn_norm.weight"), eps);
-    hyper_post(site, attention(context, x, &trace.index_selection), streams, context.threads);
-  }
-  const HyperInput site = hyper_pre(weights, context.prefix + "hc_ffn_", streams, context.threads);
-  const Matrix x = rms_norm(site.y, weights.vector(context.prefix + "ffn_norm.weight"), eps);
-  hyper_post(site, mixture_of_experts(context, x, tokens, &trace.expert_ids), streams, context.threads);
-}
-
-/// logits [T, V] of the normed hidden states h [T, D].
-std::vector<float> head(const StoredWeights& weights, const Matrix& h, int threads) {
-  const int64_t vocab = weights.config().vocab_size;
-  std::vector<float> logits(static_cast<size_t>(h.rows * vocab));
-  for (int64_t begin = 0; begin < vocab; begin += kHeadRows) {
-    const int64_t end = std::min(vocab, begin + kHeadRows);
-    Matrix w(end - begin, h.cols);
-    weights.rows("head.weight", begin, end, w.values.data());
-    const Matrix part = linear(h, w, threads);
-    for (int64_t t = 0; t < h.rows; ++t) std::copy_n(part.row(t), part.cols, logits.begin() + t * vocab + begin);
-  }
-  weights.release("head.weight");
-  return logits;
-}
 
 }  // namespace
 
@@ -112,9 +69,11 @@ ReferenceRows Reference::rows(std::span<const int64_t> tokens, const std::set<Ch
                                   options_.simulate_cache_quantization,
                                   options_.threads,
                                   choices,
-                                  first_row};
+                                  first_row,
+                                  0};
     LayerTrace layer;
-    run_layer(context, tokens, streams, layer);
+    const auto attend = [&](const Matrix& x) { return attention(context, x, &layer.index_selection); };
+    block(context, tokens, attend, streams, &layer.expert_ids);
     choices.collect(kCloseMargin, rows.close);
     if (trace != nullptr) {
       trace->streams.push_back(streams.values);
@@ -122,7 +81,7 @@ ReferenceRows Reference::rows(std::span<const int64_t> tokens, const std::set<Ch
       trace->index_selection.push_back(std::move(layer.index_selection));
     }
   }
-  const Matrix joined = hyper_head(weights, streams, options_.threads);
+  const Matrix joined = hyper_head(weights, "", streams, options_.threads);
   rows.hidden = rms_norm(joined, weights.vector("norm.weight"), config.rms_norm_eps).values;
   return rows;
 }
