@@ -35,8 +35,9 @@ struct Culprit {
 class Reader {
  public:
   Reader(const Checkpoint& checkpoint, const std::function<void(uint64_t, uint64_t)>& progress)
-      : checkpoint_(checkpoint), progress_(progress) {
-    for (const TensorSpec& spec : table()) {
+      : checkpoint_(checkpoint), progress_(progress), table_(checkpoint.table()) {
+    table_.insert(table_.end(), checkpoint.draft_table().begin(), checkpoint.draft_table().end());
+    for (const TensorSpec& spec : table_) {
       if (spec.published != NumberFormat::kI64) total_ += checkpoint.stored(spec.name).bytes.size();
     }
   }
@@ -45,7 +46,7 @@ class Reader {
     run_with_helpers(kThreadsPerCore * std::max(1u, std::thread::hardware_concurrency()) - 1, [this] { work(); });
     if (culprits_.empty()) return;
     const auto& [tensor, culprit] = *culprits_.begin();
-    const std::string& name = table()[tensor].name;
+    const std::string& name = table_[tensor].name;
     const TensorView& view = checkpoint_.stored(name);
     const std::string slice = view.stored_name == name ? std::string() : concat(" (", name, ")");  // of a stack, or in other words
     const std::string others = culprits_.size() > 1 ? concat("; so do ", culprits_.size() - 1, " more tensors") : std::string();
@@ -54,8 +55,6 @@ class Reader {
   }
 
  private:
-  const std::vector<TensorSpec>& table() const { return checkpoint_.table(); }
-
   void work() {
     try {
       std::vector<float> values;
@@ -72,8 +71,8 @@ class Reader {
 
   std::optional<Block> next() {
     const std::lock_guard lock(mutex_);
-    while (next_.tensor < table().size()) {
-      const TensorSpec& spec = table()[next_.tensor];
+    while (next_.tensor < table_.size()) {
+      const TensorSpec& spec = table_[next_.tensor];
       if (spec.published != NumberFormat::kI64 && next_.end == 0) {  // at its beginning
         next_.rows = spec.shape.size() < 2 ? 1 : spec.shape[0];
         next_.columns = element_count(spec.shape) / std::max<int64_t>(next_.rows, 1);
@@ -90,7 +89,7 @@ class Reader {
   }
 
   void look_at(const Block& block, std::vector<float>& values) {
-    const std::string& name = table()[block.tensor].name;
+    const std::string& name = table_[block.tensor].name;
     values.resize(static_cast<size_t>((block.end - block.begin) * block.columns));
     checkpoint_.read_rows(name, block.begin, block.end, values.data());
     const bool finite = all_finite(values.data(), static_cast<int64_t>(values.size()));
@@ -114,6 +113,7 @@ class Reader {
 
   const Checkpoint& checkpoint_;
   const std::function<void(uint64_t, uint64_t)>& progress_;
+  std::vector<TensorSpec> table_;  // of the model and of its draft
   std::mutex mutex_;
   std::atomic<bool> failed_ = false;
   Block next_;

@@ -1,6 +1,7 @@
 // Counting what an open checkpoint holds.
 #include "checkpoint/inspect.h"
 
+#include <iterator>
 #include <set>
 
 #include "checkpoint/names.h"
@@ -34,6 +35,20 @@ void count_parameters(const Checkpoint& checkpoint, InspectReport& report) {
   const Config& config = checkpoint.config();
   report.active_parameters = report.parameters - routed + routed / config.n_routed_experts * config.num_experts_per_tok;
   for (const Encoding encoding : encodings) report.expert_encodings.emplace_back(encoding_name(encoding));
+}
+
+void count_draft(const Checkpoint& checkpoint, InspectedDraft& draft) {
+  draft.kind = checkpoint.draft_kind();
+  if (draft.kind == DraftKind::kNone) return;
+  draft.blocks = std::ssize(checkpoint.config().mtp_layers);
+  for (const TensorSpec& spec : checkpoint.draft_table()) {
+    for (const TensorView* part : {&checkpoint.stored(spec.name), checkpoint.scale(spec.name), checkpoint.zero_point(spec.name),
+                                   checkpoint.global_scale(spec.name)}) {
+      if (part == nullptr) continue;
+      ++draft.tensors;
+      draft.bytes += part->bytes.size();
+    }
+  }
 }
 
 void count_files(const Checkpoint& checkpoint, InspectReport& report) {
@@ -79,6 +94,7 @@ InspectReport inspect_checkpoint(const Checkpoint& checkpoint) {
   count_layers(report.config, report);
   count_parameters(checkpoint, report);
   count_files(checkpoint, report);
+  count_draft(checkpoint, report.draft);
   return report;
 }
 

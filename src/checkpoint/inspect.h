@@ -16,6 +16,14 @@ struct InspectedFile {
   uint64_t tensors = 0;
 };
 
+/// What drafts tokens (docs/model.md, sections 2.13 and 2.14).
+struct InspectedDraft {
+  DraftKind kind = DraftKind::kNone;
+  int64_t blocks = 0;  ///< NextN blocks or DSpark stages
+  uint64_t tensors = 0;
+  uint64_t bytes = 0;  ///< of tensor data, scales included
+};
+
 struct InspectReport {
   std::string directory;
   std::string model;  ///< "V4-Flash", "V4-Pro" (by their dimensions) or "custom"
@@ -33,6 +41,7 @@ struct InspectReport {
   std::vector<std::string> expert_encodings;  ///< "FP4", "FP8", "BF16", ...: usually one
   std::string naming;                         ///< "DeepSeek", "transformers" or "mixed"
   std::vector<InspectedFile> files;
+  InspectedDraft draft;
   std::vector<std::string> notices;
 };
 

@@ -25,6 +25,19 @@ struct InspectArguments {
   bool deep = false;
 };
 
+/// "NextN", "DSpark", or nothing.
+const char* draft_name(DraftKind kind) {
+  switch (kind) {
+    case DraftKind::kNextN:
+      return "NextN";
+    case DraftKind::kDspark:
+      return "DSpark";
+    case DraftKind::kNone:
+      break;
+  }
+  return "none";
+}
+
 void print_text(const InspectReport& r, bool deep) {
   const Config& c = r.config;
   const auto line = [](const char* label, const std::string& text) { std::cout << std::left << std::setw(12) << label << text << '\n'; };
@@ -38,6 +51,11 @@ void print_text(const InspectReport& r, bool deep) {
        concat("window ", c.sliding_window, ", indexer ", c.index_n_heads, " heads of ", c.index_head_dim, ", top ", c.index_topk));
   line("experts", concat(c.n_routed_experts, " routed, ", c.num_experts_per_tok, " a token, ", c.n_shared_experts, " shared, width ",
                          c.moe_intermediate_size, ", stored as ", joined(r.expert_encodings)));
+  if (r.draft.kind != DraftKind::kNone) {
+    std::string text = concat(draft_name(r.draft.kind), ", ", r.draft.tensors, " tensors, ", byte_text(r.draft.bytes));
+    if (c.dspark) text += concat("; ", r.draft.blocks, " stages, blocks of ", c.dspark->block_size);
+    line("draft", text);
+  }
   line("vocabulary", concat(c.vocab_size, " tokens, ", c.max_position_embeddings, " positions"));
   line("parameters", concat(count_text(r.parameters), ", ", count_text(r.active_parameters), " used by a token"));
   line("names", r.naming == "mixed" ? "DeepSeek's and transformers'" : concat(r.naming, "'s"));
@@ -76,6 +94,11 @@ void print_json(const InspectReport& r, bool deep) {
                      {"shared", c.n_shared_experts},
                      {"width", c.moe_intermediate_size},
                      {"stored_as", r.expert_encodings}};
+  json["draft"] = nullptr;
+  if (r.draft.kind != DraftKind::kNone) {
+    json["draft"] = {
+        {"kind", draft_name(r.draft.kind)}, {"blocks", r.draft.blocks}, {"tensors", r.draft.tensors}, {"bytes", r.draft.bytes}};
+  }
   json["parameters"] = r.parameters;
   json["active_parameters"] = r.active_parameters;
   json["naming"] = r.naming;

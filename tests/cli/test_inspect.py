@@ -7,6 +7,8 @@ import pytest
 
 import goldens
 import program
+import rewritten
+from safetensors_file import Stored
 from weights import Checkpoint
 
 
@@ -36,3 +38,26 @@ def test_text_names_the_sizes(library, name):
     text = program.succeed("inspect", goldens.CHECKPOINTS[name]).out
     for value in (config["vocab_size"], config["hidden_size"], config["n_routed_experts"], config["sliding_window"]):
         assert str(value) in text
+
+
+@pytest.mark.parametrize("directory, kind, blocks", [(goldens.CHECKPOINTS["mini"], "NextN", 1), (goldens.DSPARK, "DSpark", 3)], ids=["mini", "dspark"])
+def test_says_what_the_draft_is(directory, kind, blocks):
+    drafts = {name: stored for name, stored in Checkpoint(directory).tensors.items() if name.startswith("mtp.")}
+    found = json.loads(program.succeed("inspect", directory, "--json").out)["draft"]
+    assert found == {"kind": kind, "blocks": blocks, "tensors": len(drafts), "bytes": sum(len(stored.data) for stored in drafts.values())}
+    assert f"{kind}, {len(drafts)} tensors" in program.succeed("inspect", directory).out
+
+
+def test_a_checkpoint_without_a_draft_has_none():
+    assert json.loads(program.succeed("inspect", goldens.CHECKPOINTS["toy"], "--json").out)["draft"] is None
+    assert "\ndraft" not in program.succeed("inspect", goldens.CHECKPOINTS["toy"]).out
+
+
+def test_deep_reads_the_draft_too(tmp_path):
+    checkpoint = Checkpoint(goldens.DSPARK)
+    norm = checkpoint.tensors["mtp.0.main_norm.weight"]
+    tensors = checkpoint.tensors | {"mtp.0.main_norm.weight": Stored(norm.dtype, norm.shape, b"\xc0\x7f" + bytes(norm.data[2:]))}
+    rewritten.write(tmp_path / "nan", checkpoint.config, tensors)
+    program.succeed("inspect", tmp_path / "nan")
+    outcome = program.run("inspect", tmp_path / "nan", "--deep")
+    assert outcome.code == 1 and 'tensor "mtp.0.main_norm.weight" holds nan' in outcome.err.splitlines()[-1]

@@ -76,8 +76,13 @@ def test_inspect_says_what_it_is(sparse):
     tensors, data, files = manifest.TOTALS[sparse.preset]
     assert (report["tensors"], report["bytes"], len(report["files"])) == (tensors, data, files)
     assert report["model"] == {"v4-flash": "V4-Flash", "v4-flash-0731": "V4-Flash", "v4-pro": "V4-Pro"}[sparse.preset]
-    drafts = sum(name.startswith("mtp.") for name in manifest.Manifest(sparse.config).tensors)
-    assert any(str(drafts) in notice for notice in report["notices"])
+    drafts = {name: tensor for name, tensor in manifest.Manifest(sparse.config).tensors.items() if name.startswith("mtp.")}
+    assert any(str(len(drafts)) in notice for notice in report["notices"])
+    assert report["draft"]["tensors"] == len(drafts)
+    if sparse.preset == "v4-flash-0731":
+        assert report["draft"] == {"kind": "DSpark", "blocks": 3, "tensors": 4705, "bytes": 10_862_838_300}  # of the release
+    else:
+        assert (report["draft"]["kind"], report["draft"]["blocks"]) == ("NextN", 1)
 
 
 def test_a_conversion_is_planned_without_memory_or_open_files_to_spare(sparse, tmp_path):
