@@ -11,8 +11,8 @@
 #include "graph/cpu/cpu.h"
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/core.hpp"
+#include "ops/attention/cache_memory.h"
 #include "runtime/available_memory.h"
-#include "runtime/cache_memory.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
@@ -107,7 +107,7 @@ class CpuState final : public Session::State {
   }
 
   struct KeptCache final : Kept {
-    std::shared_ptr<const FrozenCache> cache;
+    std::shared_ptr<const ops::FrozenCache> cache;
   };
 
   std::shared_ptr<const Kept> keep(int64_t position, int64_t back) override {
@@ -147,7 +147,7 @@ class CpuState final : public Session::State {
   const ops::CacheLayout& layout() const { return memory_.layout(); }
 
   CheckedInference one_token_;
-  CacheMemory memory_;
+  ops::CacheMemory memory_;
   ov::Tensor position_, token_;
   Indices ids_, rows_;
 };
