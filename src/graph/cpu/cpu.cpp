@@ -17,6 +17,7 @@
 #include "ops/hyper_connect/hyper_connect.h"
 #include "ops/linear/linear.h"
 #include "ops/support/op_times.h"
+#include "ops/values/values.h"
 
 namespace dsv4 {
 
@@ -27,7 +28,7 @@ namespace {
 int64_t bytes_of(const ov::OutputVector& constants) {
   int64_t bytes = 0;
   for (const Value& constant : constants)
-    bytes += static_cast<int64_t>(ov::as_type<ov::op::v0::Constant>(constant.get_node())->get_byte_size());
+    bytes += static_cast<int64_t>((ov::shape_size(constant.get_shape()) * constant.get_element_type().bitwidth() + 7) / 8);
   return bytes;
 }
 
@@ -55,7 +56,7 @@ ops::WeightInputs CpuVocabulary::inputs(OpPart part, const std::vector<std::stri
 }
 
 ops::WeightInputs CpuVocabulary::given(ops::WeightInputs weights) const {
-  if (options_.bind_weights) weights.bind();
+  if (!options_.for_file) weights.bind();
   return weights;
 }
 
@@ -96,6 +97,7 @@ Value CpuVocabulary::hyper_connect_head(const Streams& streams, const std::strin
 Value CpuVocabulary::frequencies(bool compressed) const {
   const std::vector<double> exact = rope_frequencies(config_, compressed);
   const std::vector<float> rounded(exact.begin(), exact.end());
+  if (options_.for_file) return std::make_shared<ops::Values>(rounded);
   return std::make_shared<ov::op::v0::Constant>(ov::element::f32, ov::Shape{rounded.size()}, rounded);
 }
 

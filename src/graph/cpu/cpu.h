@@ -29,7 +29,8 @@ struct CpuOptions {
   ActivationRounding activations = ActivationRounding::kInt8;
   bool quantize_cache = false;    ///< round what is cached as the model was trained (spec 2.9 ii)
   bool prefetch_experts = false;  ///< the weights are a mapped file: ask the kernel for the pages of selected experts
-  bool bind_weights = true;       ///< false: as inputs of the ops, for a program that is to be written to a file (ops/support/op_inputs.h)
+  bool for_file =
+      false;  ///< to be written: weights are inputs of the ops, as PackedWeights gives them, and nothing else needs bytes of a .bin
 };
 
 /// The program for one sequence, a call of T tokens. Inputs: `input_ids` i32 [T]; `position` i32 [1], tokens before this call; `cache` u8 [bytes] (cpu_cache_shape),
