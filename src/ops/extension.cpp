@@ -21,7 +21,8 @@ std::vector<ov::Extension::Ptr> ops_extensions() {
           std::make_shared<ov::OpExtension<Linear>>(),
           std::make_shared<ov::OpExtension<Values>>(),
           std::make_shared<ov::OpExtension<Sequences>>(),
-          std::make_shared<ov::OpExtension<SequenceStart>>()};
+          std::make_shared<ov::OpExtension<SequenceStart>>(),
+          std::make_shared<ov::OpExtension<WantedColumns>>()};
 }
 
 }  // namespace dsv4::ops

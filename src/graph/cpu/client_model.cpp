@@ -22,15 +22,16 @@ std::shared_ptr<ov::Model> build_client_model(const Config& config, PackedWeight
   const auto as_i32 = [](const Value& value) -> Value { return std::make_shared<ov::op::v0::Convert>(value, ov::element::i32); };
 
   const Value ids32 = as_i32(ids);
-  const auto start = std::make_shared<ops::SequenceStart>(ids32);  // [B,1,2], [B,S,1], [1,1]
+  const auto start = std::make_shared<ops::SequenceStart>(ids32);    // [B,1,2]
+  const auto columns = std::make_shared<ops::WantedColumns>(ids32);  // [B,S,1], [1,1]
   const auto variable = std::make_shared<ov::op::util::Variable>(ov::op::util::VariableInfo{{-1, 1, 2}, ov::element::i32, "sequences"});
-  const auto past = std::make_shared<ov::op::v6::ReadValue>(start->output(0), variable);
-  const auto wanted = std::make_shared<ov::op::v0::MatMul>(start->output(1), start->output(2));  // [B,S,1], or of the last column
+  const auto past = std::make_shared<ov::op::v6::ReadValue>(start, variable);
+  const auto wanted = std::make_shared<ov::op::v0::MatMul>(columns->output(0), columns->output(1));  // [B,S,1], or of the last column
   const int64_t capacity = config.max_position_embeddings;
   const auto sequences = std::make_shared<ops::Sequences>(ov::OutputVector{ids32, as_i32(mask), as_i32(positions), beams, past, wanted},
                                                           body, cpu_cache_shape(config, capacity, cache));
   sequences->set_friendly_name("model");
-  // Zeros, so that clients that look for MatMul, Add and Result find them (ops::SequenceStart).
+  // Zeros, so that clients that look for MatMul, Add and Result find them (ops::WantedColumns).
   const auto logits = std::make_shared<ov::op::v1::Add>(wanted, sequences->output(0));  // [B,n,1] + [B,n,V]
   const auto now = std::make_shared<ov::op::v6::Assign>(sequences->output(1), variable);
   return std::make_shared<ov::Model>(ov::ResultVector{logits_result(logits)}, ov::SinkVector{now},

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <string>
 #include <utility>
 
 #include "openvino/op/constant.hpp"
 #include "openvino/op/parameter.hpp"
 #include "openvino/op/result.hpp"
+#include "ops/attention/runs.h"
 
 namespace dsv4::ops {
 
@@ -41,10 +41,9 @@ size_t Body::parameter(const char* name, ov::element::Type type) const {
 
 void Body::add_steps() {
   const auto& parameters = model_->get_parameters();
-  OPENVINO_ASSERT(parameters.size() == 4, "Sequences: the body has ", parameters.size(), " inputs; expected 4", kRemedy);
+  OPENVINO_ASSERT(parameters.size() == 3, "Sequences: the body has ", parameters.size(), " inputs; expected 3", kRemedy);
   ids_ = parameter("input_ids", ov::element::i32);
-  position_ = parameter("position", ov::element::i32);
-  cache_ = parameter("cache", ov::element::u8);
+  runs_ = parameter("runs", ov::element::i32);
   rows_ = parameter("logit_rows", ov::element::i32);
 
   std::map<std::pair<const ov::Node*, size_t>, size_t> slot_of;  // of an output
@@ -108,7 +107,7 @@ std::unique_ptr<Body::Workspace> Body::make_workspace() const {
   for (ov::Tensor& slot : workspace->slots) {
     if (!slot) slot = ov::Tensor(ov::element::f32, ov::Shape{0});
   }
-  for (const size_t input : {ids_, position_, rows_}) workspace->slots[input] = ov::Tensor(ov::element::i32, ov::Shape{1});
+  for (const size_t input : {ids_, runs_, rows_}) workspace->slots[input] = ov::Tensor(ov::element::i32, ov::Shape{1});
   for (const Step& step : steps_) {
     ov::TensorVector& inputs = workspace->inputs.emplace_back();
     ov::TensorVector& outputs = workspace->outputs.emplace_back();
@@ -129,22 +128,24 @@ void Body::put(Workspace& workspace, size_t slot, const ov::Tensor& tensor) cons
   }
 }
 
-void Body::compute(Workspace& workspace, const Part& part, float* logits) const {
+void Body::fill(Workspace& workspace, std::span<const Part> parts) const {
+  size_t tokens = 0, rows = 0;
+  for (const Part& part : parts) {
+    tokens += part.ids.size();
+    rows += static_cast<size_t>(part.rows);
+  }
   std::vector<ov::Tensor>& slots = workspace.slots;
-  slots[ids_].set_shape({part.ids.size()});
-  std::copy(part.ids.begin(), part.ids.end(), slots[ids_].data<int32_t>());
-  slots[rows_].set_shape({static_cast<size_t>(part.rows)});
-  auto* rows = slots[rows_].data<int32_t>();
-  std::iota(rows, rows + part.rows, static_cast<int32_t>(part.ids.size()) - static_cast<int32_t>(part.rows));
-  slots[position_].data<int32_t>()[0] = static_cast<int32_t>(part.before);
-  part.cache->will_write(part.before);
-  put(workspace, cache_, ov::Tensor(ov::element::u8, {static_cast<size_t>(part.cache->layout().bytes())}, part.cache->data()));
-  float none = 0.0f;
-  const ov::Shape shape = {static_cast<size_t>(part.rows), static_cast<size_t>(vocabulary_)};
-  put(workspace, logits_, ov::Tensor(ov::element::f32, shape, part.rows > 0 ? logits : &none));
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    OPENVINO_ASSERT(steps_[i].op->evaluate(workspace.outputs[i], workspace.inputs[i]), "Sequences: ", steps_[i].op->get_type_name(),
-                    " was not computed");
+  slots[ids_].set_shape({tokens});
+  slots[runs_].set_shape({parts.size(), static_cast<size_t>(kRunNumbers)});
+  slots[rows_].set_shape({rows});
+  auto *id = slots[ids_].data<int32_t>(), *run = slots[runs_].data<int32_t>(), *row = slots[rows_].data<int32_t>();
+  int32_t first = 0;
+  for (const Part& part : parts) {
+    const auto count = static_cast<int32_t>(part.ids.size());
+    id = std::copy(part.ids.begin(), part.ids.end(), id);
+    for (const int32_t number : {first, count, static_cast<int32_t>(part.before), part.slot}) *run++ = number;
+    first += count;
+    for (int32_t last = first - static_cast<int32_t>(part.rows); last < first; ++last) *row++ = last;
   }
 }
 
@@ -158,9 +159,13 @@ void Body::run(std::span<const Part> parts, float* logits) const {
     }
   }
   if (!workspace) workspace = make_workspace();
-  for (const Part& part : parts) {
-    compute(*workspace, part, logits);
-    logits += part.rows * vocabulary_;
+  fill(*workspace, parts);
+  const size_t rows = workspace->slots[rows_].get_size();
+  float none = 0.0f;
+  put(*workspace, logits_, ov::Tensor(ov::element::f32, {rows, static_cast<size_t>(vocabulary_)}, rows > 0 ? logits : &none));
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    OPENVINO_ASSERT(steps_[i].op->evaluate(workspace->outputs[i], workspace->inputs[i]), "Sequences: ", steps_[i].op->get_type_name(),
+                    " was not computed");
   }
   const std::lock_guard lock(mutex_);
   spare_.push_back(std::move(workspace));

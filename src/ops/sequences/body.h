@@ -9,7 +9,6 @@
 
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/tensor.hpp"
-#include "ops/attention/cache_memory.h"
 
 namespace dsv4::ops {
 
@@ -25,10 +24,10 @@ class Body {
   struct Part {
     std::span<const int32_t> ids;  ///< [T], in the vocabulary
     int64_t before = 0;
-    CacheMemory* cache = nullptr;
+    int32_t slot = 0;  ///< of its cache (attention/cache_pool.h)
     int64_t rows = 0;  ///< logits of the last so many tokens
   };
-  /// Parts of different sequences together. Writes f32 [all rows,V] to `logits`, part by part. After an exception nothing is known of their caches.
+  /// Parts of different sequences in one call. Writes f32 [all rows,V] to `logits`, part by part. After an exception nothing is known of their caches.
   void run(std::span<const Part> parts, float* logits) const;
 
  private:
@@ -46,14 +45,15 @@ class Body {
   void add_steps();
   size_t parameter(const char* name, ov::element::Type type) const;
   std::unique_ptr<Workspace> make_workspace() const;
+  /// Its three inputs.
+  void fill(Workspace& workspace, std::span<const Part> parts) const;
   void put(Workspace& workspace, size_t slot, const ov::Tensor& tensor) const;
-  void compute(Workspace& workspace, const Part& part, float* logits) const;
 
   std::shared_ptr<ov::Model> model_;
   int64_t vocabulary_ = 0;
   std::vector<Step> steps_;
   std::vector<ov::Tensor> fixed_;  // by slot: constants and what is computed from nothing; else empty
-  size_t ids_ = 0, position_ = 0, cache_ = 0, rows_ = 0, logits_ = 0;
+  size_t ids_ = 0, runs_ = 0, rows_ = 0, logits_ = 0;
 
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Workspace>> spare_;

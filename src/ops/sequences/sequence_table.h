@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ops/attention/cache_memory.h"
+#include "ops/attention/cache_pool.h"
 
 namespace dsv4::ops {
 
@@ -37,8 +38,9 @@ class SequenceTable {
   explicit SequenceTable(const CacheShape& shape, const Limits& limits = default_limits()) : shape_(shape), limits_(limits) {}
 
   struct Sequence {
-    explicit Sequence(const CacheShape& shape) : memory(shape) {}
+    explicit Sequence(const CacheShape& shape) : memory(shape), slot({memory.data(), static_cast<size_t>(memory.layout().bytes())}) {}
     CacheMemory memory;
+    CacheSlot slot;
     int64_t length = 0;  ///< tokens
   };
 

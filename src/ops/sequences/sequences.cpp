@@ -66,14 +66,20 @@ struct Sequences::Engine {
     return call;
   }
 
+  static Body::Part next(SequenceTable::Sequence& sequence, std::span<const int32_t> ids, int64_t rows) {
+    const int64_t before = sequence.length;
+    sequence.memory.will_write(before);
+    sequence.length += static_cast<int64_t>(ids.size());
+    return {ids, before, sequence.slot.id(), rows};
+  }
+
   /// One row of a prompt, in pieces.
   void feed(std::span<const int32_t> ids, SequenceTable::Sequence& sequence, bool all, float* logits) const {
     const auto count = static_cast<int64_t>(ids.size());
     for (int64_t begin = 0; begin < count; begin += kTokensAtOnce) {
       const int64_t n = std::min(kTokensAtOnce, count - begin), rows = all ? n : begin + n == count ? 1 : 0;
-      const Body::Part part{ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), sequence.length, &sequence.memory, rows};
+      const Body::Part part = next(sequence, ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), rows);
       program.run(std::span(&part, 1), logits);
-      sequence.length += n;
       logits += rows * program.vocabulary();
     }
   }
@@ -87,8 +93,7 @@ struct Sequences::Engine {
     if (columns == 1) {  // a token each: all together
       std::vector<Body::Part> parts;
       for (int64_t b = 0; b < count; ++b) {
-        SequenceTable::Sequence& sequence = *sequences[static_cast<size_t>(b)];
-        parts.push_back({{ids + b, 1}, sequence.length++, &sequence.memory, 1});
+        parts.push_back(next(*sequences[static_cast<size_t>(b)], {ids + b, 1}, 1));
       }
       if (!parts.empty()) program.run(parts, logits);
     } else {
@@ -200,14 +205,29 @@ bool Sequences::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inpu
   return true;
 }
 
+namespace {
+
+void check_ids(const ov::Node* node) {
+  NODE_VALIDATION_CHECK(node, node->get_input_size() == 1, "expected ids");
+  check_input(node, 0, "ids", ov::element::i32, {-1, -1});
+}
+
+ov::Shape shape_of_ids(const ov::Tensor& ids) {
+  const ov::Shape shape = ids.get_shape();
+  OPENVINO_ASSERT(shape.size() == 2, "ids of shape ", shape, "; expected [B,S]");
+  return shape;
+}
+
+void set_zeros(ov::Tensor& tensor, const ov::Shape& shape) {
+  tensor.set_shape(shape);
+  if (tensor.get_byte_size() > 0) std::memset(tensor.data(), 0, tensor.get_byte_size());
+}
+
+}  // namespace
+
 void SequenceStart::validate_and_infer_types() {
-  NODE_VALIDATION_CHECK(this, get_input_size() == 1, "expected ids");
-  check_input(this, 0, "ids", ov::element::i32, {-1, -1});
-  const ov::PartialShape& ids = get_input_partial_shape(0);
-  const ov::Dimension columns = ids.rank().is_static() ? ids[1] : ov::Dimension::dynamic();
+  check_ids(this);
   set_output_type(0, ov::element::i32, {first_dim(this, 0), 1, kHandleNumbers});
-  set_output_type(1, ov::element::f32, {first_dim(this, 0), columns, 1});
-  set_output_type(2, ov::element::f32, {1, 1});
 }
 
 std::shared_ptr<ov::Node> SequenceStart::clone_with_new_inputs(const ov::OutputVector& inputs) const {
@@ -215,12 +235,25 @@ std::shared_ptr<ov::Node> SequenceStart::clone_with_new_inputs(const ov::OutputV
 }
 
 bool SequenceStart::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
-  const ov::Shape ids = inputs[0].get_shape();
-  OPENVINO_ASSERT(ids.size() == 2, "SequenceStart: ids of shape ", ids, "; expected [B,S]");
-  outputs[0].set_shape({ids[0], 1, static_cast<size_t>(kHandleNumbers)});
-  outputs[1].set_shape({ids[0], ids[1], 1});
-  outputs[2].set_shape({1, 1});
-  for (ov::Tensor& output : outputs) std::memset(output.data(), 0, output.get_byte_size());
+  set_zeros(outputs[0], {shape_of_ids(inputs[0])[0], 1, static_cast<size_t>(kHandleNumbers)});
+  return true;
+}
+
+void WantedColumns::validate_and_infer_types() {
+  check_ids(this);
+  const ov::PartialShape& ids = get_input_partial_shape(0);
+  set_output_type(0, ov::element::f32, {first_dim(this, 0), ids.rank().is_static() ? ids[1] : ov::Dimension::dynamic(), 1});
+  set_output_type(1, ov::element::f32, {1, 1});
+}
+
+std::shared_ptr<ov::Node> WantedColumns::clone_with_new_inputs(const ov::OutputVector& inputs) const {
+  return std::make_shared<WantedColumns>(inputs.at(0));
+}
+
+bool WantedColumns::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
+  const ov::Shape ids = shape_of_ids(inputs[0]);
+  set_zeros(outputs[0], {ids[0], ids[1], 1});
+  set_zeros(outputs[1], {1, 1});
   return true;
 }
 

@@ -1,4 +1,4 @@
-// Op Sequences: the whole CPU program as one node with the inputs that clients of OpenVINO give a language model; and op SequenceStart, what it begins with.
+// Op Sequences: the whole CPU program as one node with the inputs that clients of OpenVINO give a language model; and the two small ops that stand before it.
 #pragma once
 
 #include <memory>
@@ -48,14 +48,30 @@ class Sequences final : public ov::op::Op {
   std::shared_ptr<Engine> engine_;
 };
 
-/// Input: ids i32 [B,S]. Outputs, all zeros: the state of B sequences without tokens, i32 [B,1,2]; f32 [B,S,1] and f32 [1,1], whose product is `wanted` of all columns.
-/// Clients that want the last column's logits only look for a last MatMul and cut its input: they find this product.
+/// Input: ids i32 [B,S]. Output: the state of B sequences without tokens, zeros i32 [B,1,2]. An op of its own, because OpenVINO's CPU plugin moves what a state
+/// begins with into a subgraph.
 class SequenceStart final : public ov::op::Op {
  public:
   OPENVINO_OP("SequenceStart", "dsv4")
 
   SequenceStart() = default;
   explicit SequenceStart(const ov::Output<ov::Node>& ids) : Op({ids}) { constructor_validate_and_infer_types(); }
+
+  void validate_and_infer_types() override;
+  std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
+  bool visit_attributes(ov::AttributeVisitor&) override { return true; }
+  bool has_evaluate() const override { return true; }
+  bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
+};
+
+/// Input: ids i32 [B,S]. Outputs, zeros: f32 [B,S,1] and f32 [1,1], whose product is `wanted` of all columns. Clients that want the last column's logits only look for
+/// a last MatMul and cut its input: they find this product.
+class WantedColumns final : public ov::op::Op {
+ public:
+  OPENVINO_OP("WantedColumns", "dsv4")
+
+  WantedColumns() = default;
+  explicit WantedColumns(const ov::Output<ov::Node>& ids) : Op({ids}) { constructor_validate_and_infer_types(); }
 
   void validate_and_infer_types() override;
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
