@@ -290,9 +290,10 @@ void add_run_command(CommandLine& line) {
       .option("--tokens-file", arguments->tokens_file,
               "Prompt as token ids in a file: separated by commas or white space, a JSON array, or what --json prints")
       .value("FILE");
+  command.group("Many prompts");
   command
       .option("--prompts", arguments->prompts,
-              "Many prompts, a JSON object a line: {\"prompt\": TEXT} or {\"tokens\": IDS}; prints a JSON line for each. -: from standard "
+              "JSON objects, one a line: {\"prompt\": TEXT} or {\"tokens\": IDS}; prints a JSON line for each. -: from standard "
               "input")
       .value("FILE");
   command.option("--parallel", arguments->parallel, "With --prompts: most prompts at once").shows_default().within(1, kMostParallel);
