@@ -263,6 +263,18 @@ TEST_F(Scheduling, ATextWaitsNoLongerThanTwelveOfItsStepsForPrompts) {
   EXPECT_LT(gap.steps, 25) << "2,420 tokens, up to 200 a step";
 }
 
+TEST(Full_Scheduling, ATextWaitsNoLongerForPromptsOf8192Tokens) {
+  TemporaryDirectory directory;
+  const Engine engine(convert_golden("mini", directory.path()), default_options());
+  std::vector<Tokens> prompts(2);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    for (int64_t token = 0; token < 8192; ++token) prompts[i].push_back((7 + 131 * token + static_cast<int64_t>(i)) % engine.vocab_size());
+  }
+  const Gap gap = longest_gap(engine, 0.05, prompts, {5, 6, 7});
+  EXPECT_LE(gap.longest, 12.0);
+  EXPECT_THAT(gap.most_tokens, AllOf(Ge(192), Le(200)));
+}
+
 TEST_F(Scheduling, ATextWaitsNoLongerThanForAPieceWhereThatTakesMore) {
   const Gap gap = longest_gap(*engine_, 1.0, {prompt(0, 300), prompt(2, 150)}, prompt(0, 4));
   EXPECT_EQ(gap.longest, 33.0);

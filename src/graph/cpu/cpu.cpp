@@ -12,6 +12,7 @@
 #include "openvino/op/constant.hpp"
 #include "ops/attention/attention.h"
 #include "ops/attention/attention_weights.h"
+#include "ops/attention/runs.h"
 #include "ops/embed/embed.h"
 #include "ops/experts/experts.h"
 #include "ops/hyper_connect/hyper_connect.h"
@@ -43,8 +44,7 @@ CpuVocabulary::CpuVocabulary(const Config& config, PackedWeights& weights, const
       weights_(weights),
       options_(options),
       input_ids_(named_input("input_ids", ov::element::i32, {-1})),
-      position_(named_input("position", ov::element::i32, {1})),
-      cache_(named_input("cache", ov::element::u8, {-1})),
+      runs_(named_input("runs", ov::element::i32, {-1, ops::kRunNumbers})),
       logit_rows_(named_input("logit_rows", ov::element::i32, {-1})) {}
 
 ops::WeightInputs CpuVocabulary::inputs(OpPart part, const std::vector<std::string>& names) {
@@ -135,7 +135,7 @@ Value CpuVocabulary::attention(const Value& x, const Block& block) {
       token_bytes_.index_queries.push_back({(config_.index_topk + 1) * layer.compress_ratio - 1, bytes_of(constants.nodes)});
     weights.append(constants);
   });
-  const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), given(std::move(weights)), attributes);
+  const auto node = std::make_shared<ops::Attention>(x, runs_, frequencies(compressed), given(std::move(weights)), attributes);
   node->set_friendly_name(prefix);
   return node;  // [T,D] -> [T,D]
 }
@@ -178,8 +178,8 @@ Value CpuVocabulary::logits(const Value& x, const std::string& weight) {
 }
 
 std::shared_ptr<ov::Model> CpuVocabulary::finish(const ModelOutputs& outputs) {
-  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(outputs.logits)},
-                                     ov::ParameterVector{input_ids_, position_, cache_, logit_rows_}, "dsv4-cpu");
+  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(outputs.logits)}, ov::ParameterVector{input_ids_, runs_, logit_rows_},
+                                     "dsv4-cpu");
 }
 
 CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options) {
