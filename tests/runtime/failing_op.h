@@ -25,6 +25,7 @@ enum class Fault {
   kNone,
   kError,     ///< throws what an operation's check throws
   kOnce,      ///< the same, but for the calls after it
+  kTwice,     ///< the same of the call after it too
   kNoMemory,  ///< throws std::bad_alloc
 };
 
@@ -44,8 +45,9 @@ class FailingOp final : public ov::op::Op {
   bool has_evaluate() const override { return true; }
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override {
     if (*fault_ == Fault::kNoMemory) throw std::bad_alloc();
-    Fault once = Fault::kOnce;
-    const bool fails = fault_->compare_exchange_strong(once, Fault::kNone) || *fault_ == Fault::kError;
+    Fault once = Fault::kOnce, twice = Fault::kTwice;
+    const bool fails = fault_->compare_exchange_strong(twice, Fault::kOnce) || fault_->compare_exchange_strong(once, Fault::kNone) ||
+                       *fault_ == Fault::kError;
     OPENVINO_ASSERT(!fails, "FailingOp: told to");
     outputs[0].set_shape(inputs[0].get_shape());
     if (inputs[0].get_byte_size() > 0) std::memcpy(outputs[0].data(), inputs[0].data(), inputs[0].get_byte_size());
