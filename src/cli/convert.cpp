@@ -12,6 +12,7 @@
 #include "checkpoint/form.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
+#include "cli/convert_host.h"
 #include "cli/messages.h"
 #include "cli/progress.h"
 #include "convert/convert.h"
@@ -130,13 +131,14 @@ void choose_format(ConvertArguments& arguments) {
   const DefaultFormat chosen = default_format(Checkpoint::open(options.checkpoint), options.layers);
   options.compression.format = chosen.format;
   arguments.format = weight_format_name(chosen.format);
-  if (!chosen.why.empty()) print_notice(chosen.why);
+  if (!chosen.why.empty()) options.notice(chosen.why);
 }
 
-void run_convert(const Command& command, ConvertArguments& arguments) {
+void run_convert(const Command& command, ConvertArguments& arguments, ConvertHost* host) {
   ConvertOptions& options = arguments.options;
+  options.notice = [host](const std::string& line) { host ? host->notice(line) : print_notice(line); };
   if (!arguments.ignored.empty()) {
-    print_notice(concat(joined(arguments.ignored), ": options of optimum-cli that change nothing here; ignored"));
+    options.notice(concat(joined(arguments.ignored), ": options of optimum-cli that change nothing here; ignored"));
   }
   if (command.given("--weight-format")) options.compression.format = parse_weight_format(arguments.format);
   options.compression.selection = parse_selection(arguments.selection);
@@ -150,9 +152,14 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
     if (options.stateful) throw UsageError("--static-shape: only the prefill-only form can be static; add --disable-stateful");
   }
   options.tokenizer = !arguments.disable_tokenizer;
-  options.notice = [](const std::string& line) { print_notice(line); };
   check_form(options.checkpoint, Expected::kCheckpoint);
   if (!command.given("--weight-format")) choose_format(arguments);  // after all that can be told without the checkpoint
+  if (host) {
+    options.stop = host->stop;
+    options.progress = host->progress;
+    host->report = arguments.dry_run ? plan_conversion(options) : convert(options);
+    return;
+  }
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
     return;
@@ -201,7 +208,7 @@ void add_habits(Command& command, const std::shared_ptr<ConvertArguments>& argum
 
 }  // namespace
 
-void add_convert_command(CommandLine& line) {
+void add_convert_command(CommandLine& line, ConvertHost* host) {
   Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder", "docs/conversion.md");
   const auto arguments = std::make_shared<ConvertArguments>();
   command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").value("CHECKPOINT").required();
@@ -251,7 +258,7 @@ void add_convert_command(CommandLine& line) {
   command.flag("--overwrite", arguments->options.overwrite,
                "Replace the model folder OUTPUT when the new one is complete; only a folder that dsv4 made, with nothing else in it");
   add_habits(command, arguments);
-  command.runs([command, arguments] { run_convert(command, *arguments); });
+  command.runs([command, arguments, host] { run_convert(command, *arguments, host); });
 }
 
 }  // namespace dsv4
