@@ -11,6 +11,7 @@ namespace {
 
 thread_local std::string line;
 thread_local std::string text_out;
+thread_local std::vector<int64_t> numbers_out;
 
 void keep(const std::string& text) {
   const std::string whole = message_line(text);  // "dsv4: ...\n"
@@ -20,7 +21,7 @@ void keep(const std::string& text) {
 
 }  // namespace
 
-Outcome kept(const std::exception& error) noexcept {
+Status kept(const std::exception& error) noexcept {
   try {
     keep(error_text(error));
   } catch (...) {
@@ -31,7 +32,7 @@ Outcome kept(const std::exception& error) noexcept {
   return kError;
 }
 
-Outcome kept_unknown() noexcept {
+Status kept_unknown() noexcept {
   line.clear();  // no memory for a text: Python has one
   return kError;
 }
@@ -45,6 +46,11 @@ Arguments::Arguments(const char* command, const char* const* words, int64_t coun
 const char* handed_out(std::string text) {
   text_out = std::move(text);
   return text_out.c_str();
+}
+
+const std::vector<int64_t>& handed_out(std::vector<int64_t> numbers) {
+  numbers_out = std::move(numbers);
+  return numbers_out;
 }
 
 }  // namespace dsv4::python

@@ -1,6 +1,6 @@
 // What the functions of the Python API's library share: C in their signatures, so that any Python can call them through ctypes.
 //
-// A function that can fail returns an Outcome; the line of the error is then last_line() of the same thread. Handles are made by *_open, *_new and
+// A function that can fail returns an Status; the line of the error is then last_line() of the same thread. Handles are made by *_open, *_new and
 // the like and are freed by *_close; they may be used by one thread at a time, which the Python side sees to. Python's lock is not held meanwhile:
 // ctypes gives it back before it calls.
 #pragma once
@@ -19,7 +19,7 @@
 namespace dsv4::python {
 
 /// The numbers are those of _library.py.
-enum Outcome : int { kDone = 0, kError = 1, kUsage = 2, kCancelled = 3 };
+enum Status : int { kDone = 0, kError = 1, kUsage = 2, kCancelled = 3 };
 
 /// Asks what runs in another thread to stop.
 struct Stop {
@@ -31,12 +31,12 @@ using Progress = void (*)(uint64_t done, uint64_t total);
 using Notice = void (*)(const char* line);
 
 /// Keeps the line of an exception and says of which kind it is.
-Outcome kept(const std::exception& error) noexcept;
-Outcome kept_unknown() noexcept;
+Status kept(const std::exception& error) noexcept;
+Status kept_unknown() noexcept;
 
 /// Nothing that `work` throws gets out.
 template <class F>
-Outcome guarded(const F& work) noexcept {
+Status guarded(const F& work) noexcept {
   try {
     work();
     return kDone;
@@ -60,7 +60,8 @@ class Arguments {
   std::vector<char*> pointers_;
 };
 
-/// The same text until the thread's next call.
+/// Both stay until the thread's next call.
 const char* handed_out(std::string text);
+const std::vector<int64_t>& handed_out(std::vector<int64_t> numbers);
 
 }  // namespace dsv4::python

@@ -70,7 +70,7 @@ def convert(
         report = ctypes.c_char_p()
         on_line = _library.Notice(lambda text: lines.append(text.decode(errors="replace")))
         told = _library.Progress(on_progress)
-        outcome = _library.library().dsv4_convert(words, ctypes.c_int64(count), stop.handle, told, on_line, ctypes.byref(report))
+        outcome = _library.library().dsv4_convert(words, count, stop.handle, told, on_line, ctypes.byref(report))
         if failure:
             raise failure[0]
         _library.check(outcome)

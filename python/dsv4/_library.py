@@ -15,11 +15,54 @@ OPENVINO_VERSION = "2026.4.1"
 HERE = Path(__file__).parent
 PROGRAM = HERE / "bin" / "dsv4"
 OPS_LIBRARY = HERE / "lib" / "libdsv4_ops.so"
-DONE, USAGE, CANCELLED = 0, 2, 3  # of Outcome in python/binding/binding.h
+DONE, USAGE, CANCELLED = 0, 2, 3  # of Status in python/binding/binding.h
 TOKENIZERS_VARIABLE = "DSV4_TOKENIZERS_LIBRARY"
 
 Progress = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)
 Notice = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+
+
+_POINTER, _NUMBER, _TEXT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_char_p
+_WORDS = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int64]
+# Of python/binding: what each returns, a Status most of them, and takes.
+SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "last_line": (_TEXT, []),
+    "version": (_TEXT, []),
+    "stop_new": (_POINTER, []),
+    "stop_request": (None, [_POINTER]),
+    "stop_close": (None, [_POINTER]),
+    "convert": (ctypes.c_int, [*_WORDS, _POINTER, Progress, Notice, _POINTER]),
+    "engine_open": (ctypes.c_int, [_TEXT, *_WORDS, Notice, _POINTER]),
+    "engine_close": (None, [_POINTER]),
+    "engine_facts": (ctypes.c_int, [_POINTER, _POINTER]),
+    "engine_is_end": (ctypes.c_int, [_POINTER, _NUMBER]),
+    "tokenizer_open": (ctypes.c_int, [_TEXT, _POINTER]),
+    "tokenizer_close": (None, [_POINTER]),
+    "tokenizer_encode": (ctypes.c_int, [_POINTER, _TEXT, _NUMBER, ctypes.c_int, _POINTER, _POINTER]),
+    "tokenizer_decode": (ctypes.c_int, [_POINTER, _POINTER, _NUMBER, ctypes.c_int, _POINTER, _POINTER]),
+    "session_new": (ctypes.c_int, [_POINTER, _POINTER]),
+    "session_close": (None, [_POINTER]),
+    "session_feed": (ctypes.c_int, [_POINTER, _POINTER, _NUMBER, _NUMBER, _POINTER, _POINTER, _NUMBER]),
+    "session_reset": (ctypes.c_int, [_POINTER]),
+    "session_position": (_NUMBER, [_POINTER]),
+    "session_room": (_NUMBER, [_POINTER]),
+    "session_rewindable": (_NUMBER, [_POINTER]),
+    "session_rewind": (ctypes.c_int, [_POINTER, _NUMBER]),
+    "session_keep": (ctypes.c_int, [_POINTER, _NUMBER]),
+    "session_kept": (ctypes.c_int, [_POINTER, _POINTER, _POINTER]),
+    "session_truncate": (ctypes.c_int, [_POINTER, _NUMBER, _POINTER, _POINTER]),
+    "session_fork": (ctypes.c_int, [_POINTER, _POINTER]),
+    "session_save": (ctypes.c_int, [_POINTER, _POINTER]),
+    "session_restore": (ctypes.c_int, [_POINTER, _POINTER]),
+    "snapshot_read": (ctypes.c_int, [_TEXT, _POINTER]),
+    "snapshot_write": (ctypes.c_int, [_POINTER, _TEXT]),
+    "snapshot_position": (_NUMBER, [_POINTER]),
+    "snapshot_close": (None, [_POINTER]),
+    "generation_new": (ctypes.c_int, [_POINTER, _POINTER, _POINTER, _NUMBER, *_WORDS, _POINTER]),
+    "generation_next": (ctypes.c_int, [_POINTER, _POINTER, _POINTER]),
+    "generation_close": (None, [_POINTER]),
+    "batch": (ctypes.c_int, [_POINTER, _POINTER, _POINTER, _POINTER, _NUMBER, *_WORDS, _NUMBER, _POINTER, _POINTER]),
+}
 
 
 class Error(Exception):
@@ -92,11 +135,9 @@ def library() -> ctypes.CDLL:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
         raise Error(f"{path}: cannot be loaded: {error}; install dsv4 and openvino=={OPENVINO_VERSION} anew") from None
-    loaded.dsv4_last_line.restype = ctypes.c_char_p
-    loaded.dsv4_version.restype = ctypes.c_char_p
-    loaded.dsv4_stop_new.restype = ctypes.c_void_p
-    loaded.dsv4_stop_request.argtypes = loaded.dsv4_stop_close.argtypes = [ctypes.c_void_p]
-    loaded.dsv4_stop_request.restype = loaded.dsv4_stop_close.restype = None
+    for name, (result, arguments) in SIGNATURES.items():
+        function = getattr(loaded, "dsv4_" + name)
+        function.restype, function.argtypes = result, arguments
     return loaded
 
 
@@ -134,6 +175,20 @@ def words(options: dict[str, Any]) -> list[str]:
 def c_words(texts: list[str]) -> tuple[Any, int]:
     """For `const char* const*`."""
     return (ctypes.c_char_p * len(texts))(*(os.fsencode(text) for text in texts)), len(texts)
+
+
+class Handle:
+    """An object of the library. Who calls with it holds it, so that it is freed when nobody uses it any more, whoever closes it before."""
+
+    def __init__(self, kind: str, make: Callable[[Any], int]) -> None:
+        pointer = ctypes.c_void_p()
+        check(make(ctypes.byref(pointer)))
+        self._close = getattr(library(), f"dsv4_{kind}_close")
+        self.pointer = pointer
+
+    def __del__(self) -> None:
+        if hasattr(self, "pointer"):
+            self._close(self.pointer)
 
 
 class Stop:
