@@ -1,7 +1,7 @@
 # The Python package `dsv4`: a library of C functions that Python calls through ctypes, beside the package's own files. Target python_module makes it importable in the
 # build tree (PYTHONPATH=build/release/python); the component `python` of the installation is what `make wheel` packs (docs/python.md says why ctypes).
 file(GLOB python_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/python/binding/*.cpp")
-add_library(dsv4_python SHARED EXCLUDE_FROM_ALL ${python_sources})
+add_library(dsv4_python SHARED ${python_sources})
 target_link_libraries(dsv4_python PRIVATE dsv4_cli)
 target_include_directories(dsv4_python PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/python/binding")
 target_compile_options(dsv4_python PRIVATE -fvisibility=hidden $<$<CONFIG:Release>:-O1>)

@@ -224,15 +224,23 @@ def interruptible(call: Callable[[Stop], Any]) -> Any:
         finally:
             done.set()
 
-    thread = threading.Thread(target=work, name="dsv4", daemon=True)
-    thread.start()
-    try:
-        done.wait()
-    except BaseException:
-        stop.request()
-        thread.join()  # nothing is freed under it
-        raise
+    thread = threading.Thread(target=work, name="dsv4")
+    interruption: BaseException | None = None
+    asked = False
+    while not done.is_set():  # nothing is freed under the call
+        try:
+            if not asked:
+                asked = True
+                thread.start()
+            done.wait()
+        except BaseException as error:  # noqa: BLE001  raised when the call has ended
+            interruption = interruption or error
+            stop.request()
+            if thread.ident is None and not done.wait(0.1) and thread.ident is None:
+                raise  # it has not begun
     thread.join()
+    if interruption is not None:
+        raise interruption
     if failure:
         raise failure[0]
     return result[0]
