@@ -108,13 +108,19 @@ void check_program(const Command& command, ConvertArguments& arguments) {
   }
 }
 
-void run_from_folder(const ConvertArguments& arguments) {
+void run_from_folder(const ConvertArguments& arguments, ConvertHost* host) {
   check_form(arguments.from, Expected::kModelFolder);
   const ProgramFromFolderReport report = program_from_folder({.folder = arguments.from,
                                                               .output = arguments.options.output,
                                                               .program = *arguments.options.cpu_program,
                                                               .overwrite = arguments.options.overwrite,
-                                                              .notice = [](const std::string& line) { print_notice(line); }});
+                                                              .notice = arguments.options.notice});
+  if (host) {
+    host->report = {};
+    host->report.bin_bytes = report.bin_bytes;
+    host->report.xml_bytes = report.xml_bytes;
+    return;
+  }
   std::printf("%s: openvino_model.xml %s, openvino_model.bin %s, %s\n", path_text(arguments.options.output).c_str(),
               byte_text(report.xml_bytes).c_str(), byte_text(report.bin_bytes).c_str(),
               report.linked ? "the same file as the folder's (a hard link)" : "a symbolic link to the folder's");
@@ -189,7 +195,7 @@ void run_convert(const Command& command, ConvertArguments& arguments, ConvertHos
   options.compression.backup = parse_backup_precision(arguments.backup);
   check_options(command, arguments);
   check_program(command, arguments);
-  if (command.given("--from")) return run_from_folder(arguments);
+  if (command.given("--from")) return run_from_folder(arguments, host);
   if (!command.given("--model")) throw UsageError("convert: give the checkpoint with -m, or a converted folder with --program cpu --from");
   options.stateful = !arguments.disable_stateful;
   options.experts = parse_expert_form(arguments.experts);
