@@ -5,9 +5,12 @@
 
 namespace dsv4 {
 
+struct ConvertHost;
+
 void add_inspect_command(CommandLine& line);
 void add_synth_command(CommandLine& line);
-void add_convert_command(CommandLine& line);
+/// `host`: converts in a process of its own (cli/convert_host.h); null: the program.
+void add_convert_command(CommandLine& line, ConvertHost* host = nullptr);
 void add_verify_command(CommandLine& line);
 void add_run_command(CommandLine& line);
 void add_perplexity_command(CommandLine& line);

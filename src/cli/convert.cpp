@@ -12,6 +12,7 @@
 #include "checkpoint/form.h"
 #include "checkpoint/quote.h"
 #include "cli/commands.h"
+#include "cli/convert_host.h"
 #include "cli/messages.h"
 #include "cli/progress.h"
 #include "convert/convert.h"
@@ -107,13 +108,19 @@ void check_program(const Command& command, ConvertArguments& arguments) {
   }
 }
 
-void run_from_folder(const ConvertArguments& arguments) {
+void run_from_folder(const ConvertArguments& arguments, ConvertHost* host) {
   check_form(arguments.from, Expected::kModelFolder);
   const ProgramFromFolderReport report = program_from_folder({.folder = arguments.from,
                                                               .output = arguments.options.output,
                                                               .program = *arguments.options.cpu_program,
                                                               .overwrite = arguments.options.overwrite,
-                                                              .notice = [](const std::string& line) { print_notice(line); }});
+                                                              .notice = arguments.options.notice});
+  if (host) {
+    host->report = {};
+    host->report.bin_bytes = report.bin_bytes;
+    host->report.xml_bytes = report.xml_bytes;
+    return;
+  }
   std::printf("%s: openvino_model.xml %s, openvino_model.bin %s, %s\n", path_text(arguments.options.output).c_str(),
               byte_text(report.xml_bytes).c_str(), byte_text(report.bin_bytes).c_str(),
               report.linked ? "the same file as the folder's (a hard link)" : "a symbolic link to the folder's");
@@ -173,13 +180,14 @@ void choose_format(ConvertArguments& arguments) {
   const DefaultFormat chosen = default_format(Checkpoint::open(options.checkpoint), options.layers);
   options.compression.format = chosen.format;
   arguments.format = weight_format_name(chosen.format);
-  if (!chosen.why.empty()) print_notice(chosen.why);
+  if (!chosen.why.empty()) options.notice(chosen.why);
 }
 
-void run_convert(const Command& command, ConvertArguments& arguments) {
+void run_convert(const Command& command, ConvertArguments& arguments, ConvertHost* host) {
   ConvertOptions& options = arguments.options;
+  options.notice = [host](const std::string& line) { host ? host->notice(line) : print_notice(line); };
   if (!arguments.ignored.empty()) {
-    print_notice(concat(joined(arguments.ignored), ": options of optimum-cli that change nothing here; ignored"));
+    options.notice(concat(joined(arguments.ignored), ": options of optimum-cli that change nothing here; ignored"));
   }
   if (command.given("--weight-format")) options.compression.format = parse_weight_format(arguments.format);
   options.compression.selection = parse_selection(arguments.selection);
@@ -187,7 +195,7 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
   options.compression.backup = parse_backup_precision(arguments.backup);
   check_options(command, arguments);
   check_program(command, arguments);
-  if (command.given("--from")) return run_from_folder(arguments);
+  if (command.given("--from")) return run_from_folder(arguments, host);
   if (!command.given("--model")) throw UsageError("convert: give the checkpoint with -m, or a converted folder with --program cpu --from");
   options.stateful = !arguments.disable_stateful;
   options.experts = parse_expert_form(arguments.experts);
@@ -196,9 +204,14 @@ void run_convert(const Command& command, ConvertArguments& arguments) {
     if (options.stateful) throw UsageError("--static-shape: only the prefill-only form can be static; add --disable-stateful");
   }
   options.tokenizer = !arguments.disable_tokenizer;
-  options.notice = [](const std::string& line) { print_notice(line); };
   check_form(options.checkpoint, Expected::kCheckpoint);
   if (!command.given("--weight-format")) choose_format(arguments);  // after all that can be told without the checkpoint
+  if (host) {
+    options.stop = host->stop;
+    options.progress = host->progress;
+    host->report = arguments.dry_run ? plan_conversion(options) : convert(options);
+    return;
+  }
   if (arguments.dry_run) {
     print_plan(options.compression, plan_conversion(options));
     return;
@@ -247,7 +260,7 @@ void add_habits(Command& command, const std::shared_ptr<ConvertArguments>& argum
 
 }  // namespace
 
-void add_convert_command(CommandLine& line) {
+void add_convert_command(CommandLine& line, ConvertHost* host) {
   Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder", "docs/conversion.md");
   const auto arguments = std::make_shared<ConvertArguments>();
   command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").value("CHECKPOINT");
@@ -310,7 +323,7 @@ void add_convert_command(CommandLine& line) {
   command.flag("--overwrite", arguments->options.overwrite,
                "Replace the model folder OUTPUT when the new one is complete; only a folder that dsv4 made, with nothing else in it");
   add_habits(command, arguments);
-  command.runs([command, arguments] { run_convert(command, *arguments); });
+  command.runs([command, arguments, host] { run_convert(command, *arguments, host); });
 }
 
 }  // namespace dsv4
