@@ -44,6 +44,17 @@ std::string end_of_file(const fs::path& path) {
 
 bool made_by_dsv4(const fs::path& folder) { return stated(end_of_file(folder / kModelXml), "version") != kUnknown; }
 
+ChatRelease stated_release(const fs::path& folder) {
+  const std::string word = stated(end_of_file(folder / kModelXml), "release");
+  if (word == kUnknown) return ChatRelease::kOriginal;
+  const std::optional<ChatRelease> release = release_named(word);
+  if (!release) {
+    fail(path_text(folder / kModelXml), ": states the release ", word,
+         ", which this dsv4 does not know; use the dsv4 that made the folder");
+  }
+  return *release;
+}
+
 FolderReport inspect_folder(const fs::path& folder, const std::function<void(uint64_t done, uint64_t total)>& progress) {
   FolderReport report;
   report.directory = path_text(folder);
@@ -73,6 +84,7 @@ FolderReport inspect_folder(const fs::path& folder, const std::function<void(uin
   report.layers = config.num_hidden_layers;
   const std::string xml_end = end_of_file(folder / kModelXml);
   report.weight_format = stated(xml_end, "weight_format");
+  report.release = release_name(stated_release(folder));
   report.made_by = concat("dsv4 ", stated(xml_end, "version"));
   return report;
 }

@@ -8,17 +8,22 @@
 #include <vector>
 
 #include "convert/file_list.h"
+#include "text/chat_message.h"
 
 namespace dsv4 {
 
 /// Whether the folder's IR says that dsv4 made it.
 bool made_by_dsv4(const std::filesystem::path& folder);
 
+/// The release that the folder's IR states; the original one where an older dsv4 stated none. Error for a word that is no release.
+ChatRelease stated_release(const std::filesystem::path& folder);
+
 struct FolderReport {
   std::string directory;
   std::string model;          ///< "V4-Flash", "V4-Pro" (by their dimensions) or "custom"
   int64_t layers = 0;         ///< that were converted
   std::string weight_format;  ///< as the .xml states it: "int4, asymmetric, groups of 128; ..."
+  std::string release;        ///< "original" or "0731", whose chat format it is
   std::string made_by;        ///< "dsv4 0.2.0"
   bool listed = false;        ///< the folder has a dsv4_files.json, and every file is as it says
   std::vector<ListedFile> files;
