@@ -22,6 +22,7 @@ Generated generate(Session& session, const Request& request) {
     if (bias.token >= session.engine().vocab_size()) fail("logit bias of token ", bias.token, ": the vocabulary has ", vocab, " tokens");
   }
   Sampler sampler(request.sampler);
+  sampler.see_prompt(request.before);
   sampler.see_prompt(request.prompt);
   Generated out;
 
