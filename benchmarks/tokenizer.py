@@ -31,9 +31,9 @@ def rate(encode, chosen, rounds=3):
 
 
 def encoder_rate(folder, chosen, rounds=3):
-    """Tokens a second of TextEncoder, as tokenize_lines prints it."""
+    """Tokens a second of the class Tokenizer, as tokenize_lines prints it."""
     program = Path(__file__).resolve().parent.parent / "build/release/tests/tokenize_lines"
-    lines = "".join(json.dumps({"encode": text}) + "\n" for text in chosen)
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in chosen)
     printed = [subprocess.run([program, folder], input=lines, capture_output=True, text=True, check=True).stderr for _ in range(rounds)]
     return max(float(re.search(r"(\d+) a second", text)[1]) for text in printed)
 

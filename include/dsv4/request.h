@@ -17,6 +17,7 @@ namespace dsv4 {
 
 struct Request {
   std::vector<int64_t> prompt = {};                  ///< token ids, at least one; fed once
+  std::vector<int64_t> before = {};                  ///< tokens of the sequence before it, which the repetition penalty counts too
   int64_t max_new_tokens = 32;                       ///< 0: the prompt alone
   bool ignore_eos = false;                           ///< go on after an end-of-sequence token
   SamplerOptions sampler = {};                       ///< how each token is chosen

@@ -13,6 +13,7 @@ void add_synth_command(CommandLine& line);
 void add_convert_command(CommandLine& line, ConvertHost* host = nullptr);
 void add_verify_command(CommandLine& line);
 void add_run_command(CommandLine& line);
+void add_chat_command(CommandLine& line);
 void add_perplexity_command(CommandLine& line);
 void add_tokenize_command(CommandLine& line);
 void add_detokenize_command(CommandLine& line);

@@ -23,8 +23,9 @@ struct EncodeChatArguments {
 };
 
 void set_release(ChatRelease& release, const std::string& word) {
-  if (word != "original" && word != "0731") throw UsageError(concat("--release ", word, ": expected original or 0731"));
-  release = word == "0731" ? ChatRelease::k0731 : ChatRelease::kOriginal;
+  const std::optional<ChatRelease> named = release_named(word);
+  if (!named) throw UsageError(concat("--release ", word, ": expected original or 0731"));
+  release = *named;
 }
 
 /// The bytes of the prompt and nothing else, not even a line end; on a terminal without control characters, as detokenize prints.

@@ -123,6 +123,7 @@ void print_folder(const FolderReport& r, bool json) {
     out["layers"] = r.layers;
     out["weight_format"] = r.weight_format;
     out["program"] = r.program;
+    out["release"] = r.release;
     out["made_by"] = r.made_by;
     out["bytes"] = r.bytes;
     out["listed"] = r.listed;
@@ -137,6 +138,7 @@ void print_folder(const FolderReport& r, bool json) {
   line("model", concat(r.model, ", ", r.layers, " layers"));
   line("weights", r.weight_format);
   line("program", r.program);
+  line("release", r.release);
   line("made by", r.made_by);
   line("files", concat(r.files.size(), ", ", byte_text(r.bytes), r.listed ? concat(", all as ", kFileListName, " says") : ", not checked"));
   for (const ListedFile& file : r.files) {

@@ -70,8 +70,8 @@ std::optional<std::string> prompt_text(const RunArguments& arguments) {
   if (!arguments.text.file.empty()) return without_last_newline(read_text(arguments.text.file));
   const std::optional<std::string> piped = piped_text();
   if (!piped || piped->empty()) {
-    throw UsageError(
-        concat("give the prompt with one of -p, -f, --tokens and --tokens-file, or pipe it in", piped ? "; standard input is empty" : ""));
+    throw UsageError(concat("give the prompt with one of -p, -f, --tokens and --tokens-file, or pipe it in",
+                            piped ? "; standard input is empty" : "; to chat: dsv4 chat MODEL"));
   }
   return without_last_newline(*piped);
 }

@@ -20,18 +20,22 @@ bool read_whole(std::string_view text, T& value) {
 
 }  // namespace
 
-void add_sampling_options(Command& command, SamplingArguments& arguments) {
+void add_sampling_options(Command& command, SamplingArguments& arguments, SamplingDefaults defaults) {
+  const bool greedy = defaults == SamplingDefaults::kGreedy;
+  const auto option = [&](const char* names, auto& value, const std::string& help, const char* otherwise = "the folder's") {
+    Option added = command.option(names, value, greedy ? help : concat(help, " (default ", otherwise, ")"));
+    if (greedy) added.shows_default();
+    return added;
+  };
   SamplerOptions& sampler = arguments.sampler;
   command.group("Choice of tokens");
-  command.option("--temperature,--temp", sampler.temperature, "0: greedy").shows_default().number_from(0.0);
-  command.option("--top-k", sampler.top_k, "Sample from so many most likely tokens; 0: all").shows_default().at_least(0);
-  command.option("--top-p", sampler.top_p, "Sample from the most likely tokens that together have this probability")
-      .shows_default()
-      .share();
+  option("--temperature,--temp", sampler.temperature, "0: greedy").number_from(0.0);
+  option("--top-k", sampler.top_k, "Sample from so many most likely tokens; 0: all").at_least(0);
+  option("--top-p", sampler.top_p, "Sample from the most likely tokens that together have this probability").share();
   command.option("--min-p", sampler.min_p, "Sample from tokens at least this much as likely as the most likely one")
       .shows_default()
       .number_within(0.0, 1.0);
-  command.option("--seed", sampler.seed, "Of the sampling").shows_default().unsigned_64();
+  option("--seed", sampler.seed, "Of the sampling", "another every time").unsigned_64();
   command
       .option("--repetition-penalty", sampler.repetition_penalty,
               "Divide logits of tokens of the prompt and the text by this (negative ones: multiply); 1: none")

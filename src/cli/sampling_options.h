@@ -19,8 +19,14 @@ struct SamplingArguments {
   int64_t logprobs = -1;                 ///< -1: none
 };
 
+/// What holds where an option is not given.
+enum class SamplingDefaults {
+  kGreedy,  ///< SamplerOptions'
+  kOfTheFolder,  ///< the folder's generation_config.json says temperature, top-p and top-k, and every run has a seed of its own: the command sees to both
+};
+
 /// Adds, as two groups of their own, the options of how tokens are chosen and of where a text ends; `arguments` has to live as long as `command`.
-void add_sampling_options(Command& command, SamplingArguments& arguments);
+void add_sampling_options(Command& command, SamplingArguments& arguments, SamplingDefaults defaults = SamplingDefaults::kGreedy);
 
 /// "ID:VALUE"; UsageError for anything else, and for what is out of range.
 LogitBias parse_logit_bias(std::string_view text);

@@ -39,7 +39,8 @@ VerifyInput tokens_of_text_file(const std::filesystem::path& file, const std::fi
 
 VerifyInput default_tokens(const std::filesystem::path& folder, int64_t length, int64_t vocab_size) {
   std::error_code error;
-  if (!std::filesystem::exists(folder / "openvino_tokenizer.xml", error)) {
+  // The first is there where the second was not refused: the files of a tokenizer are carried on in any case.
+  if (!std::filesystem::exists(folder / "openvino_tokenizer.xml", error) || !std::filesystem::exists(folder / "tokenizer.json", error)) {
     return {spread_tokens(length, vocab_size), "ids spread over the vocabulary"};
   }
   const Tokenizer tokenizer(folder);

@@ -21,7 +21,7 @@ std::string tokenizers_text() {
   try {
     return tokenizers_version() + ", " + path_text(tokenizers_library());
   } catch (const Error&) {
-    return "not found: texts need it, ids do not";
+    return "not found: converting a tokenizer needs it";
   }
 }
 

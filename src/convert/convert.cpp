@@ -26,6 +26,7 @@
 #include "convert/placed_weights.h"
 #include "convert/placeholders.h"
 #include "convert/published_bits.h"
+#include "convert/release.h"
 #include "convert/resume.h"
 #include "convert/rt_info.h"
 #include "convert/sensitivity.h"
@@ -45,7 +46,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kWriter =
-    2;  // goes up when the same inputs become other files or other pieces, so that nothing goes on from what an older dsv4 left
+    3;  // goes up when the same inputs become other files or other pieces, so that nothing goes on from what an older dsv4 left
 
 struct Conversion {
   Checkpoint checkpoint;
@@ -54,6 +55,7 @@ struct Conversion {
   StoragePlan plan;
   uint64_t small_offset = 0;
   IrText ir;
+  ChatRelease release = ChatRelease::kOriginal;
 
   uint64_t bin_bytes() const { return small_offset + ir.small_constants.size(); }
 };
@@ -142,11 +144,12 @@ Conversion prepare(const ConvertOptions& options) {
   check_stop(options);
   const std::shared_ptr<ov::Model> model =
       options.cpu_program ? client_program(*options.cpu_program, config, plan) : portable_program(options, config, plan);
-  add_rt_info(*model, config, options.compression, transformers_version(small_files.config()));
+  const ChatRelease release = release_of(checkpoint);
+  add_rt_info(*model, config, options.compression, transformers_version(small_files.config()), release);
   const uint64_t small_offset = (plan.bytes + 63) / 64 * 64;
   IrText ir = serialize_ir(model, small_offset);
   check_stop(options);
-  return {std::move(checkpoint), std::move(small_files), std::move(config), std::move(plan), small_offset, std::move(ir)};
+  return {std::move(checkpoint), std::move(small_files), std::move(config), std::move(plan), small_offset, std::move(ir), release};
 }
 
 // Checkpoint bytes of some rows of a tensor, their share of its scales and zero points included.
@@ -244,7 +247,7 @@ std::optional<TokenizerModels> tokenizer_models(const ConvertOptions& options, c
 
 /// All files of the folder but the .bin and the list. In memory before the weights, so that what is wrong with the checkpoint is known at once; takes the .xml's text.
 std::vector<FolderFile> small_folder_files(const ConvertOptions& options, Conversion& c, const ConvertReport& report) {
-  std::vector<FolderFile> files = folder_files(options, c.small_files, c.config);
+  std::vector<FolderFile> files = folder_files(options, c.small_files, c.config, c.release);
   if (const std::optional<TokenizerModels> tokenizer = tokenizer_models(options, c.small_files, c.config)) {
     for (auto& [name, bytes] : tokenizer->files()) files.push_back({name, bytes});
     for (const std::string& line : tokenizer->notices) {

@@ -5,7 +5,7 @@
 
 namespace dsv4 {
 
-/// chat_template.jinja: DeepSeek-V4's chat format for transformers and OpenVINO GenAI (docs/chat-template.md).
+/// chat_template.jinja: DeepSeek-V4's chat format in the words of its original release, for transformers and OpenVINO GenAI (docs/chat-template.md).
 std::string_view chat_template();
 
 /// configuration_deepseek_v4.py: the config class that config.json names for a transformers without deepseek_v4.

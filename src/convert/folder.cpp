@@ -9,6 +9,7 @@
 #include "checkpoint/quote.h"
 #include "convert/carried_fields.h"
 #include "convert/embedded_files.h"
+#include "dsv4/error.h"
 
 namespace dsv4 {
 
@@ -137,6 +138,15 @@ std::string openvino_config_json(const CompressionOptions& c) {
   return json_file_text(json);
 }
 
+// The embedded one is the original release's; one line of it says so.
+std::string chat_template_of(ChatRelease release) {
+  constexpr std::string_view kOriginal = "set release = 'original'";
+  std::string text(chat_template());
+  const size_t at = text.find(kOriginal);
+  if (at == std::string::npos) fail("the chat template does not name its release; this is a mistake in dsv4");
+  return text.replace(at, kOriginal.size(), concat("set release = '", release_name(release), "'"));
+}
+
 }  // namespace
 
 std::string transformers_version(const std::string& config_text) {
@@ -145,7 +155,7 @@ std::string transformers_version(const std::string& config_text) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-std::vector<FolderFile> folder_files(const ConvertOptions& options, const SmallFiles& files, const Config& config) {
+std::vector<FolderFile> folder_files(const ConvertOptions& options, const SmallFiles& files, const Config& config, ChatRelease release) {
   std::vector<FolderFile> made = {{"config.json", config_json(options, files, config)},
                                   {"configuration_deepseek_v4.py", std::string(configuration_script())},
                                   {"openvino_config.json", openvino_config_json(options.compression)}};
@@ -173,7 +183,7 @@ std::vector<FolderFile> folder_files(const ConvertOptions& options, const SmallF
     }
     made.push_back({name, *bytes});
   }
-  if (!chat_template_inside && !files.find("chat_template.jinja")) made.push_back({"chat_template.jinja", std::string(chat_template())});
+  if (!chat_template_inside && !files.find("chat_template.jinja")) made.push_back({"chat_template.jinja", chat_template_of(release)});
   return made;
 }
 

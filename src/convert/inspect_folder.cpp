@@ -45,6 +45,16 @@ std::string end_of_file(const fs::path& path) {
 bool made_by_dsv4(const fs::path& folder) { return stated(end_of_file(folder / kModelXml), "version") != kUnknown; }
 
 bool has_cpu_program(const fs::path& folder) { return stated(end_of_file(folder / kModelXml), "program") == "cpu"; }
+ChatRelease stated_release(const fs::path& folder) {
+  const std::string word = stated(end_of_file(folder / kModelXml), "release");
+  if (word == kUnknown) return ChatRelease::kOriginal;
+  const std::optional<ChatRelease> release = release_named(word);
+  if (!release) {
+    fail(path_text(folder / kModelXml), ": states the release ", word,
+         ", which this dsv4 does not know; use the dsv4 that made the folder");
+  }
+  return *release;
+}
 
 FolderReport inspect_folder(const fs::path& folder, const std::function<void(uint64_t done, uint64_t total)>& progress) {
   FolderReport report;
@@ -79,6 +89,7 @@ FolderReport inspect_folder(const fs::path& folder, const std::function<void(uin
   report.program = program == kUnknown
                        ? "portable"
                        : concat(program, ", activations ", stated(xml_end, "activations"), ", cache ", stated(xml_end, "cache"));
+  report.release = release_name(stated_release(folder));
   report.made_by = concat("dsv4 ", stated(xml_end, "version"));
   return report;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convert/file_list.h"
+#include "text/chat_message.h"
 
 namespace dsv4 {
 
@@ -16,6 +17,8 @@ bool made_by_dsv4(const std::filesystem::path& folder);
 
 /// Whether its openvino_model.xml is the CPU program for clients (convert --program cpu), as it states.
 bool has_cpu_program(const std::filesystem::path& folder);
+/// The release that the folder's IR states; the original one where an older dsv4 stated none. Error for a word that is no release.
+ChatRelease stated_release(const std::filesystem::path& folder);
 
 struct FolderReport {
   std::string directory;
@@ -23,6 +26,7 @@ struct FolderReport {
   int64_t layers = 0;         ///< that were converted
   std::string weight_format;  ///< as the .xml states it: "int4, asymmetric, groups of 128; ..."
   std::string program;        ///< "portable", or of the CPU program "cpu, activations int8, cache bf16"
+  std::string release;        ///< "original" or "0731", whose chat format it is
   std::string made_by;        ///< "dsv4 0.2.0"
   bool listed = false;        ///< the folder has a dsv4_files.json, and every file is as it says
   std::vector<ListedFile> files;

@@ -36,10 +36,12 @@ void add_nncf_info(ov::Model& model, const CompressionOptions& o) {
 
 }  // namespace
 
-void add_rt_info(ov::Model& model, const Config& config, const CompressionOptions& options, const std::string& transformers_version) {
+void add_rt_info(ov::Model& model, const Config& config, const CompressionOptions& options, const std::string& transformers_version,
+                 ChatRelease release) {
   model.set_rt_info(std::string(ov::get_openvino_version().buildNumber), "OpenVINO Runtime");
   model.set_rt_info(std::string(DSV4_VERSION), "dsv4", "version");
   model.set_rt_info(describe(options), "dsv4", "weight_format");
+  model.set_rt_info(std::string(release_name(release)), "dsv4", "release");
   for (const ModelField& field : model_fields(config)) model.set_rt_info(field.value, "dsv4", "config", field.name);
   // Without this field optimum-intel 2.2.0 trips over the section, so it is there or there is no section.
   if (!transformers_version.empty()) model.set_rt_info(transformers_version, "optimum", "transformers_version");

@@ -23,6 +23,7 @@ void check_request(const Engine& engine, const Request& request) {
 
 Continuation::Continuation(const Engine& engine, const Request& request, std::span<const int64_t> prompt)
     : request_(request), sampler_((check_request(engine, request), request.sampler)) {
+  sampler_.see_prompt(request.before);
   sampler_.see_prompt(prompt);
 }
 

@@ -54,17 +54,17 @@ constexpr std::string_view kBeforeSchema = "## Response Format:\n\nYou MUST stri
 std::string_view task_token(ChatTask task) {
   switch (task) {
     case ChatTask::kAction:
-      return "<｜action｜>";
+      return kAction;
     case ChatTask::kQuery:
-      return "<｜query｜>";
+      return kQuery;
     case ChatTask::kAuthority:
-      return "<｜authority｜>";
+      return kAuthority;
     case ChatTask::kDomain:
-      return "<｜domain｜>";
+      return kDomain;
     case ChatTask::kTitle:
-      return "<｜title｜>";
+      return kTitle;
     case ChatTask::kReadUrl:
-      return "<｜read_url｜>";
+      return kReadUrl;
   }
   return {};
 }
@@ -145,9 +145,9 @@ class Encoder {
     last_user_ = last_user(turns_);
   }
 
-  std::string prompt(std::string_view effort) {
-    out_ = kBegin;
-    if (thinking_) out_ += effort;
+  PromptText prompt(std::string_view effort) {
+    out_.marker(kBegin);
+    if (thinking_) out_.format(effort);
     for (size_t i = 0; i < turns_.size(); ++i) {
       content(i);
       const bool followed =
@@ -162,17 +162,17 @@ class Encoder {
     const ChatMessage& message = *turns_[i].message;
     switch (turns_[i].role) {
       case ChatRole::kSystem:
-        out_ += message.content;
+        out_.plain(message.content);
         additions(message);
         break;
       case ChatRole::kDeveloper:
-        out_ += kUser;
-        out_ += message.content;
+        out_.marker(kUser);
+        out_.plain(message.content);
         additions(message);
         break;
       case ChatRole::kLatestReminder:
-        out_ += kLatestReminder;
-        out_ += message.content;
+        out_.marker(kLatestReminder);
+        out_.plain(message.content);
         break;
       case ChatRole::kAssistant:
         answer(i);
@@ -185,34 +185,34 @@ class Encoder {
   }
 
   void user(const Turn& turn) {
-    out_ += kUser;
+    out_.marker(kUser);
     std::string_view separator;
     for (const ChatMessage* part : turn.parts) {
-      out_ += separator;
+      out_.plain(separator);
       const bool result = part->role == ChatRole::kTool;
-      if (result) out_ += kToolResult;
-      out_ += part->content;
-      if (result) out_ += kToolResultEnd;
+      if (result) out_.plain(kToolResult);
+      out_.plain(part->content);
+      if (result) out_.plain(kToolResultEnd);
       separator = "\n\n";
     }
   }
 
   void additions(const ChatMessage& message) {
     if (!message.tools.empty()) {
-      out_ += "\n\n";
-      out_ += kBeforeTools;
+      out_.plain("\n\n");
+      out_.format(kBeforeTools);
       std::string_view separator;
       for (const PyJson& tool : message.tools) {
-        out_ += separator;
-        out_ += tool.dump();
+        out_.plain(separator);
+        out_.plain(tool.dump());
         separator = "\n";
       }
-      out_ += kBehindTools;
+      out_.format(kBehindTools);
     }
     if (!message.response_format.is_null()) {
-      out_ += "\n\n";
-      out_ += kBeforeSchema;
-      out_ += message.response_format.dump();
+      out_.plain("\n\n");
+      out_.format(kBeforeSchema);
+      out_.plain(message.response_format.dump());
     }
   }
 
@@ -220,35 +220,35 @@ class Encoder {
     const ChatMessage& message = *turns_[i].message;
     const bool of_a_task = i > 0 && turns_[i - 1].task;
     if (thinking_ && !of_a_task && (!drop_ || static_cast<std::ptrdiff_t>(i) > last_user_)) {
-      out_ += message.reasoning_content;
-      out_ += kThinkEnd;
+      out_.plain(message.reasoning_content);
+      out_.marker(kThinkEnd);
     }
-    out_ += message.content;
+    out_.plain(message.content);
     if (!message.tool_calls.empty()) calls(message.tool_calls);
-    if (!message.unfinished) out_ += kEnd;
+    if (!message.unfinished) out_.marker(kEnd);
   }
 
   /// A tag of the markup, `<` or `</` in front.
   void tag(std::string_view open, std::string_view name) {
-    out_ += open;
-    out_ += kDsml;
-    out_ += name;
+    out_.plain(open);
+    out_.marker(kDsml);
+    out_.plain(name);
   }
 
   void calls(const std::vector<ChatToolCall>& calls) {
     tag("\n\n<", "tool_calls>\n");
     for (const ChatToolCall& call : calls) {
       tag("<", "invoke name=\"");
-      out_ += call.name;
-      out_ += "\">\n";
+      out_.plain(call.name);
+      out_.plain("\">\n");
       std::string_view separator;
       for (const PyJson::Member& parameter : call.parameters) {
         const auto* text = parameter.value.as<std::string>();
-        out_ += separator;
+        out_.plain(separator);
         tag("<", "parameter name=\"");
-        out_ += parameter.key;
-        out_ += text != nullptr ? "\" string=\"true\">" : "\" string=\"false\">";
-        out_ += text != nullptr ? *text : parameter.value.dump();
+        out_.plain(parameter.key);
+        out_.plain(text != nullptr ? "\" string=\"true\">" : "\" string=\"false\">");
+        out_.plain(text != nullptr ? *text : parameter.value.dump());
         tag("</", "parameter>");
         separator = "\n";
       }
@@ -262,13 +262,13 @@ class Encoder {
     const Turn& turn = turns_[i];
     if (turn.task) {
       if (*turn.task == ChatTask::kAction) {
-        out_ += kAssistant;
-        out_ += thinking_ ? kThink : kThinkEnd;
+        out_.marker(kAssistant);
+        out_.marker(thinking_ ? kThink : kThinkEnd);
       }
-      out_ += task_token(*turn.task);
+      out_.marker(task_token(*turn.task));
     } else if (is_user(turn)) {
-      out_ += kAssistant;
-      out_ += thinking_ && (!drop_ || static_cast<std::ptrdiff_t>(i) >= last_user_) ? kThink : kThinkEnd;
+      out_.marker(kAssistant);
+      out_.marker(thinking_ && (!drop_ || static_cast<std::ptrdiff_t>(i) >= last_user_) ? kThink : kThinkEnd);
     }
   }
 
@@ -276,7 +276,7 @@ class Encoder {
   bool drop_ = false;
   std::vector<Turn> turns_;
   std::ptrdiff_t last_user_ = -1;
-  std::string out_;
+  PromptText out_;
 };
 
 }  // namespace
@@ -287,12 +287,42 @@ PyJson::Object call_parameters(std::string_view arguments) {
   return {{"arguments", PyJson(std::string(arguments))}};
 }
 
+std::string_view release_name(ChatRelease release) { return release == ChatRelease::k0731 ? "0731" : "original"; }
+
+std::optional<ChatRelease> release_named(std::string_view name) {
+  for (const ChatRelease release : {ChatRelease::kOriginal, ChatRelease::k0731}) {
+    if (release_name(release) == name) return release;
+  }
+  return std::nullopt;
+}
+
+std::string_view effort_name(ReasoningEffort effort) {
+  switch (effort) {
+    case ReasoningEffort::kLow:
+      return "low";
+    case ReasoningEffort::kHigh:
+      return "high";
+    case ReasoningEffort::kMax:
+      return "max";
+  }
+  return {};
+}
+
+std::optional<ReasoningEffort> effort_named(std::string_view name) {
+  for (const ReasoningEffort effort : {ReasoningEffort::kLow, ReasoningEffort::kHigh, ReasoningEffort::kMax}) {
+    if (effort_name(effort) == name) return effort;
+  }
+  return std::nullopt;
+}
+
 std::string_view effort_text(ReasoningEffort effort, ChatRelease release) {
   const bool original = release == ChatRelease::kOriginal;
   if (effort == ReasoningEffort::kMax) return original ? kThorough : kRelentless;
   return effort == ReasoningEffort::kHigh && !original ? kThorough : std::string_view();
 }
 
-std::string encode_chat(const Conversation& chat, ChatRelease release) { return Encoder(chat).prompt(effort_text(chat.effort, release)); }
+PromptText chat_prompt(const Conversation& chat, ChatRelease release) { return Encoder(chat).prompt(effort_text(chat.effort, release)); }
+
+std::string encode_chat(const Conversation& chat, ChatRelease release) { return chat_prompt(chat, release).text(); }
 
 }  // namespace dsv4

@@ -23,14 +23,14 @@ struct ChatToolCall {
 
 struct ChatMessage {
   ChatRole role = ChatRole::kUser;
-  std::string content;
-  std::string reasoning_content;         ///< assistant
-  std::vector<ChatToolCall> tool_calls;  ///< assistant
-  std::string tool_call_id;              ///< tool: whose result it is
-  std::vector<PyJson> tools;             ///< system, developer: the `function` of each; in any message they keep all reasoning
-  PyJson response_format;                ///< system, developer: a JSON schema; null: none
-  std::optional<ChatTask> task;          ///< all but tool
-  bool unfinished = false;               ///< assistant: no end token, so that the model goes on with it
+  std::string content = {};
+  std::string reasoning_content = {};         ///< assistant
+  std::vector<ChatToolCall> tool_calls = {};  ///< assistant
+  std::string tool_call_id = {};              ///< tool: whose result it is
+  std::vector<PyJson> tools = {};             ///< system, developer: the `function` of each; in any message they keep all reasoning
+  PyJson response_format = {};                ///< system, developer: a JSON schema; null: none
+  std::optional<ChatTask> task = {};          ///< all but tool
+  bool unfinished = false;                    ///< assistant: no end token, so that the model goes on with it
 };
 
 enum class ReasoningEffort { kLow, kHigh, kMax };
@@ -44,6 +44,14 @@ struct Conversation {
 
 /// Releases word the effort of reasoning differently.
 enum class ChatRelease { kOriginal, k0731 };
+
+/// "original", "0731".
+std::string_view release_name(ChatRelease release);
+/// Nothing for another word.
+std::optional<ChatRelease> release_named(std::string_view name);
+/// "low", "high", "max".
+std::string_view effort_name(ReasoningEffort effort);
+std::optional<ReasoningEffort> effort_named(std::string_view name);
 
 /// The parameters of a call whose arguments are this text: its members, where it is an object in JSON, else one called `arguments` with the text.
 PyJson::Object call_parameters(std::string_view arguments);

@@ -16,4 +16,15 @@ constexpr std::string_view kDsml = "｜DSML｜";  ///< stands behind the < or </
 constexpr std::string_view kToolResult = "<tool_result>";
 constexpr std::string_view kToolResultEnd = "</tool_result>";
 
+constexpr std::string_view kAction = "<｜action｜>";
+constexpr std::string_view kQuery = "<｜query｜>";
+constexpr std::string_view kAuthority = "<｜authority｜>";
+constexpr std::string_view kDomain = "<｜domain｜>";
+constexpr std::string_view kTitle = "<｜title｜>";
+constexpr std::string_view kReadUrl = "<｜read_url｜>";
+
+/// Those that are tokens.
+constexpr std::string_view kMarkers[] = {kBegin, kEnd,    kUser,  kAssistant, kLatestReminder, kThink, kThinkEnd,
+                                         kDsml,  kAction, kQuery, kAuthority, kDomain,         kTitle, kReadUrl};
+
 }  // namespace dsv4::chat_tokens

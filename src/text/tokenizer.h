@@ -1,33 +1,30 @@
-// Text to token ids and back, with the tokenizer models of a folder.
+// Text to token ids and back, with the tokenizer.json of a model folder.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
-#include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "openvino/runtime/infer_request.hpp"
+#include "text/text_encoder.h"
 #include "text/whole_characters.h"
-
-namespace ov {
-class Model;
-}
 
 namespace dsv4 {
 
+/// Does not change; threads may use it at the same time.
 class Tokenizer {
  public:
-  /// Loads openvino_tokenizer.xml and openvino_detokenizer.xml of a model folder. Error when they are missing, not as the folder's dsv4_files.json lists them
-  /// (damaged models corrupt memory in the library that runs them), or not those of a byte-level tokenizer.
+  /// Reads tokenizer.json of a model folder, and the beginning-of-sequence token's name in its tokenizer_config.json, if there is one. Error when the first is
+  /// missing, when they are not as the folder's dsv4_files.json lists them, and as parse_tokenizer_json() throws it.
   explicit Tokenizer(const std::filesystem::path& folder);
 
-  /// Ids of UTF-8 text, in which the strings of added tokens stand for these tokens. Nothing is added: see bos(). Error for invalid UTF-8. Threads may
-  /// call it at the same time; they take turns.
-  std::vector<int64_t> encode(std::string_view text) const;
+  /// Ids of UTF-8 text, in which the strings of added tokens stand for these tokens. Nothing is added: see bos(). Error for invalid UTF-8.
+  std::vector<int64_t> encode(std::string_view text) const { return encoder_.encode(text); }
+  /// The same of text that a user wrote: the strings of added tokens are text too.
+  std::vector<int64_t> encode_plain(std::string_view text) const { return encoder_.encode_plain(text); }
 
   /// Text of ids. Bytes that are no UTF-8 become U+FFFD; ids that the vocabulary lacks give nothing. Special tokens (BOS, EOS, padding and other
   /// markers, not <think>) give text only if `skip_special` is false.
@@ -36,17 +33,19 @@ class Tokenizer {
   /// What one id adds to the bytes of a text.
   std::string_view bytes(int64_t id, bool skip_special = true) const;
 
-  int64_t bos() const { return bos_; }                                   ///< beginning of sequence; -1: the folder states none
-  int64_t size() const { return static_cast<int64_t>(begins_.size()); }  ///< one above the largest id
+  /// The id of an added token; nothing where the tokenizer has none of this text.
+  std::optional<int64_t> added(std::string_view content) const;
+
+  int64_t bos() const { return bos_; }                                  ///< beginning of sequence; -1: the folder states none
+  int64_t size() const { return static_cast<int64_t>(bytes_.size()); }  ///< one above the largest id
 
  private:
-  void read_vocabulary(const ov::Model& model, const std::string& where);
+  Tokenizer(const TokenizerJson& json, int64_t bos);
+  static Tokenizer read(const std::filesystem::path& folder);
 
-  std::string where_;  // the tokenizer model, in messages
-  mutable std::mutex mutex_;
-  mutable ov::InferRequest request_;
-  std::vector<int32_t> begins_, ends_;  // of each id in chars_
-  std::string chars_;
+  TextEncoder encoder_;
+  std::vector<std::string> bytes_;  // of each id
+  std::vector<AddedToken> added_;   // ordered by id
   std::vector<bool> special_;
   int64_t bos_ = -1;
 };

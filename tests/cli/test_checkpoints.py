@@ -1,5 +1,6 @@
 # Every kind of checkpoint that the reader accepts, converted and compared with the plain reference by `dsv4 verify`, or with its original.
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -74,9 +75,12 @@ def test_base_style_experts_in_fp8_with_f32_scales(tmp_path):
     check(tmp_path / "base", tmp_path / "model")
 
 
-def same_model(folder, other):
-    """The graph and every weight."""
-    assert (folder / "openvino_model.xml").read_bytes() == (other / "openvino_model.xml").read_bytes()
+def same_model(folder, other, release="original"):
+    """The graph and every weight; which release `folder` is."""
+    stated = b'<release value="%s" />'
+    xml = (folder / "openvino_model.xml").read_bytes()
+    assert stated % release.encode() in xml
+    assert xml.replace(stated % release.encode(), stated % b"original") == (other / "openvino_model.xml").read_bytes()
     assert (folder / "openvino_model.bin").read_bytes() == (other / "openvino_model.bin").read_bytes()
 
 
@@ -100,6 +104,28 @@ def test_dspark_draft_stages_are_skipped_with_a_notice(tmp_path):
     assert "dspark" in outcome.err.lower()
     assert not [name for name in Ir(tmp_path / "model").constants() if name.startswith("mtp")]
     check(goldens.DSPARK, tmp_path / "model", length=80)
+
+
+def test_the_release_is_that_of_the_checkpoint_and_inspect_says_it(library, tmp_path):
+    def release(folder):
+        assert "\nrelease" in program.succeed("inspect", folder).out
+        return json.loads(program.succeed("inspect", folder, "--json").out)["release"]
+
+    shutil.copytree(goldens.DSPARK, tmp_path / "dspark")
+    program.convert(tmp_path / "dspark", tmp_path / "cut", "--layers", "2")  # the stages are not among these
+    assert release(tmp_path / "cut") == "0731"
+    rewritten.edit_config(tmp_path / "dspark", dspark_target_layer_ids=None, dspark_markov_rank=None, compress_ratios=[0, 0, 4, 128, 4, 128, 0])
+    program.convert(tmp_path / "dspark", tmp_path / "by-tensors", "--layers", "2")
+    assert release(tmp_path / "by-tensors") == "0731"
+    assert release(library.folder("mini")) == "original"
+    # A folder of a dsv4 that stated none.
+    xml = (library.folder("mini") / "openvino_model.xml").read_text()
+    shutil.copytree(library.folder("mini"), tmp_path / "older")
+    (tmp_path / "older/openvino_model.xml").write_text(xml.replace('<release value="original" />', ""))
+    (tmp_path / "older/dsv4_files.json").unlink()
+    assert release(tmp_path / "older") == "original"
+    (tmp_path / "older/openvino_model.xml").write_text(xml.replace('<release value="original" />', '<release value="0815" />'))
+    program.refuse("inspect", tmp_path / "older", naming=["openvino_model.xml", "0815"])
 
 
 @pytest.mark.parametrize("flags", [(), ("--weight-format", "fp16")], ids=["fp32", "fp16"])

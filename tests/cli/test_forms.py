@@ -149,7 +149,7 @@ def test_config_and_index_are_not_waited_for(tmp_path, name):
         program.refuse(*command, naming=[checkpoint / name, "is not a regular file"])
 
 
-@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "dsv4_files.json", "openvino_tokenizer.bin"])
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "dsv4_files.json", "tokenizer.json"])
 def test_files_of_a_model_folder_are_not_waited_for(library, tmp_path, name):
     folder = tmp_path / "model"
     shutil.copytree(library.folder("mini"), folder)
@@ -294,23 +294,20 @@ def test_inspect_deep_finds_what_is_no_number(toy, name, value, naming):
         program.refuse("convert", "-m", toy, toy.parent / "out", "--weight-format", weight_format, naming=[path, name, f"holds {naming}"])
 
 
-# ---- damaged tokenizer models
+# ---- other tokenizers
 
 
-def test_damaged_tokenizer_models_are_refused(library, tmp_path):
-    """Given to the library that runs them they corrupt memory (a quarter of them: SIGSEGV, SIGBUS or SIGABRT)."""
+def test_damaged_tokenizer_files_are_refused(library, tmp_path):
+    """With another tokenizer the model reads other words than were written."""
     folder = tmp_path / "model"
     shutil.copytree(library.folder("mini"), folder)
     rng = np.random.default_rng(11)
-    for name in ("openvino_tokenizer.bin", "openvino_tokenizer.xml", "openvino_detokenizer.bin", "openvino_detokenizer.xml"):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
         good = (folder / name).read_bytes()
-        damaged = [b"\xff" * len(good), good[:1], b""]
-        for _ in range(4):
-            flipped = bytearray(good)
-            for at in rng.integers(len(good), size=20):
-                flipped[at] = rng.integers(256)
-            damaged.append(bytes(flipped))
-        for content in damaged:
+        flipped = bytearray(good)
+        for at in rng.integers(len(good), size=20):
+            flipped[at] = rng.integers(256)
+        for content in [b"\xff" * len(good), good[:1], b"", bytes(flipped)]:
             (folder / name).write_bytes(content)
             line = program.refuse("run", folder, "-p", "Hello", "-n", 1, naming=[folder / name, "dsv4_files.json"])
             assert len(line) < 600
@@ -318,10 +315,17 @@ def test_damaged_tokenizer_models_are_refused(library, tmp_path):
     program.succeed("run", folder, "-p", "Hello", "-n", 1)
 
 
-def test_tokenizer_models_of_other_means_run(library, tmp_path):
-    """A folder whose list does not know them, as after --disable-convert-tokenizer."""
+def test_a_folder_without_tokenizer_models_reads_text(library, tmp_path):
+    """The models are for other programs, and so is the library that runs them."""
+    folder = library.folder("mini", "--disable-convert-tokenizer")
+    assert not (folder / "openvino_tokenizer.xml").exists()
+    expected = program.succeed("run", library.folder("mini"), "-p", "Hello", "-n", 4).out
+    environment = {**os.environ, "DSV4_TOKENIZERS_LIBRARY": str(tmp_path / "none.so")}
+    assert program.succeed("run", folder, "-p", "Hello", "-n", 4, env=environment).out == expected
+
+
+def test_tokenizer_models_alone_do_not_serve_a_text(library, tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(library.folder("mini", "--disable-convert-tokenizer"), folder)
-    for path in library.folder("mini").glob("openvino_*tokenizer.*"):
-        shutil.copy(path, folder)
-    program.succeed("run", folder, "-p", "Hello", "-n", 1)
+    shutil.copytree(library.folder("mini"), folder)
+    (folder / "tokenizer.json").unlink()
+    program.refuse("run", folder, "-p", "Hello", "-n", 1, naming=[folder / "tokenizer.json", "not found", "--tokens"])

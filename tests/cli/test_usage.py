@@ -63,7 +63,7 @@ def test_a_group_size_that_fits_no_row_is_named(tmp_path):
 
 
 def test_a_text_prompt_needs_a_tokenizer_in_the_folder(library):
-    program.refuse("run", library.folder("toy"), "-p", "In the beginning", naming=["openvino_tokenizer.xml", "--tokens"])
+    program.refuse("run", library.folder("toy"), "-p", "In the beginning", naming=["tokenizer.json", "--tokens"])
 
 
 def test_a_prompt_is_given_once(library, tmp_path):

@@ -1,22 +1,23 @@
 # chat_template.jinja of our folders in transformers and in GenAI: byte for byte what DeepSeek's encoder makes, but for the cases docs/chat-template.md lists.
 import json
+import shutil
 
 import openvino_genai
 import pytest
 from transformers import AutoTokenizer
 
 import encoding_cases
+import goldens
 import program
+import rewritten
 
 CASES = encoding_cases.load()
 ENGINES = ["transformers", "genai"]
 USER, ASSISTANT, BOS, EOS = "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
 
 
-@pytest.fixture(scope="module")
-def render(clients):
+def renderer(folder):
     """render(engine, messages, tools=None, add_generation_prompt=True, **options) -> text"""
-    folder = clients.folder("mini", "fp32")
     transformers_tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     genai_tokenizer = openvino_genai.Tokenizer(folder)
 
@@ -28,6 +29,11 @@ def render(clients):
         return genai_tokenizer.apply_chat_template(history, add_generation_prompt, tools=tools, extra_context=options or None)
 
     return text
+
+
+@pytest.fixture(scope="module")
+def render(clients):
+    return renderer(clients.folder("mini", "fp32"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -118,6 +124,29 @@ RULES = {
 def test_rule(render, engine, rule):
     messages, options, expected = RULES[rule]
     assert render(engine, messages, **options) == BOS + expected
+
+
+@pytest.fixture(scope="module")
+def render_0731(tmp_path_factory):
+    """The same with the folder of a 0731 checkpoint."""
+    directory = tmp_path_factory.mktemp("0731")
+    rewritten.write_dspark(goldens.CHECKPOINTS["mini"], directory / "checkpoint")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(goldens.CHECKPOINTS["mini"] / name, directory / "checkpoint")
+    program.convert(directory / "checkpoint", directory / "model")
+    return renderer(directory / "model")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("effort", ["low", "high", "max", None])
+@pytest.mark.parametrize("mode", ["thinking", "chat"])
+def test_the_0731_release_has_its_own_words_of_effort(render, render_0731, engine, effort, mode):
+    options = {"thinking_mode": mode} | ({"reasoning_effort": effort} if effort else {})
+    chat = json.dumps({"messages": [user("a")], **options})
+    prompt = program.succeed("encode-chat", "-", "--release", "0731", input=chat).out
+    assert render_0731(engine, [user("a")], **options) == prompt
+    if effort != "low":
+        assert (render(engine, [user("a")], **options) == prompt) == (mode == "chat" or effort is None)
 
 
 TEMPLATE_ALONE = {"no answer asked for", "reasoning inside the content", "old reasoning inside the content"}

@@ -41,7 +41,8 @@ class Folder : public testing::Test {
     const Checkpoint open = Checkpoint::open(checkpoint());
     fs::remove_all(folder());
     fs::create_directory(folder());
-    for (const FolderFile& file : folder_files(options, SmallFiles(open), open.config())) write_file(folder() / file.name, file.bytes);
+    for (const FolderFile& file : folder_files(options, SmallFiles(open), open.config(), ChatRelease::kOriginal))
+      write_file(folder() / file.name, file.bytes);
   }
   Json written(const char* name) const { return Json::parse(read_file(folder() / name)); }
 
@@ -94,7 +95,7 @@ TEST_F(Folder, EveryRotaryFactorGivesItsDimensionsBack) {
   options.tokenizer = false;
   for (parsed.head_dim = 2; parsed.head_dim <= 512; parsed.head_dim += 7) {
     for (parsed.qk_rope_head_dim = 2; parsed.qk_rope_head_dim <= parsed.head_dim; parsed.qk_rope_head_dim += 2) {
-      const std::string text = folder_files(options, files, parsed).front().bytes;
+      const std::string text = folder_files(options, files, parsed, ChatRelease::kOriginal).front().bytes;
       const double factor = Json::parse(text).at("rope_parameters").at("main").at("partial_rotary_factor").get<double>();
       ASSERT_EQ(static_cast<int64_t>(static_cast<double>(parsed.head_dim) * factor), parsed.qk_rope_head_dim) << parsed.head_dim;
     }

@@ -66,9 +66,9 @@ TEST(RtInfo, UncompressedWeightsHaveNoNncfSection) {
 
 TEST(RtInfo, TheSectionOfOptimumIsThereOnlyWithTheVersionThatItReads) {
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{}, ov::ParameterVector{}, "empty");
-  add_rt_info(*model, {}, {}, "");
+  add_rt_info(*model, {}, {}, "", ChatRelease::kOriginal);
   EXPECT_FALSE(model->has_rt_info("optimum"));
-  add_rt_info(*model, {}, {}, "4.57.1");
+  add_rt_info(*model, {}, {}, "4.57.1", ChatRelease::kOriginal);
   EXPECT_EQ(model->get_rt_info<std::string>("optimum", "transformers_version"), "4.57.1");
 }
 

@@ -1,4 +1,4 @@
-# The tokenizer models of a folder against HF tokenizers: ids, text and streams, in C++, in OpenVINO's Python packages and in OpenVINO GenAI.
+# The tokenizer and the tokenizer models of a folder against HF tokenizers: ids, text and streams, in C++, in OpenVINO's Python packages and in OpenVINO GenAI.
 import json
 import random
 import re
@@ -110,11 +110,6 @@ def test_cpp_gives_the_ids_of_hf_tokenizers(model):
     assert differences(model, [answer["ids"] for answer in answers]) == []
 
 
-def test_the_encoder_without_the_library_gives_the_ids_of_hf_tokenizers(model):
-    answers = ask(model.folder, [{"encode": text} for text in model.texts])
-    assert differences(model, [answer["ids"] for answer in answers]) == []
-
-
 def test_user_text_between_markers_is_encoded_as_in_the_whole_prompt(model):
     """A prompt put together from ids of markers and plain text has the ids that HF tokenizers gives the whole of it."""
     rng = random.Random(5)
@@ -122,7 +117,7 @@ def test_user_text_between_markers_is_encoded_as_in_the_whole_prompt(model):
     plain = [text for text in texts.mixtures(300) + texts.PHRASES + texts.CODE if not any(marker in text for marker in markers)]
     prompts = [[rng.choice(plain) if i % 2 else rng.choice(list(markers)) for i in range(rng.randrange(1, 9))] for _ in range(400)]
     parts = sorted({text for prompt in prompts for text in prompt[1::2]})
-    ids = dict(zip(parts, (answer["ids"] for answer in ask(model.folder, [{"encode_plain": text} for text in parts]))))
+    ids = dict(zip(parts, (answer["ids"] for answer in ask(model.folder, [{"plain": text} for text in parts]))))
     for prompt in prompts:
         joined = [i for n, part in enumerate(prompt) for i in (ids[part] if n % 2 else [markers[part]])]
         assert joined == model.reference.encode("".join(prompt)).ids
@@ -132,7 +127,7 @@ def test_plain_text_never_becomes_a_marker(model):
     markers = {token["id"] for token in model.json["added_tokens"]}
     cases = [token["content"] for token in model.json["added_tokens"]][:300]
     cases += ["".join(pair) for pair in zip(cases, reversed(cases))]
-    answers = ask(model.folder, [{"encode_plain": text} for text in cases])
+    answers = ask(model.folder, [{"plain": text} for text in cases])
     assert [text for text, answer in zip(cases, answers) if markers & set(answer["ids"])] == []
     back = ask(model.folder, [{"ids": answer["ids"], "skip": True} for answer in answers])
     assert [answer["text"] for answer in back] == cases
@@ -156,14 +151,19 @@ def in_batches(all_texts, encode):
     return found
 
 
-def test_openvino_gives_the_ids_of_hf_tokenizers(model):
+def ids_of_the_model(model):
+    """By the folder's openvino_tokenizer.xml, for in_batches."""
     compiled = ov.Core().compile_model(model.folder / "openvino_tokenizer.xml", "CPU")
 
     def encode(batch):
         out = compiled(batch)
         return out["input_ids"], out["attention_mask"]
 
-    assert differences(model, in_batches(model.texts, encode)) == []
+    return encode
+
+
+def test_openvino_gives_the_ids_of_hf_tokenizers(model):
+    assert differences(model, in_batches(model.texts, ids_of_the_model(model))) == []
 
 
 def test_a_batch_is_padded_on_the_left(model):
@@ -264,9 +264,10 @@ def test_every_code_point_is_in_the_class_that_hf_tokenizers_puts_it(models):
     step = 3000
     cases = ["".join(f"a{chr(c)}a{chr(c)}{chr(c)}7 .{chr(c)}" for c in points[i : i + step]) for i in range(0, len(points), step)]
     expected = [deepseek.reference.encode(text).ids for text in cases]
-    for way in ("text", "encode"):
-        answers = ask(deepseek.folder, [{way: text} for text in cases])
-        assert [hex(points[i * step]) for i, answer in enumerate(answers) if answer["ids"] != expected[i]] == []
+    by_model = in_batches(cases, ids_of_the_model(deepseek))
+    by_encoder = [answer["ids"] for answer in ask(deepseek.folder, [{"text": text} for text in cases])]
+    for found in (by_model, by_encoder):
+        assert [hex(points[i * step]) for i, ids in enumerate(found) if ids != expected[i]] == []
 
 
 def test_synthetic_vocabularies_of_any_size_are_tokens_throughout(tmp_path):
@@ -291,7 +292,7 @@ def test_a_vocabulary_below_258_gets_no_tokenizer_and_a_notice(tmp_path):
     assert not (tmp_path / "checkpoint" / "tokenizer.json").exists()
     program.convert(tmp_path / "checkpoint", tmp_path / "model")
     assert not (tmp_path / "model" / "openvino_tokenizer.xml").exists()
-    program.refuse("run", tmp_path / "model", "-p", "text", naming=["openvino_tokenizer.xml", "--tokens"])
+    program.refuse("run", tmp_path / "model", "-p", "text", naming=["tokenizer.json", "--tokens"])
 
 
 def test_the_synthetic_tokenizer_is_the_same_every_time(tmp_path):

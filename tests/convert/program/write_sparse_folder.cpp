@@ -12,6 +12,7 @@
 #include "convert/ir.h"
 #include "convert/piece_queue.h"
 #include "convert/placeholders.h"
+#include "convert/release.h"
 #include "convert/rt_info.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
@@ -47,18 +48,19 @@ void write_folder(const fs::path& directory, const fs::path& out, const std::str
   const Checkpoint checkpoint = Checkpoint::open(directory);
   const SmallFiles small_files(checkpoint);
   const Config& config = checkpoint.config();
+  const ChatRelease release = release_of(checkpoint);
 
   std::vector<WeightUnit> units = weight_units(config, tensor_table(config));
   const std::vector<StoredFormat> forms = choose_forms(units, options.compression, [](const WeightUnit&) { return 0.0f; });
   const StoragePlan plan = plan_storage(std::move(units), forms);
   PlaceholderWeights weights(plan);
   const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, PortableOptions{});
-  add_rt_info(*model, config, options.compression, transformers_version(small_files.config()));
+  add_rt_info(*model, config, options.compression, transformers_version(small_files.config()), release);
   const uint64_t small_offset = (plan.bytes + 63) / 64 * 64;
   const IrText ir = serialize_ir(model, small_offset);
 
   fs::create_directories(out);
-  for (const FolderFile& file : folder_files(options, small_files, config)) write_text(out / file.name, file.bytes);
+  for (const FolderFile& file : folder_files(options, small_files, config, release)) write_text(out / file.name, file.bytes);
   write_text(out / "openvino_model.xml", ir.xml);
   SparseFile bin(out / "openvino_model.bin", small_offset + ir.small_constants.size());
   bin.write_at(small_offset, ir.small_constants.data(), ir.small_constants.size());

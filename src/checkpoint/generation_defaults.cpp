@@ -1,0 +1,44 @@
+// temperature, top_p and top_k of generation_config.json.
+#include "checkpoint/generation_defaults.h"
+
+#include <cmath>
+#include <limits>
+
+#include "checkpoint/json_fields.h"
+#include "checkpoint/quote.h"
+
+namespace dsv4 {
+
+namespace {
+
+constexpr JsonFile kGenerationConfigFile = {"generation config", "the generation_config.json of a model", 1u << 20};
+
+std::optional<double> number(const Fields& fields, const char* key, double low, double high) {
+  const nlohmann::json* value = fields.find(key);
+  if (value == nullptr) return std::nullopt;
+  const double found = value->is_number() ? value->get<double>() : std::nan("");
+  if (!(found >= low && found <= high)) fields.refuse(key, "found ", shown(*value), ", expected a number in ", low, "..", high);
+  return found;
+}
+
+}  // namespace
+
+GenerationDefaults read_generation_defaults(const std::filesystem::path& directory) {
+  const std::filesystem::path file = directory / "generation_config.json";
+  const std::optional<std::string> text = read_small_file_if_there(file, kGenerationConfigFile);
+  if (!text) return {};
+  const std::string where = path_text(file);
+  const nlohmann::json document = parse_json_object(*text, where, kGenerationConfigFile);
+  const Fields fields(document, where);
+  GenerationDefaults defaults;
+  defaults.temperature = number(fields, "temperature", 0.0, 100.0);
+  defaults.top_p = number(fields, "top_p", std::numeric_limits<double>::min(), 1.0);
+  if (const nlohmann::json* top_k = fields.find("top_k")) {
+    defaults.top_k = fields.as_integer("top_k", *top_k, 0, std::numeric_limits<int32_t>::max());
+  }
+  const nlohmann::json* sample = fields.find("do_sample");
+  if (sample != nullptr && sample->is_boolean() && !sample->get<bool>()) defaults.temperature = 0.0;
+  return defaults;
+}
+
+}  // namespace dsv4
