@@ -100,14 +100,14 @@ void chat_through_pipe(Talk& talk) {
 
 void chat_at_terminal(Talk& talk) {
   note_chat_signals();
-  LineReader reader;
+  ChatReader reader;
   ChatScreen screen(true);
   print_notice("/help lists commands; Ctrl-C stops an answer, Ctrl-D ends the chat");
   bool asked_to_end = false;
   while (ending_signal() == 0) {
-    const LineReader::Input input = reader.read(concat(talk.session().position(), "/", talk.session().context(), " > "));
-    if (input.kind == LineReader::Kind::kEnd) break;
-    if (input.kind == LineReader::Kind::kInterrupt) {
+    const ChatReader::Input input = reader.read(concat(talk.session().position(), "/", talk.session().context(), " > "));
+    if (input.kind == ChatReader::Kind::kEnd) break;
+    if (input.kind == ChatReader::Kind::kInterrupt) {
       if (asked_to_end && !input.typed) break;
       asked_to_end = !input.typed;
       if (asked_to_end) print_notice("Ctrl-C again, or Ctrl-D, ends the chat");

@@ -47,7 +47,7 @@ std::string as_text(std::string_view paste) {
 
 }  // namespace
 
-LineReader::LineReader() : unused_(std::fopen("/dev/null", "w")) {
+ChatReader::ChatReader() : unused_(std::fopen("/dev/null", "w")) {
   std::setlocale(LC_CTYPE, "C.UTF-8");  // libedit's characters
   const char* terminal = std::getenv("TERM");
   bracketed_ = terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb";
@@ -55,11 +55,11 @@ LineReader::LineReader() : unused_(std::fopen("/dev/null", "w")) {
   history_ = history_init();
   if (editor_ == nullptr || history_ == nullptr) fail("the terminal cannot be used for a chat; pipe prompts in, one a line");
   el_set(editor_, EL_CLIENTDATA, this);
-  el_set(editor_, EL_PROMPT, &LineReader::prompt_of);
+  el_set(editor_, EL_PROMPT, &ChatReader::prompt_of);
   el_set(editor_, EL_EDITOR, "emacs");
   el_set(editor_, EL_SIGNAL, 0);
-  el_set(editor_, EL_GETCFN, &LineReader::character_of);
-  el_set(editor_, EL_ADDFN, "dsv4-paste", "puts a paste into the line", &LineReader::insert_paste);
+  el_set(editor_, EL_GETCFN, &ChatReader::character_of);
+  el_set(editor_, EL_ADDFN, "dsv4-paste", "puts a paste into the line", &ChatReader::insert_paste);
   el_set(editor_, EL_BIND, "^]", "dsv4-paste", nullptr);
   HistEvent event;
   ::history(history_, &event, H_SETSIZE, 1000);
@@ -67,24 +67,24 @@ LineReader::LineReader() : unused_(std::fopen("/dev/null", "w")) {
   el_set(editor_, EL_HIST, ::history, history_);
 }
 
-LineReader::~LineReader() {
+ChatReader::~ChatReader() {
   if (history_ != nullptr) history_end(history_);
   if (editor_ != nullptr) el_end(editor_);
   if (unused_ != nullptr) std::fclose(unused_);
 }
 
-LineReader& LineReader::of(editline* editor) {
+ChatReader& ChatReader::of(editline* editor) {
   void* reader = nullptr;
   el_get(editor, EL_CLIENTDATA, &reader);
-  return *static_cast<LineReader*>(reader);
+  return *static_cast<ChatReader*>(reader);
 }
 
-char* LineReader::prompt_of(editline* editor) { return of(editor).prompt_.data(); }
+char* ChatReader::prompt_of(editline* editor) { return of(editor).prompt_.data(); }
 
-int LineReader::character_of(editline* editor, wchar_t* character) { return of(editor).next_character(character); }
+int ChatReader::character_of(editline* editor, wchar_t* character) { return of(editor).next_character(character); }
 
-unsigned char LineReader::insert_paste(editline* editor, int) {
-  LineReader& reader = of(editor);
+unsigned char ChatReader::insert_paste(editline* editor, int) {
+  ChatReader& reader = of(editor);
   if (reader.inserted_.empty()) return CC_NORM;
   el_insertstr(editor, reader.inserted_.c_str());
   reader.inserted_.clear();
@@ -92,7 +92,7 @@ unsigned char LineReader::insert_paste(editline* editor, int) {
 }
 
 /// Waits for bytes. False at the end of the input, and after a signal that ends the line.
-bool LineReader::fill() {
+bool ChatReader::fill() {
   for (;;) {
     if (take_interrupt()) {
       interrupt_ = true;
@@ -117,7 +117,7 @@ bool LineReader::fill() {
   }
 }
 
-void LineReader::begin_paste(std::string text) {
+void ChatReader::begin_paste(std::string text) {
   if (text.size() <= kLongPaste && text.find('\n') == text.npos) {
     inserted_ = std::move(text);
     return;
@@ -127,7 +127,7 @@ void LineReader::begin_paste(std::string text) {
 }
 
 /// 1 and a character; 0 at the end, -1 to give the line up.
-int LineReader::next_character(wchar_t* character) {
+int ChatReader::next_character(wchar_t* character) {
   const auto escape_is_cut = [&] { return bytes_.size() < kPasteBegins.size() && kPasteBegins.starts_with(bytes_); };
   while (bytes_.empty()) {
     if (!fill()) return interrupt_ ? -1 : 0;
@@ -171,7 +171,7 @@ int LineReader::next_character(wchar_t* character) {
   return 1;
 }
 
-std::string LineReader::with_pastes(std::string line) const {
+std::string ChatReader::with_pastes(std::string line) const {
   size_t from = 0;
   for (size_t i = 0; i < pastes_.size(); ++i) {
     const std::string name = paste_name(i + 1, pastes_[i].size());
@@ -183,7 +183,7 @@ std::string LineReader::with_pastes(std::string line) const {
   return line;
 }
 
-LineReader::Input LineReader::read_line(const std::string& prompt) {
+ChatReader::Input ChatReader::read_line(const std::string& prompt) {
   prompt_ = prompt;
   interrupt_ = false;
   take_interrupt();
@@ -225,7 +225,7 @@ LineReader::Input LineReader::read_line(const std::string& prompt) {
   return input;
 }
 
-LineReader::Input LineReader::read(const std::string& prompt) {
+ChatReader::Input ChatReader::read(const std::string& prompt) {
   pastes_.clear();
   Input input = read_line(prompt);
   if (input.kind != Kind::kText) return input;

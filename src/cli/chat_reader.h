@@ -13,12 +13,12 @@ namespace dsv4 {
 
 /// Reads standard input through libedit, which knows no bracketed paste: that is done here. A paste that is long or has lines stands in the line as "[pasted text 1,
 /// 2048 bytes]" and is put in its place when the line is taken. Ctrl-C and the size of the window come by chat_signals.h.
-class LineReader {
+class ChatReader {
  public:
-  LineReader();
-  ~LineReader();
-  LineReader(const LineReader&) = delete;
-  LineReader& operator=(const LineReader&) = delete;
+  ChatReader();
+  ~ChatReader();
+  ChatReader(const ChatReader&) = delete;
+  ChatReader& operator=(const ChatReader&) = delete;
 
   enum class Kind {
     kText,
@@ -44,7 +44,7 @@ class LineReader {
   static int character_of(editline* editor, wchar_t* character);
   static unsigned char insert_paste(editline* editor, int key);
   static char* prompt_of(editline* editor);
-  static LineReader& of(editline* editor);
+  static ChatReader& of(editline* editor);
 
   std::FILE* unused_;  // what libedit has to say of the terminal
   editline* editor_;
