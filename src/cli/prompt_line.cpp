@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
 #include "checkpoint/utf8.h"
 #include "cli/suggestion.h"
@@ -122,11 +123,11 @@ void check_names(const PyJson::Object& members, std::string_view line) {
   fail("a field comes twice, expected one of each name");
 }
 
-/// A string or an integer.
+/// A string or an integer, as JSON.
 std::string id_of(const Field& field) {
-  if (field.value.as<PyJson::Integer>() == nullptr && field.value.as<std::string>() == nullptr) field.refuse("a string or an integer");
-  if (field.value.as<std::string>() != nullptr) field.text();  // for what it refuses
-  return field.value.dump();
+  if (const auto* number = field.value.as<PyJson::Integer>()) return number->digits;
+  if (field.value.as<std::string>() == nullptr) field.refuse("a string or an integer");
+  return json_text(field.text());
 }
 
 std::vector<std::string> stops_of(const Field& field) {

@@ -151,13 +151,14 @@ class PromptsRun {
   void end(Answer& answer, const Outcome& outcome) {
     bytes_done_ += answer.bytes;
     if (outcome.end == End::kFailed) return print_error_line(answer.index, outcome.error);
-    nlohmann::ordered_json json = {{"index", answer.index}};
-    if (!answer.id.empty()) json["id"] = parse_json(answer.id);
+    nlohmann::ordered_json json;
     json["tokens"] = outcome.generated.tokens;
     if (answer.stream) json["text"] = answer.text + answer.stream->finish();
     json["finish_reason"] = finish_reason(outcome.generated);
     ++done_;
-    print(json_text(json) + "\n");
+    // The id as it was written: an integer may have more digits than the library's numbers.
+    const std::string id = answer.id.empty() ? "" : concat("\"id\":", answer.id, ",");
+    print(concat("{\"index\":", answer.index, ",", id, json_text(json).substr(1), "\n"));
     show_progress();
   }
 

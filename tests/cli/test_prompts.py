@@ -40,7 +40,7 @@ def test_each_line_is_what_run_says_alone(mini):
     for i, text in enumerate(TEXTS):
         lines.append({"prompt": text, "id": f"n{i}", "max_new_tokens": 5 + 3 * i})
         flags.append(["-p", text, "-n", 5 + 3 * i])
-    lines += [{"tokens": list(range(3, 120)), "id": 7, "temperature": 0.9, "top_p": 0.9, "top_k": 50, "min_p": 0.01, "seed": 2**64 - 1},
+    lines += [{"tokens": list(range(3, 120)), "id": -(10**30), "temperature": 0.9, "top_p": 0.9, "top_k": 50, "min_p": 0.01, "seed": 2**64 - 1},
               {"prompt": TEXTS[0], "temperature": 1.1, "seed": 3, "stop": ["e", "zz"]}, {"prompt": TEXTS[1], "stop": "the"},
               {"prompt": TEXTS[0], "max_new_tokens": 0}, {"prompt": TEXTS[1]}]
     flags += [["--tokens", program.token_list(range(3, 120)), "--temperature", 0.9, "--top-p", 0.9, "--top-k", 50, "--min-p", 0.01, "--seed", 2**64 - 1],
