@@ -169,7 +169,7 @@ def python_tests(full):
 def client_tests(full):
     """OpenVINO GenAI and transformers; optimum-intel and lm_eval only with `full`, for their environment has torch, a gigabyte."""
     result = Result("Clients: OpenVINO GenAI, transformers" + (", optimum-intel, lm_eval" if full else ""))
-    large = ["tests/clients/test_optimum.py", "tests/clients/test_lm_eval.py"]
+    large = ["tests/clients/test_optimum.py", "tests/clients/test_optimum_plugin.py", "tests/clients/test_lm_eval.py"]
     programs = [lambda: run_pytest(result, "venv-clients", "clients", ["tests/clients", *(f"--ignore={file}" for file in large)], full)]
     if full:
         programs.append(lambda: run_pytest(result, "venv-optimum", "clients-optimum", large, full))

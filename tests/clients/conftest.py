@@ -1,4 +1,4 @@
-# Fixtures of the client tests. They run in build/venv-clients, but test_optimum.py and test_lm_eval.py in build/venv-optimum (tools/test-venv.sh makes both).
+# Fixtures of the client tests. They run in build/venv-clients, but test_optimum.py, test_optimum_plugin.py and test_lm_eval.py in build/venv-optimum (tools/test-venv.sh makes both).
 import os
 import tempfile
 
