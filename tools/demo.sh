@@ -94,6 +94,14 @@ for format in "${formats[@]}"; do
     sampled=$("$dsv4" run "$demo/mini-fp32" -p "$text" -n 48 --ignore-eos --temp 0.8 --top-p 0.95 --seed 1 -q)
     echo "sampled (temperature 0.8, top-p 0.95, seed 1): $(tr '\n' ' ' <<<"$sampled")"
   fi
+  if [ "$format" = fp32 ]; then
+    # What the model was trained on: a person begins a verse, the model goes on with it.
+    echo "chat (greedy):"
+    for verse in 'In the beginning God created' 'And the LORD spake unto Moses,'; do
+      echo "  user       $verse"
+      echo "  assistant  $("$dsv4" chat "$demo/mini-fp32" --temperature 0 -n 32 <<<"$verse" | tr '\n' ' ')"
+    done
+  fi
   add_row mini "$format" "$(field "$demo/mini-$format.perplexity.json" '"%.3f" % d["perplexity"]')"
 done
 
@@ -116,6 +124,7 @@ Machine: $machine
 
 What you can type next:
   echo 'In the beginning' | $dsv4 run $demo/mini-int8 --echo --temp 0.8 -n 60
+  $dsv4 chat $demo/mini-int8 -n 60
   $dsv4 bench $demo/mini-int8 -p 32,128 -n 32 -o md
   $dsv4 convert -m CHECKPOINT OUT --dry-run      # your own DeepSeek-V4 checkpoint: what it would become, and how long that takes
 END

@@ -7,6 +7,7 @@
 
 #include "dsv4/error.h"
 #include "text/chat_tokens.h"
+#include "text/prompt_tokens.h"
 
 namespace dsv4 {
 
@@ -98,7 +99,7 @@ ChatAnswer ChatSession::answer(const PromptText& prompt, Request request, Comple
                                const FeedOptions& feeding) {
   ChatAnswer answer;
   Place place = shared_place(prompt);
-  std::vector<int64_t> rest = prompt.tokens(tokenizer_, place.key);
+  std::vector<int64_t> rest = prompt_tokens(prompt, tokenizer_, place.key);
   answer.prompt_tokens = place.position + std::ssize(rest);
   if (rest.empty()) fail("the prompt has no token");
   if (answer.prompt_tokens >= context()) {
@@ -112,7 +113,7 @@ ChatAnswer ChatSession::answer(const PromptText& prompt, Request request, Comple
   answer.fed_again = go_back(place.position, feeding);
   if (position() != place.position) {
     place = {};
-    rest = prompt.tokens(tokenizer_);
+    rest = prompt_tokens(prompt, tokenizer_);
   }
   answer.reused = place.position;
 

@@ -60,6 +60,7 @@ ChatReader::ChatReader() : unused_(std::fopen("/dev/null", "w")) {
   el_set(editor_, EL_SIGNAL, 0);
   el_set(editor_, EL_GETCFN, &ChatReader::character_of);
   el_set(editor_, EL_ADDFN, "dsv4-paste", "puts a paste into the line", &ChatReader::insert_paste);
+  el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   el_set(editor_, EL_BIND, "^]", "dsv4-paste", nullptr);
   HistEvent event;
   ::history(history_, &event, H_SETSIZE, 1000);

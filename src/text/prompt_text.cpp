@@ -1,15 +1,13 @@
 // Prompts as keys: text, and markers between bytes that no text has.
 #include "text/prompt_text.h"
 
-#include <optional>
-
 #include "text/chat_tokens.h"
 
 namespace dsv4 {
 
 namespace {
 
-constexpr char kOpen = '\xFE', kClose = '\xFF';
+constexpr char kOpen = PromptText::kOpen, kClose = PromptText::kClose;
 
 }  // namespace
 
@@ -58,33 +56,6 @@ std::string PromptText::text() const {
 bool PromptText::is_border(size_t at) const {
   if (at > keys_.size()) return false;
   return at == 0 || at == keys_.size() || keys_[at - 1] == kClose || keys_[at] == kOpen;
-}
-
-std::vector<int64_t> PromptText::tokens(const Tokenizer& tokenizer, size_t from) const {
-  std::vector<int64_t> ids;
-  std::string run;  // text up to the next marker that is a token
-  const auto end_run = [&] {
-    const std::vector<int64_t> more = tokenizer.encode_plain(run);
-    ids.insert(ids.end(), more.begin(), more.end());
-    run.clear();
-  };
-  const std::string_view keys(keys_);
-  for (size_t at = from; at < keys.size();) {
-    const size_t open = keys.find(kOpen, at);
-    run += keys.substr(at, open == keys.npos ? open : open - at);
-    if (open == keys.npos) break;
-    const size_t close = keys.find(kClose, open);
-    const std::string_view marker = keys.substr(open + 1, close - open - 1);
-    if (const std::optional<int64_t> id = tokenizer.added(marker)) {
-      end_run();
-      ids.push_back(*id);
-    } else {
-      run += marker;
-    }
-    at = close + 1;
-  }
-  end_run();
-  return ids;
 }
 
 }  // namespace dsv4

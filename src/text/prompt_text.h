@@ -1,19 +1,17 @@
-// The text of a prompt in which markers of the chat format and what people wrote are told apart, and its token ids.
+// The text of a prompt in which markers of the chat format and what people wrote are told apart.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
-
-#include "text/tokenizer.h"
 
 namespace dsv4 {
 
 /// Text with markers at places of its own: a marker's string inside of what was given is text and never becomes a token.
 class PromptText {
  public:
+  static constexpr char kOpen = '\xFE', kClose = '\xFF';  ///< around a marker in keys()
+
   void marker(std::string_view marker);
   /// Text of people and of tools.
   void plain(std::string_view text);
@@ -30,8 +28,6 @@ class PromptText {
 
   /// Whether text may be tokenised from this place of keys() on: a marker ends or begins there, or the text does.
   bool is_border(size_t at) const;
-  /// Ids of the text from a border on: each marker's own, where the tokenizer has one, and HF tokenizers' of the texts between.
-  std::vector<int64_t> tokens(const Tokenizer& tokenizer, size_t from = 0) const;
 
  private:
   std::string keys_;

@@ -282,10 +282,10 @@ def test_run_at_a_terminal_names_chat(library):
 
 
 def test_sampling_is_the_folders_unless_it_is_asked_for(library, chat):
-    terminal = chat("--temperature", "0.5", "--seed", "7")
-    assert "temperature 0.5, top-p 1, top-k 0, seed 7" in say(terminal, "/stats")
-    terminal = Terminal(program.executable(), "chat", library.folder("mini"))
-    terminal.until(PROMPT)
-    assert re.search(r"temperature 1, top-p 1, top-k 0, seed \d+", say(terminal, "/stats"))
-    terminal.type("\x04")
-    assert terminal.end() == 0
+    assert "temperature 0, top-p 1, top-k 0\n" in say(chat("--seed", "7"), "/stats")
+    for options, expected in (([], r"temperature 1, top-p 1, top-k 0, seed \d+"), (["--temp", "0.5", "--seed", "7"], "temperature 0.5, top-p 1, top-k 0, seed 7")):
+        terminal = Terminal(program.executable(), "chat", library.folder("mini"), *options)
+        terminal.until(PROMPT)
+        assert re.search(expected, say(terminal, "/stats"))
+        terminal.type("\x04")
+        assert terminal.end() == 0

@@ -6,6 +6,7 @@
 #include "text/chat_encoder.h"
 #include "text/chat_json.h"
 #include "text/chat_tokens.h"
+#include "text/saved_chat.h"
 
 namespace dsv4::fuzz {
 
@@ -18,6 +19,19 @@ inline bool chat(std::span<const uint8_t> text) {
       require(prompt.starts_with(chat_tokens::kBegin), "a prompt begins with its token");
       require(!invalid_utf8(prompt), "a prompt is text");
     }
+    return true;
+  } catch (const Error& error) {
+    require_one_line(error, "C: ");
+    return false;
+  }
+}
+
+/// A file for /load.
+inline bool saved_chat(std::span<const uint8_t> text) {
+  try {
+    const Conversation chat = read_saved_chat(text_of(text), "C");
+    const std::string written = saved_chat_text(chat);
+    require(saved_chat_text(read_saved_chat(written, "C")) == written, "what is written is read as the same");
     return true;
   } catch (const Error& error) {
     require_one_line(error, "C: ");

@@ -14,6 +14,11 @@ TEST(FuzzReplay, Chats) {
   replay("fuzz_chat", 3000, [](const Bytes& bytes) { return fuzz::chat(bytes); });
 }
 
+TEST(FuzzReplay, SavedChats) {
+  replay(
+      "fuzz_saved_chat", 3000, [](const Bytes& bytes) { return fuzz::saved_chat(bytes); }, 100);
+}
+
 TEST(FuzzReplay, PythonJson) {
   replay("fuzz_chat", 3000, [](const Bytes& bytes) { return fuzz::python_json(bytes); });
 }
