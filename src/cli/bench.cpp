@@ -132,6 +132,9 @@ void add_bench_command(CommandLine& line) {
   command.option("--chunk", benchmark.chunk, "Tokens of the prompt an inference; 0: 512, and 2048 where experts come from the drive")
       .shows_default()
       .at_least(0);
+  command.option("--parallel", benchmark.parallel, "Sequences that decode at once, beside one alone; in text and JSON")
+      .shows_default()
+      .at_least(1);
   command
       .option("-c,--context", benchmark.context, "CPU program: decode at this position, after a cache of random rows; 0: after the prompt")
       .shows_default()

@@ -43,6 +43,9 @@ Json to_json(const Measurement& m) {
   json["sampler_seconds"] = b.sampler_seconds;
   json["prefill_tokens_per_second"] = m.prefill_rate();
   json["decode_tokens_per_second"] = m.decode_rate();
+  if (options.parallel > 1) {
+    json["parallel"] = {{"sequences", options.parallel}, {"step_seconds", b.step_seconds}, {"tokens_per_second", m.parallel_rate()}};
+  }
   json["bandwidth_gb_per_second"] = b.read_bandwidth / 1e9;
   json["bandwidth_four_streams_gb_per_second"] = b.far_bandwidth / 1e9;
   if (program == Program::kCpu) {
@@ -101,6 +104,10 @@ std::string bench_text(const Measurement& m) {
                  three_digits(b.prefill_deviation), " (time to first token), ", three_digits(m.prefill_rate()), " tokens/s\n");
   text += concat("decode            ", three_digits(1e3 * b.decode_seconds), " ms a token ± ", three_digits(1e3 * b.decode_deviation), ", ",
                  three_digits(m.decode_rate()), " tokens/s, ", m.options.decode, " tokens from position ", m.position(), "\n");
+  if (m.options.parallel > 1) {
+    text += concat("parallel          ", three_digits(1e3 * b.step_seconds), " ms a step of ", m.options.parallel, " sequences, ",
+                   three_digits(m.parallel_rate()), " tokens/s, ", three_digits(m.parallel_rate() / m.decode_rate()), " times one\n");
+  }
   text += concat("sampler           ", three_digits(1e3 * b.sampler_seconds), " ms a token at temperature 1 and top-p 0.95, beside that\n");
   text += format("read bandwidth    %.1f GB/s with one linear stream a thread, %.1f with four far apart; read between the tokens\n",
                  b.read_bandwidth / 1e9, b.far_bandwidth / 1e9);

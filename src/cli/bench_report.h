@@ -20,6 +20,7 @@ struct Measurement {
   int64_t position() const { return options.context > 0 ? options.context : options.prompt; }  ///< of the first decoded token
   double prefill_rate() const { return static_cast<double>(options.prompt) / result.prefill_seconds; }
   double decode_rate() const { return 1.0 / result.decode_seconds; }
+  double parallel_rate() const { return static_cast<double>(options.parallel) / result.step_seconds; }  ///< of all sequences
 };
 
 /// Lines with every part of it.

@@ -13,6 +13,7 @@
 #include "dsv4/error.h"
 #include "dsv4/sampler.h"
 #include "dsv4/session.h"
+#include "dsv4/step.h"
 #include "ops/support/op_times.h"
 #include "runtime/disk_reads.h"
 #include "runtime/engine_model.h"
@@ -94,6 +95,29 @@ void decode_in_groups(Session& session, std::span<const int64_t> tokens, int64_t
   }
 }
 
+/// Sequences that go on from where `prefilled` is, each with other tokens, one step a token; the time of each is added to `times`.
+void decode_together(const Engine& engine, const Session& prefilled, const BenchmarkOptions& options, std::vector<double>& times) {
+  const int64_t sequences = options.parallel;
+  const std::vector<int64_t> tokens = random_tokens(sequences * options.decode, engine.vocab_size(), 3);
+  std::vector<Session> sessions;
+  for (int64_t i = 0; i < sequences; ++i) {
+    sessions.emplace_back(engine);
+    if (options.context > 0) {
+      Inner::fill_with_noise(sessions.back(), options.context);
+    } else {
+      sessions.back().restore(prefilled.save());  // not a fork: caches of their own, as different texts have
+    }
+  }
+  const std::unique_ptr<CpuSteps>& forms = Inner::model(engine).steps;
+  if (forms && std::ranges::find(CpuSteps::kFewRows, sequences) != CpuSteps::kFewRows.end()) forms->wait_for_form(sequences);
+  for (int64_t t = 0; t < options.decode; ++t) {
+    std::vector<Step> steps;
+    for (int64_t i = 0; i < sequences; ++i)
+      steps.push_back({sessions[static_cast<size_t>(i)], std::span(tokens).subspan(static_cast<size_t>(t * sequences + i), 1)});
+    times.push_back(seconds([&] { engine.step(steps); }));
+  }
+}
+
 /// Of a choice as chats make it, at several positions.
 double sampler_seconds(std::span<const float> logits) {
   Sampler sampler({.temperature = 1.0, .top_p = 0.95});
@@ -105,7 +129,8 @@ double sampler_seconds(std::span<const float> logits) {
 }  // namespace
 
 Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
-  if (options.prompt < 1 || options.decode < 1 || options.repeats < 1) fail("a benchmark needs a prompt, a token to decode and a repeat");
+  if (options.prompt < 1 || options.decode < 1 || options.repeats < 1 || options.parallel < 1)
+    fail("a benchmark needs a prompt, a token to decode, a repeat and a sequence");
   const Engine::Model& model = Inner::model(engine);
   const int64_t begin = options.context > 0 ? options.context : options.prompt;
   if (begin + options.decode > engine.context()) {
@@ -130,7 +155,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   const int64_t token_bytes = result.weight_bytes.total() + result.cache_bytes;
   const std::optional<ExpertReport> opened = expert_report(engine);
   Yardstick yardstick(engine.threads(), token_bytes, opened ? opened->unfilled_bytes : 0);
-  std::vector<double> prefill, decode;
+  std::vector<double> prefill, decode, together;
   std::vector<float> logits;
   int64_t from_disk = 0;
   std::optional<ExpertUse> experts;
@@ -155,6 +180,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
     decode_in_groups(decoding, next, tokens_between_readings(token_bytes), yardstick, decode_parts, decode);
     if (experts) experts->add(expert_report(engine)->counts.since(experts_before->counts), std::ssize(next));
     const std::optional<int64_t> after = disk_bytes_read();
+    if (options.parallel > 1) decode_together(engine, prefilled, options, together);
     counted = counted && before && after;
     if (counted) from_disk += *after - *before;
   }
@@ -166,6 +192,7 @@ Benchmark run_benchmark(const Engine& engine, const BenchmarkOptions& options) {
   result.sampler_seconds = sampler_seconds(std::span(logits).last(static_cast<size_t>(engine.vocab_size())));
   result.prefill_seconds = median(prefill);
   result.decode_seconds = median(decode);
+  if (!together.empty()) result.step_seconds = median(together);
   result.prefill_deviation = deviation(prefill);
   result.decode_deviation = deviation(decode);
   result.read_bandwidth = yardstick.one_stream();

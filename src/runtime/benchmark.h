@@ -18,6 +18,7 @@ struct BenchmarkOptions {
   int64_t context = 0;   ///< decode at this position instead, after a cache of random rows; CPU program
   int64_t chunk = 0;     ///< tokens an inference of the prompt; 0: Engine::prompt_chunk()
   int64_t repeats = 3;
+  int64_t parallel = 1;  ///< above 1: sequences that decode in one step, measured beside one sequence in every repeat
 };
 
 /// A part of the CPU program's ops, as src/ops/support/op_times.h divides them.
@@ -35,11 +36,12 @@ struct Benchmark {
   double first_token_seconds = 0.0;  ///< opening the folder, and the first inference, of one token
   double prefill_seconds = 0.0;      ///< of the prompt: time to first token of an open model
   double decode_seconds = 0.0;       ///< a token; median over all tokens of all repeats
-  double prefill_deviation = 0.0;    ///< standard deviation, in seconds, over the repeats
-  double decode_deviation = 0.0;     ///< the same, over all tokens of all repeats
-  double sampler_seconds = 0.0;      ///< a choice at temperature 1 and top-p 0.95; not in decode_seconds
-  ActiveBytes weight_bytes;          ///< a token, in the middle of the decoded ones; zeros for the portable program
-  int64_t cache_bytes = 0;           ///< a token, in the middle of the decoded ones
+  double step_seconds = 0.0;       ///< of a token for each of `parallel` sequences; median over all steps of all repeats; 0 where that is 1
+  double prefill_deviation = 0.0;  ///< standard deviation, in seconds, over the repeats
+  double decode_deviation = 0.0;   ///< the same, over all tokens of all repeats
+  double sampler_seconds = 0.0;    ///< a choice at temperature 1 and top-p 0.95; not in decode_seconds
+  ActiveBytes weight_bytes;        ///< a token, in the middle of the decoded ones; zeros for the portable program
+  int64_t cache_bytes = 0;         ///< a token, in the middle of the decoded ones
   double read_bandwidth = 0.0;  ///< bytes a second that the machine reads with as many threads, a linear stream each; median of the passes
   double far_bandwidth = 0.0;   ///< the same with four streams a thread that lie far apart
   /// Of read_bandwidth, what decoding reads: of each group of tokens against the passes just before and after it; median over the groups. So it need not be

@@ -9,7 +9,7 @@
 
 namespace dsv4 {
 
-/// Of one session at a time. A call that fails leaves no lines.
+/// Of one call at a time (CpuSteps sees to it), whose sequences follow each other. A call that fails leaves no lines.
 class RouteLog final : public ops::RouteObserver {
  public:
   /// Error when the file cannot be written.

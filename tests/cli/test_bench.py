@@ -38,6 +38,17 @@ def test_reports_the_cpu_program(library):
         assert speed == pytest.approx(read[part] / seconds[part] / 1e9 if read[part] else 0), part
 
 
+def test_measures_several_sequences_beside_one(library):
+    folder = library.folder("toy", "--weight-format", "int4", "--group-size", "32")
+    assert "parallel" not in bench(folder)
+    for program_of in ("cpu", "portable"):
+        parallel = bench(folder, "--parallel", 3, "--program", program_of)["parallel"]
+        assert parallel["sequences"] == 3
+        assert parallel["tokens_per_second"] == pytest.approx(3 / parallel["step_seconds"]) and parallel["step_seconds"] > 0
+    assert re.search(r"^parallel .* ms a step of 2 sequences, .* tokens/s, .* times one$", program.succeed("bench", folder, "-p", 4, "-n", 2, "--parallel", 2).out, re.M)
+    program.refuse("bench", folder, "--parallel", 0, code=2, naming=["--parallel"])
+
+
 def test_counts_every_byte_of_a_folder_in_which_all_experts_are_selected_once(library):
     folder = library.folder("toy", "--weight-format", "fp32")
     found = bench(folder)

@@ -219,9 +219,22 @@ class FuzzedOp {
                                    [&] { return static_cast<float>(below(2001)) / 1000.0f - 1.0f; }));
     cache_ = cache;
     slot_.emplace(std::span(static_cast<std::byte*>(cache_.data()), cache_.get_byte_size()));
-    ov::Tensor runs(ov::element::i32, {1, static_cast<size_t>(ops::kRunNumbers)});
-    const int32_t run[] = {0, static_cast<int32_t>(tokens_), static_cast<int32_t>(text_.number("position", 0)), slot_->id()};
-    std::copy(std::begin(run), std::end(run), runs.data<int32_t>());
+    // One run, or two of which the second may be none: its numbers are off by those of the text.
+    second_cache_ = ov::Tensor(ov::element::u8, {static_cast<size_t>(layout.bytes())});
+    std::fill_n(second_cache_.data<uint8_t>(), second_cache_.get_size(), uint8_t{0});
+    layout.write_header(static_cast<std::byte*>(second_cache_.data()));
+    second_slot_.emplace(std::span(static_cast<std::byte*>(second_cache_.data()), second_cache_.get_byte_size()));
+    const auto off = [&](const char* name) { return static_cast<int32_t>(text_.number(name, 0)); };
+    const auto tokens = static_cast<int32_t>(tokens_), split = std::clamp(off("split"), 0, tokens);
+    std::vector<int32_t> numbers = {0, split > 0 ? split : tokens, off("position"), slot_->id()};
+    if (split > 0) {
+      const auto wrapped = [](int32_t a, int32_t b) { return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b)); };
+      const int32_t second[] = {wrapped(split, off("gap")), wrapped(tokens - split, off("more")), off("position2"),
+                                wrapped(second_slot_->id(), off("slot"))};
+      numbers.insert(numbers.end(), std::begin(second), std::end(second));
+    }
+    ov::Tensor runs(ov::element::i32, {numbers.size() / 4, static_cast<size_t>(ops::kRunNumbers)});
+    std::copy(numbers.begin(), numbers.end(), runs.data<int32_t>());
     inputs.push_back(runs);
     inputs.push_back(
         filled<float>(ov::element::f32, {static_cast<size_t>(a.rope_dim / 2)}, [&] { return static_cast<float>(below(1001)) / 1000.0f; }));
@@ -243,8 +256,8 @@ class FuzzedOp {
   std::vector<int64_t> bytes_;
   int64_t total_ = 0;
   std::shared_ptr<ov::Node> node_;
-  ov::Tensor cache_;
-  std::optional<ops::CacheSlot> slot_;
+  ov::Tensor cache_, second_cache_;
+  std::optional<ops::CacheSlot> slot_, second_slot_;
   std::mt19937_64 random_{1};
 };
 
