@@ -141,11 +141,12 @@ class PromptsRun {
       if (answer->stream) answer->text += answer->stream->push(token);
     };
     line.request.ends_after = [answer](int64_t) { return answer->stream && answer->stream->stopped(); };
-    prompt_tokens_ += std::ssize(line.request.prompt);
+    const int64_t prompt = std::ssize(line.request.prompt);
     Job job;
     job.requests.push_back(std::move(line.request));
     job.on_end = [this, answer](uint64_t, const Outcome& outcome) { end(*answer, outcome); };
     scheduler_.submit(std::move(job));
+    prompt_tokens_ += prompt;
   }
 
   void end(Answer& answer, const Outcome& outcome) {
