@@ -105,10 +105,14 @@ std::string CallArguments::held_json() const {
   const std::string text = replace_invalid_utf8(held_);
   const JsonTypes types = tool_ ? tool_->types(name_) : JsonTypes();
   if (types.only_string() || (text_.value_or(false) && types.allow_string())) return json_string(text);
-  const std::optional<PyJson> json = PyJson::parse(text, nullptr, PyJson::kMostLevels - 1);  // the arguments are one more
+  constexpr size_t kLevels = PyJson::kMostLevels - 1;  // the arguments are one more
   // What the model itself calls JSON is believed; where the schema alone says so the value has to fit it.
-  const bool believed = json && (text_ == std::optional(false) || types.allow(*json));
-  return believed ? json->dump() : json_string(text);
+  if (text_ == std::optional(false)) {
+    std::optional<std::string> printed = PyJson::printed(text, kLevels);
+    return printed ? *std::move(printed) : json_string(text);
+  }
+  const std::optional<PyJson> json = PyJson::parse(text, nullptr, kLevels);
+  return json && types.allow(*json) ? json->dump() : json_string(text);
 }
 
 std::optional<std::string> CallArguments::unwrapped() const {

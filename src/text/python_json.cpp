@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <limits>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "checkpoint/utf8.h"
@@ -20,6 +21,7 @@ constexpr size_t kFewMembers = 16;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+/// Reads a text into values, or prints it anew without making them.
 class Parser {
  public:
   Parser(std::string_view text, size_t most_levels) : text_(text), most_levels_(most_levels) {}
@@ -29,6 +31,14 @@ class Parser {
     if (!value(out)) return false;
     skip_space();
     return at_ == text_.size() || refuse("more behind the value");
+  }
+
+  /// Appends what dump() would print of the document. False where it is none, and for a key that comes twice, whose place only values know.
+  bool print_document(std::string& out) {
+    skip_space();
+    if (!print_value(out)) return false;
+    skip_space();
+    return at_ == text_.size();
   }
 
   const PyJson::Problem& problem() const { return problem_; }
@@ -108,13 +118,24 @@ class Parser {
 
   bool digit_at(size_t place) const { return place < text_.size() && is_digit(text_[place]); }
 
-  /// As far as it is one: what stands behind "0" or "1" in "01" and "1." is then too much.
   bool number(PyJson& out) {
+    std::string_view digits;
+    bool integer = true;
+    if (!number_text(digits, integer)) return false;
+    if (integer) {
+      out = PyJson(PyJson::Integer{std::string(digits)});
+    } else {
+      out = PyJson(float_of(digits));
+    }
+    return true;
+  }
+
+  /// As far as it is one: what stands behind "0" or "1" in "01" and "1." is then too much.
+  bool number_text(std::string_view& digits, bool& integer) {
     const size_t begin = at_;
     if (!digit_at(begin + (next_is('-') ? 1 : 0))) return refuse("no value");
     take('-');
     if (!take('0')) skip_digits();
-    bool integer = true;
     if (next_is('.') && digit_at(at_ + 1)) {
       ++at_;
       skip_digits();
@@ -128,12 +149,8 @@ class Parser {
         integer = false;
       }
     }
-    const std::string_view digits = text_.substr(begin, at_ - begin);
-    if (integer) {
-      out = PyJson(PyJson::Integer{std::string(digits == "-0" ? "0" : digits)});
-    } else {
-      out = PyJson(float_of(digits));
-    }
+    digits = text_.substr(begin, at_ - begin);
+    if (integer && digits == "-0") digits = "0";
     return true;
   }
 
@@ -257,6 +274,109 @@ class Parser {
     members.push_back(std::move(member));
   }
 
+  bool print_value(std::string& out) {
+    if (ends()) return false;
+    switch (text_[at_]) {
+      case '"':
+        return print_string(out);
+      case '[':
+      case '{': {
+        if (levels_ == most_levels_) return false;
+        ++levels_;
+        const bool good = text_[at_++] == '[' ? print_list(out) : print_object(out);
+        --levels_;
+        return good;
+      }
+      default:
+        return print_number(out);
+    }
+  }
+
+  bool print_number(std::string& out) {
+    if (!next_is('-') && !digit_at(at_)) return print_word(out);
+    if (next_is('-') && !digit_at(at_ + 1)) return print_word(out);
+    std::string_view digits;
+    bool integer = true;
+    if (!number_text(digits, integer)) return false;
+    if (integer) {
+      out += digits;
+    } else {
+      out += python_float(float_of(digits));
+    }
+    return true;
+  }
+
+  /// Python prints these as they are read.
+  bool print_word(std::string& out) {
+    for (const std::string_view known : {"null", "true", "false", "NaN", "Infinity", "-Infinity"}) {
+      if (!take(known)) continue;
+      out += known;
+      return true;
+    }
+    return false;
+  }
+
+  /// Most strings need no escape, and none was read: they are copied.
+  bool print_string(std::string& out) {
+    size_t end = at_ + 1;
+    while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' && text_[end] != '\xED' &&
+           static_cast<unsigned char>(text_[end]) >= 0x20) {
+      ++end;
+    }
+    if (end < text_.size() && text_[end] == '"') {
+      out += text_.substr(at_, end + 1 - at_);
+      at_ = end + 1;
+      return true;
+    }
+    std::string text;
+    if (!string(text)) return false;
+    append_json_text(out, text);
+    return true;
+  }
+
+  bool print_list(std::string& out) {
+    out += '[';
+    skip_space();
+    if (!take(']')) {
+      for (;;) {
+        skip_space();
+        if (!print_value(out)) return false;
+        skip_space();
+        if (take(']')) break;
+        if (!take(',')) return false;
+        out += ", ";
+      }
+    }
+    out += ']';
+    return true;
+  }
+
+  bool print_object(std::string& out) {
+    std::unordered_set<std::string> keys;  // as printed
+    out += '{';
+    skip_space();
+    if (!take('}')) {
+      for (;;) {
+        skip_space();
+        if (!next_is('"')) return false;
+        const size_t begin = out.size();
+        if (!print_string(out)) return false;
+        if (!keys.insert(out.substr(begin)).second) return false;
+        skip_space();
+        if (!take(':')) return false;
+        out += ": ";
+        skip_space();
+        if (!print_value(out)) return false;
+        skip_space();
+        if (take('}')) break;
+        if (!take(',')) return false;
+        out += ", ";
+      }
+    }
+    out += '}';
+    return true;
+  }
+
   std::string_view text_;
   size_t most_levels_;
   size_t at_ = 0;
@@ -317,6 +437,14 @@ std::optional<PyJson> PyJson::parse(std::string_view text, Problem* problem, siz
   if (parser.document(out)) return out;
   if (problem != nullptr) *problem = parser.problem();
   return std::nullopt;
+}
+
+std::optional<std::string> PyJson::printed(std::string_view text, size_t most_levels) {
+  std::string out;
+  out.reserve(text.size() + text.size() / 8);
+  if (Parser(text, most_levels).print_document(out)) return out;
+  const std::optional<PyJson> json = parse(text, nullptr, most_levels);
+  return json ? std::optional(json->dump()) : std::nullopt;
 }
 
 const PyJson* PyJson::find(std::string_view key) const {

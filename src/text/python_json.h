@@ -39,6 +39,9 @@ class PyJson {
   /// What json.loads makes of the text; nothing where it raises an exception, or beyond `most_levels`.
   static std::optional<PyJson> parse(std::string_view text, Problem* problem = nullptr, size_t most_levels = kMostLevels);
 
+  /// What dump() prints of that, and nothing where that is nothing; faster, since most texts need no values for it.
+  static std::optional<std::string> printed(std::string_view text, size_t most_levels = kMostLevels);
+
   const Value& value() const { return value_; }
   /// nullptr where the value is of another type.
   template <class T>

@@ -44,10 +44,12 @@ inline bool python_json(std::span<const uint8_t> text) {
   PyJson::Problem problem;
   const std::optional<PyJson> json = PyJson::parse(text_of(text), &problem, 50);
   if (!json) {
+    require(!PyJson::printed(text_of(text), 50), "what is not read is not printed");
     require(!problem.what.empty() && problem.byte <= text.size(), "a problem has a place");
     return false;
   }
   const std::string printed = json->dump();
+  require(PyJson::printed(text_of(text), 50) == printed, "printed at once it is the same");
   const std::optional<PyJson> again = PyJson::parse(printed, nullptr, 50);
   require(again && again->dump() == printed, "what is printed is read as the same");
   return true;
