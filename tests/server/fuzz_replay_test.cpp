@@ -14,5 +14,9 @@ TEST(FuzzReplay, HttpRequests) {
   replay("fuzz_http", 3000, [](const Bytes& bytes) { return fuzz::http_request(bytes); });
 }
 
+TEST(FuzzReplay, ApiBodies) {
+  replay("fuzz_api_body", 3000, [](const Bytes& bytes) { return fuzz::api_body(bytes); });
+}
+
 }  // namespace
 }  // namespace dsv4
