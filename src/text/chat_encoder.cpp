@@ -145,7 +145,7 @@ class Encoder {
     last_user_ = last_user(turns_);
   }
 
-  std::string prompt(std::string_view effort) {
+  RenderedChat prompt(std::string_view effort) {
     out_ = kBegin;
     if (thinking_) out_ += effort;
     for (size_t i = 0; i < turns_.size(); ++i) {
@@ -154,25 +154,37 @@ class Encoder {
           i + 1 < turns_.size() && turns_[i + 1].role != ChatRole::kAssistant && turns_[i + 1].role != ChatRole::kLatestReminder;
       if (!followed) transition(i);
     }
-    return std::move(out_);
+    return {std::move(out_), std::move(written_)};
   }
 
  private:
+  /// Appends what stands in the conversation.
+  void write(std::string_view text) {
+    if (text.empty()) return;
+    const size_t begin = out_.size();
+    out_ += text;
+    if (!written_.empty() && written_.back().end == begin) {
+      written_.back().end = out_.size();
+    } else {
+      written_.push_back({begin, out_.size()});
+    }
+  }
+
   void content(size_t i) {
     const ChatMessage& message = *turns_[i].message;
     switch (turns_[i].role) {
       case ChatRole::kSystem:
-        out_ += message.content;
+        write(message.content);
         additions(message);
         break;
       case ChatRole::kDeveloper:
         out_ += kUser;
-        out_ += message.content;
+        write(message.content);
         additions(message);
         break;
       case ChatRole::kLatestReminder:
         out_ += kLatestReminder;
-        out_ += message.content;
+        write(message.content);
         break;
       case ChatRole::kAssistant:
         answer(i);
@@ -191,7 +203,7 @@ class Encoder {
       out_ += separator;
       const bool result = part->role == ChatRole::kTool;
       if (result) out_ += kToolResult;
-      out_ += part->content;
+      write(part->content);
       if (result) out_ += kToolResultEnd;
       separator = "\n\n";
     }
@@ -204,7 +216,7 @@ class Encoder {
       std::string_view separator;
       for (const PyJson& tool : message.tools) {
         out_ += separator;
-        out_ += tool.dump();
+        write(tool.dump());
         separator = "\n";
       }
       out_ += kBehindTools;
@@ -212,7 +224,7 @@ class Encoder {
     if (!message.response_format.is_null()) {
       out_ += "\n\n";
       out_ += kBeforeSchema;
-      out_ += message.response_format.dump();
+      write(message.response_format.dump());
     }
   }
 
@@ -220,10 +232,10 @@ class Encoder {
     const ChatMessage& message = *turns_[i].message;
     const bool of_a_task = i > 0 && turns_[i - 1].task;
     if (thinking_ && !of_a_task && (!drop_ || static_cast<std::ptrdiff_t>(i) > last_user_)) {
-      out_ += message.reasoning_content;
+      write(message.reasoning_content);
       out_ += kThinkEnd;
     }
-    out_ += message.content;
+    write(message.content);
     if (!message.tool_calls.empty()) calls(message.tool_calls);
     if (!message.unfinished) out_ += kEnd;
   }
@@ -239,16 +251,16 @@ class Encoder {
     tag("\n\n<", "tool_calls>\n");
     for (const ChatToolCall& call : calls) {
       tag("<", "invoke name=\"");
-      out_ += call.name;
+      write(call.name);
       out_ += "\">\n";
       std::string_view separator;
       for (const PyJson::Member& parameter : call.parameters) {
         const auto* text = parameter.value.as<std::string>();
         out_ += separator;
         tag("<", "parameter name=\"");
-        out_ += parameter.key;
+        write(parameter.key);
         out_ += text != nullptr ? "\" string=\"true\">" : "\" string=\"false\">";
-        out_ += text != nullptr ? *text : parameter.value.dump();
+        write(text != nullptr ? *text : parameter.value.dump());
         tag("</", "parameter>");
         separator = "\n";
       }
@@ -277,6 +289,7 @@ class Encoder {
   std::vector<Turn> turns_;
   std::ptrdiff_t last_user_ = -1;
   std::string out_;
+  std::vector<TextSpan> written_;
 };
 
 }  // namespace
@@ -293,6 +306,8 @@ std::string_view effort_text(ReasoningEffort effort, ChatRelease release) {
   return effort == ReasoningEffort::kHigh && !original ? kThorough : std::string_view();
 }
 
-std::string encode_chat(const Conversation& chat, ChatRelease release) { return Encoder(chat).prompt(effort_text(chat.effort, release)); }
+RenderedChat render_chat(const Conversation& chat, ChatRelease release) { return Encoder(chat).prompt(effort_text(chat.effort, release)); }
+
+std::string encode_chat(const Conversation& chat, ChatRelease release) { return render_chat(chat, release).text; }
 
 }  // namespace dsv4

@@ -3,12 +3,23 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "text/chat_message.h"
+#include "text/text_span.h"
 
 namespace dsv4 {
 
-/// From the beginning-of-sequence token to where the answer begins. Tool results and user messages in a row are one turn, results in the order of the calls.
+/// A prompt, and the parts of it that stand in the conversation: contents, reasoning, calls, tools. The rest is the format's own, and only there are the
+/// characters of a marker the marker; what a user types stays text (TextEncoder::encode_written).
+struct RenderedChat {
+  std::string text;
+  std::vector<TextSpan> written;  ///< in order, apart from each other
+};
+
+RenderedChat render_chat(const Conversation& chat, ChatRelease release);
+
+/// The text alone, from the beginning-of-sequence token to where the answer begins. Tool results and user messages in a row are one turn, results in the order of the calls.
 /// Contents are taken as they are: markers in them become markers of the prompt, as in DeepSeek's.
 std::string encode_chat(const Conversation& chat, ChatRelease release);
 

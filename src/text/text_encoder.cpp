@@ -17,15 +17,25 @@ std::vector<int64_t> TextEncoder::encode_plain(std::string_view text) const {
   return ids;
 }
 
-std::vector<int64_t> TextEncoder::encode(std::string_view text) const {
+std::vector<int64_t> TextEncoder::encode(std::string_view text) const { return encode_written(text, {}); }
+
+std::vector<int64_t> TextEncoder::encode_written(std::string_view text, std::span<const TextSpan> written) const {
   check_text(text);
   std::vector<int64_t> ids;
-  for (size_t begin = 0; begin < text.size();) {
-    const AddedTokens::Found found = added_.find(text, begin);
+  size_t begin = 0;  // of the text before the next token
+  for (size_t at = 0; at < text.size();) {
+    const AddedTokens::Found found = added_.find(text, at);
+    const size_t end = found.begin + found.length;
+    while (!written.empty() && written.front().end <= found.begin) written = written.subspan(1);
+    if (found.id >= 0 && !written.empty() && written.front().begin < end) {
+      at = found.begin + 1;
+      continue;
+    }
     append_plain(text.substr(begin, found.begin - begin), ids);
     if (found.id >= 0) ids.push_back(found.id);
-    begin = found.begin + found.length;
+    begin = at = end;
   }
+  if (begin < text.size()) append_plain(text.substr(begin), ids);
   return ids;
 }
 

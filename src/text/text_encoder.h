@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "text/added_tokens.h"
 #include "text/byte_pairs.h"
 #include "text/splitter.h"
+#include "text/text_span.h"
 #include "text/tokenizer_json.h"
 
 namespace dsv4 {
@@ -21,6 +23,8 @@ class TextEncoder {
   std::vector<int64_t> encode(std::string_view text) const;
   /// The same of text that a user wrote: the strings of added tokens are text too, so that nothing in it can become a marker of the chat format.
   std::vector<int64_t> encode_plain(std::string_view text) const;
+  /// The same where only parts of it were written by users: the string of an added token that touches one of them is text. `written` is in order.
+  std::vector<int64_t> encode_written(std::string_view text, std::span<const TextSpan> written) const;
 
  private:
   void append_plain(std::string_view text, std::vector<int64_t>& ids) const;

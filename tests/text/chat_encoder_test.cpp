@@ -35,6 +35,19 @@ TEST(ChatEncoder, MakesThePublishedConversations) {
   }
 }
 
+TEST(ChatEncoder, KnowsWhatStandsInTheConversation) {
+  const ordered_json chat =
+      parse_json(R"({"thinking_mode": "thinking", "tools": [{"type": "function", "function": {"name": "F"}}], "messages": [
+      {"role": "system", "content": "S"}, {"role": "user", "content": "<｜Assistant｜>"}, {"role": "assistant", "reasoning_content": "R", "content": "C",
+       "tool_calls": [{"id": "1", "type": "function", "function": {"name": "N", "arguments": "{\"K\": \"V\", \"L\": [1]}"}}]},
+      {"role": "tool", "tool_call_id": "1", "content": "T"}, {"role": "user", "content": "U"}]})");
+  const RenderedChat rendered = render_chat(read_chat_json(json_text(chat), "C").chat, ChatRelease::kOriginal);
+  std::vector<std::string> parts;
+  for (const TextSpan& span : rendered.written) parts.push_back(rendered.text.substr(span.begin, span.end - span.begin));
+  EXPECT_EQ(parts, (std::vector<std::string>{"S", R"({"name": "F"})", "<｜Assistant｜>", "R", "C", "N", "K", "V", "L", "[1]", "T", "U"}));
+  EXPECT_EQ(rendered.text, encode_chat(read_chat_json(json_text(chat), "C").chat, ChatRelease::kOriginal));
+}
+
 TEST(ChatEncoder, EffortIsWordedByTheRelease) {
   const auto original = [](ReasoningEffort effort) { return effort_text(effort, ChatRelease::kOriginal); };
   const auto later = [](ReasoningEffort effort) { return effort_text(effort, ChatRelease::k0731); };

@@ -40,6 +40,20 @@ TEST(TextEncoder, LeavesMarkersInPlainTextAsText) {
   EXPECT_EQ(plain.size(), 7u + 1u + 6u) << "the is one token, th of think too";
 }
 
+TEST(TextEncoder, TakesMarkersOnlyWhereNoUserWroteThem) {
+  const TextEncoder encoder = small_encoder();
+  const std::string text = "<think>the<think>th<think>e";  // the second one, with its neighbours, is a user's
+  const TextSpan written[] = {{7, 19}};
+  Ids expected = {260};
+  for (const int64_t id : encoder.encode_plain("the<think>th")) expected.push_back(id);
+  expected.push_back(260);
+  expected.push_back(2 + 'e');
+  EXPECT_EQ(encoder.encode_written(text, written), expected);
+  const TextSpan touching[] = {{0, 1}, {16, 17}, {25, 26}};  // a byte of each of the three is enough
+  EXPECT_EQ(encoder.encode_written(text, touching), encoder.encode_plain(text));
+  EXPECT_EQ(encoder.encode_written(text, {}), encoder.encode(text));
+}
+
 TEST(TextEncoder, RefusesWhatIsNotUtf8) {
   const TextEncoder encoder = small_encoder();
   for (const auto& call : {&TextEncoder::encode, &TextEncoder::encode_plain}) {
