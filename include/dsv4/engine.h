@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,8 @@ struct EngineOptions {
   bool quantize_cache = false;  ///< round what is cached to FP8 and FP4 values as the model was trained; costs time, saves no memory
 };
 
+struct Step;  // dsv4/step.h
+
 /// Cheap to copy. Thread-safe.
 class Engine {
  public:
@@ -74,6 +77,13 @@ class Engine {
   ActiveBytes active_bytes() const;  ///< of the CPU program where an indexer selects; zeros for the portable one
   /// Bytes of the cache that the next token reads when a sequence has `position` tokens; 0 for the portable program.
   int64_t cache_bytes(int64_t position) const;
+
+  /// All parts in one inference (for the portable program one after another); returns logits by part: rows [n,V] as they were asked for.
+  /// To be called from any thread: steps take turns; a session may be in one at a time. Error, with nothing changed, for no parts, a session
+  /// of another engine or twice, a lost one, ids outside [0,V), no room in a context, and kAll where only the last logits are to be had (the
+  /// portable program without all_logits). Error too when the inference fails: the state of every session of the step is lost then, as
+  /// Session::feed says.
+  std::vector<std::vector<float>> step(std::span<const Step> steps) const;
 
   struct Model;  ///< what it holds (src/runtime/engine_model.h)
 

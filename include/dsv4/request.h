@@ -1,7 +1,8 @@
 // A request: a prompt, how the text is to go on from it and where it ends; and what came of it.
 //
 // A Request owns its prompt and knows no session: the same one may be given to several, one after another. generate() answers it on a
-// session (dsv4/session.h), which then stands behind the last token that was fed, so that the next request goes on from there.
+// session (dsv4/session.h), which then stands behind the last token that was fed, so that the next request goes on from there. Several at a
+// time: Scheduler (dsv4/scheduler.h).
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,9 @@ struct Generated {
   double decode_seconds = 0.0;   ///< the inferences after it
   int64_t decoded = 0;           ///< how many those were
 };
+
+/// What ended it, in the words that APIs have for it: "stop" (an EOS token, a stop token, Request::ends_after), else "length".
+const char* finish_reason(const Generated& generated);
 
 /// Goes on from the session's position, up to max_new_tokens, an EOS token, or the most tokens that the sequence can have. The last token
 /// is not fed. A token's noise is that of its position in the sequence, so a text is the same when it is fed in several requests. Penalties

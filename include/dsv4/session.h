@@ -98,10 +98,14 @@ class Session {
 
  private:
   friend struct Inner;  // what dsv4's own rooms see beyond this: src/runtime/inner.h
+  friend class Engine;  // for Engine::step
+  struct Part;          // of an inference (src/runtime/session_state.h)
   class History;        // the tokens so far and the states kept of them (src/runtime/history.h)
 
   void check_state() const;
   void set_position(int64_t position, int64_t back);
+  void check_room(std::span<const int64_t> tokens) const;
+  static void infer(std::span<const Part> parts);
   void infer(std::span<const int64_t> piece, int64_t rows, std::vector<float>& logits, const FeedOptions& options);
 
   Engine engine_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "checkpoint/amounts.h"
 #include "dsv4/error.h"
@@ -22,7 +23,7 @@ double share_of(uint64_t done, uint64_t total) {
 }
 
 std::string bar(double share) {
-  const auto filled = static_cast<size_t>(share * kBarCells);
+  const auto filled = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * kBarCells);
   return concat("[", std::string(filled, '='), std::string(kBarCells - filled, ' '), "] ");
 }
 
@@ -52,24 +53,38 @@ Progress::Progress(const std::string& what)
 
 Progress::~Progress() { finish(); }
 
-void Progress::update(uint64_t done, uint64_t total) {
-  if (!before_) before_ = done;
+std::optional<double> Progress::due() {
   const Clock::time_point now = Clock::now();
   const bool due = terminal_ ? now - printed_ >= kBarInterval : now - printed_ >= kLineInterval;
-  if (!due) return;
+  if (!due) return std::nullopt;
   printed_ = now;
-  const double seconds = std::chrono::duration<double>(now - start_).count();
-  std::string line = progress_line(what_, done, total, seconds, *before_);
+  return std::chrono::duration<double>(now - start_).count();
+}
+
+void Progress::print(std::string line, std::optional<double> share) {
   if (!terminal_) {
     std::fprintf(stderr, "%s\n", line.c_str());
     return;
   }
-  line.insert(what_.size() + 2, bar(share_of(done, total)));
+  if (share) line.insert(what_.size() + 2, bar(*share));
   const size_t visible = line.size();
   if (visible < width_) line.append(width_ - visible, ' ');  // wipes the rest of a longer line
   width_ = visible;
   std::fprintf(stderr, "\r%s", line.c_str());
   std::fflush(stderr);
+}
+
+void Progress::update(uint64_t done, uint64_t total) {
+  if (!before_) before_ = done;
+  if (const std::optional<double> seconds = due()) print(progress_line(what_, done, total, *seconds, *before_), share_of(done, total));
+}
+
+void Progress::update(std::optional<double> share, const std::string& text) {
+  const std::optional<double> seconds = due();
+  if (!seconds) return;
+  std::string line = concat(what_, ": ", text);
+  if (share && *share > 0.0 && *share < 1.0) line += ", " + clock_text(*seconds * (1.0 - *share) / *share) + " left";
+  print(std::move(line), share);
 }
 
 void Progress::finish() {

@@ -1,4 +1,4 @@
-// Progress of a long copy on stderr, after "dsv4: ": a bar on a terminal, a plain line every ten seconds anywhere else.
+// Progress of long work on stderr, after "dsv4: ": a bar on a terminal, a plain line every ten seconds anywhere else.
 #pragma once
 
 #include <chrono>
@@ -26,12 +26,18 @@ class Progress {
   /// Bytes done and in all; may be called for every byte written: prints only when it is time to. From one thread at a time. What the first call says is
   /// done does not count for the rate: an earlier run did it.
   void update(uint64_t done, uint64_t total);
+  /// The same of work that is not counted in bytes: `text` says how far it is, `share` of it is done, where that is known.
+  void update(std::optional<double> share, const std::string& text);
 
   /// Clears the bar; what comes next starts on a fresh line.
   void finish();
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  /// Seconds since the start where it is time to print.
+  std::optional<double> due();
+  void print(std::string line, std::optional<double> share);
 
   std::string what_;
   bool terminal_;

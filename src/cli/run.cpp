@@ -1,4 +1,4 @@
-// dsv4 run: one prompt, text or token ids, greedy or sampled.
+// dsv4 run: one prompt, text or token ids, greedy or sampled; many of them with --prompts (run_prompts.h).
 #include <unistd.h>
 
 #include <iostream>
@@ -14,6 +14,7 @@
 #include "cli/expert_lines.h"
 #include "cli/messages.h"
 #include "cli/number_text.h"
+#include "cli/run_prompts.h"
 #include "cli/sampling_options.h"
 #include "cli/text_arguments.h"
 #include "cli/token_arguments.h"
@@ -25,18 +26,22 @@
 #include "runtime/errors.h"
 #include "runtime/npy.h"
 #include "runtime/snapshot_file.h"
-#include "text/stop_strings.h"
+#include "text/text_until_stop.h"
 #include "text/tokenizer.h"
 
 namespace dsv4 {
 
 namespace {
 
+/// Each has a cache of its own.
+constexpr int kMostParallel = 1024;
+
 struct RunArguments {
   std::filesystem::path model;
   TextArguments text;
   std::string tokens;
-  std::filesystem::path tokens_file, logits, save, restore;
+  std::filesystem::path tokens_file, logits, save, restore, prompts, resume;
+  int64_t parallel = 8;
   EngineOptions engine;
   Request request;
   SamplingArguments sampling;
@@ -81,8 +86,8 @@ std::vector<int64_t> given_tokens(const RunArguments& arguments) {
 class Output {
  public:
   Output(const std::optional<Tokenizer>& tokenizer, const std::vector<std::string>& stop, bool prints)
-      : terminal_(::isatty(STDOUT_FILENO) != 0), prints_(prints), stop_(stop) {
-    if (tokenizer) stream_.emplace(*tokenizer);
+      : terminal_(::isatty(STDOUT_FILENO) != 0), prints_(prints) {
+    if (tokenizer) stream_.emplace(*tokenizer, stop);
   }
 
   /// The prompt, before what continues it.
@@ -97,7 +102,7 @@ class Output {
 
   void token(int64_t token) {
     if (stream_) {
-      print(stop_.push(stream_->push(token)));
+      print(stream_->push(token));
     } else if (prints_) {
       std::cout << (first_ ? "" : ",") << token << std::flush;
     }
@@ -105,14 +110,11 @@ class Output {
   }
 
   void finish() {
-    if (stream_) {
-      print(stop_.push(stream_->finish()));
-      print(stop_.finish());
-    }
+    if (stream_) print(stream_->finish());
     if (prints_ && !first_) std::cout << '\n';
   }
 
-  bool stopped() const { return stop_.stopped(); }
+  bool stopped() const { return stream_ && stream_->stopped(); }
   const std::string& text() const { return text_; }
 
  private:
@@ -125,8 +127,7 @@ class Output {
   }
 
   bool terminal_, prints_;
-  std::optional<TextStream> stream_;
-  StopStrings stop_;
+  std::optional<TextUntilStop> stream_;
   std::string text_;  // where it is not printed
   bool first_ = true;
 };
@@ -156,7 +157,7 @@ void print_json(const Engine& engine, const Generated& out, const std::optional<
   json["tokens"] = out.tokens;
   if (text) json["text"] = *text;
   json["prompt_tokens"] = prompt;
-  json["finish_reason"] = out.stopped_at_eos || out.stopped ? "stop" : "length";
+  json["finish_reason"] = finish_reason(out);
   if (!out.logprobs.empty()) json["logprobs"] = json_of(out.logprobs);
   json["program"] = program_name(engine.program());
   json["open_seconds"] = engine.open_seconds();
@@ -195,7 +196,39 @@ void save_to(const std::filesystem::path& file, Session& session, const Generate
   write_snapshot(session.save(), file);
 }
 
+void run_many(const RunArguments& arguments) {
+  PromptsArguments many;
+  many.model = arguments.model;
+  many.prompts = arguments.prompts;
+  many.resume = arguments.resume;
+  many.parallel = arguments.parallel;
+  many.engine = arguments.engine;
+  many.defaults = arguments.request;
+  many.stop = arguments.sampling.stop;
+  many.no_bos = arguments.text.no_bos;
+  many.quiet = arguments.quiet;
+  run_prompts(many);
+}
+
+/// Options that only the one way of running has, or the other.
+void check_ways(const Command& command, const RunArguments& arguments) {
+  const bool many = command.given("--prompts");
+  if (many && arguments.prompts.empty()) throw UsageError("--prompts: expected a file of JSON lines, or - for standard input");
+  for (const char* const name : {"--prompt", "--file", "--tokens", "--tokens-file", "--echo", "--json", "--logits", "--logprobs",
+                                 "--routes", "--save", "--restore"}) {
+    if (many && command.given(name)) throw UsageError(concat(name, ": is for one prompt, not for --prompts"));
+  }
+  for (const char* const name : {"--parallel", "--resume"}) {
+    if (!many && command.given(name)) throw UsageError(concat(name, ": is for --prompts"));
+  }
+}
+
 void run_run(RunArguments& arguments) {
+  if (!arguments.prompts.empty()) {
+    check_options(arguments.engine);
+    apply(arguments.sampling, arguments.request);
+    return run_many(arguments);
+  }
   check_prompt_options(arguments);
   check_options(arguments.engine);
   apply(arguments.sampling, arguments.request);
@@ -257,6 +290,15 @@ void add_run_command(CommandLine& line) {
       .option("--tokens-file", arguments->tokens_file,
               "Prompt as token ids in a file: separated by commas or white space, a JSON array, or what --json prints")
       .value("FILE");
+  command
+      .option("--prompts", arguments->prompts,
+              "Many prompts, a JSON object a line: {\"prompt\": TEXT} or {\"tokens\": IDS}; prints a JSON line for each. -: from standard "
+              "input")
+      .value("FILE");
+  command.option("--parallel", arguments->parallel, "With --prompts: most prompts at once").shows_default().within(1, kMostParallel);
+  command
+      .option("--resume", arguments->resume, "With --prompts: leave out what this file, the output of an earlier run, has without an error")
+      .value("FILE");
   command.group("Generation");
   command.option("-n,--max-new-tokens", request.max_new_tokens, "Tokens to generate").shows_default().at_least(0);
   command.flag("--ignore-eos", request.ignore_eos, "Go on after an end-of-sequence token");
@@ -286,7 +328,10 @@ void add_run_command(CommandLine& line) {
               concat("With --json: log-probabilities of each new token and of N most likely ones, 0 to ", kMostLogprobs))
       .within(0, static_cast<int>(kMostLogprobs));
   add_engine_options(command, arguments->engine);
-  command.runs([arguments] { run_run(*arguments); });
+  command.runs([arguments, command] {
+    check_ways(command, *arguments);
+    run_run(*arguments);
+  });
 }
 
 }  // namespace dsv4

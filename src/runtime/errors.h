@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "checkpoint/quote.h"
@@ -36,6 +37,21 @@ auto with_errors(const char* what, const F& f) {
   } catch (const std::exception& error) {
     fail(what, ": ", reason_of(error));
   }
+}
+
+/// The line of what f() throws, whatever it is; nothing where it throws nothing. For work of which one part must not end the others.
+template <class F>
+std::optional<std::string> failure_of(const F& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    return reason_of(error);
+  } catch (...) {
+    return "an exception without a text";
+  }
+  return std::nullopt;
 }
 
 }  // namespace dsv4

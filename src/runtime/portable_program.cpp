@@ -115,7 +115,8 @@ class PortableState final : public Session::State {
 
   void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
     const BlamedFile blamed(model_.folder / kModelXml);
-    const size_t length = tokens_.size() + tokens.size();  // (only the prefill-only form has a history)
+    if (!model_.stateful) tokens_.resize(static_cast<size_t>(position));  // what a step that failed as a whole has left
+    const size_t length = tokens_.size() + tokens.size();                 // (only the prefill-only form has a history)
     ov::Tensor ids(ov::element::i64, {1, length});
     std::copy(tokens.begin(), tokens.end(), std::copy(tokens_.begin(), tokens_.end(), ids.data<int64_t>()));
     inference_.set("input_ids", ids);
@@ -149,8 +150,10 @@ class PortableState final : public Session::State {
   }
 
   void save(Snapshot& snapshot) override {
-    snapshot.tokens = tokens_;
-    if (!model_.stateful) return;
+    if (!model_.stateful) {
+      snapshot.tokens.assign(tokens_.begin(), tokens_.begin() + snapshot.position);
+      return;
+    }
     for (ov::VariableState& state : inference_.request().query_state()) {
       const ov::Tensor live = state.get_state();
       const ov::Shape& shape = live.get_shape();

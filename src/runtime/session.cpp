@@ -69,24 +69,42 @@ void Session::set_position(int64_t position, int64_t back) {
   lost_ = false;
 }
 
-void Session::infer(std::span<const int64_t> piece, int64_t rows, std::vector<float>& logits, const FeedOptions& options) {
-  const Engine::Model& model = Inner::model(engine_);
-  if (options.cancel.stop_requested()) {
-    throw Cancelled(concat(path_text(model.folder), ": feeding was cancelled; the session has ", position_, " tokens"), position_);
+void Session::infer(std::span<const Part> parts) {
+  const Engine& engine = parts[0].session.engine_;
+  const Engine::Model& model = Inner::model(engine);
+  for (const Part& part : parts) {
+    part.session.history_->add(part.tokens);
+    part.session.lost_ = engine.stateful();
   }
-  history_->add(piece);
-  lost_ = engine_.stateful();
   try {
-    in_file(model.folder, [&] { with_errors("inference failed", [&] { state_->infer(piece, position_, rows, logits); }); });
-    if (is_mapped(engine_.options())) model.fingerprint->check_weights_present();
+    in_file(model.folder, [&] {
+      with_errors("inference failed", [&] {
+        for (const Part& part : parts) part.session.state_->infer(part.tokens, part.session.position_, part.rows, part.logits);
+      });
+    });
+    if (is_mapped(engine.options())) model.fingerprint->check_weights_present();
   } catch (const Error& error) {
-    history_->cut(position_);
-    failure_ = error.what();
+    for (const Part& part : parts) {
+      part.session.history_->cut(part.session.position_);
+      part.session.failure_ = error.what();
+    }
     throw;
   }
-  lost_ = false;
-  position_ += static_cast<int64_t>(piece.size());
-  furthest_ = std::max(furthest_, position_);
+  for (const Part& part : parts) {
+    Session& session = part.session;
+    session.lost_ = false;
+    session.position_ += std::ssize(part.tokens);
+    session.furthest_ = std::max(session.furthest_, session.position_);
+  }
+}
+
+void Session::infer(std::span<const int64_t> piece, int64_t rows, std::vector<float>& logits, const FeedOptions& options) {
+  if (options.cancel.stop_requested()) {
+    const Engine::Model& model = Inner::model(engine_);
+    throw Cancelled(concat(path_text(model.folder), ": feeding was cancelled; the session has ", position_, " tokens"), position_);
+  }
+  const Part part{*this, piece, rows, logits};
+  infer(std::span(&part, 1));
   if (options.progress) options.progress(position_);
 }
 
@@ -96,12 +114,8 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, int64_t chunk)
   return feed(tokens, options);
 }
 
-std::vector<float> Session::feed(std::span<const int64_t> tokens, const FeedOptions& options) {
+void Session::check_room(std::span<const int64_t> tokens) const {
   const Engine::Model& model = Inner::model(engine_);
-  // Everything is checked here: OpenVINO does not check ids.
-  check_state();
-  check_tokens(tokens, engine_.vocab_size(), "input");
-  if (options.chunk < 1) fail("chunk size ", options.chunk, ": expected at least 1");
   const int64_t length = position_ + static_cast<int64_t>(tokens.size());
   const int64_t limit = engine_.context(), fixed = engine_.static_length();
   if (limit > 0 && length > limit) {
@@ -113,6 +127,14 @@ std::vector<float> Session::feed(std::span<const int64_t> tokens, const FeedOpti
     fail(path_text(model.folder), ": the sequence would have ", length, " tokens; the model was made for exactly ", fixed,
          " (--static-shape)");
   }
+}
+
+std::vector<float> Session::feed(std::span<const int64_t> tokens, const FeedOptions& options) {
+  // Everything is checked here: OpenVINO does not check ids.
+  check_state();
+  check_tokens(tokens, engine_.vocab_size(), "input");
+  if (options.chunk < 1) fail("chunk size ", options.chunk, ": expected at least 1");
+  check_room(tokens);
   const size_t piece = engine_.stateful() ? static_cast<size_t>(options.chunk) : tokens.size();
   std::vector<float> logits;
   for (size_t begin = 0; begin < tokens.size(); begin += piece) {

@@ -54,4 +54,12 @@ class Session::State {
   CheckedInference inference_;
 };
 
+/// Of one inference: a session's next tokens. The logits of the last `rows` of them are appended.
+struct Session::Part {
+  Session& session;
+  std::span<const int64_t> tokens;
+  int64_t rows = 0;
+  std::vector<float>& logits;
+};
+
 }  // namespace dsv4
