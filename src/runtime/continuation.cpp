@@ -23,6 +23,7 @@ void check_request(const Engine& engine, const Request& request) {
 
 Continuation::Continuation(const Engine& engine, const Request& request, std::span<const int64_t> prompt)
     : request_(request), sampler_((check_request(engine, request), request.sampler)) {
+  sampler_.see_prompt(request.before);
   sampler_.see_prompt(prompt);
 }
 
@@ -36,6 +37,7 @@ bool Continuation::choose(std::span<const float> logits, const Session& session)
   });
   sampler_.accept(token);
   generated_.tokens.push_back(token);
+  if (request_.logprobs && request_.on_logprobs) request_.on_logprobs(generated_.logprobs.back());
   if (request_.on_token) request_.on_token(token);
   generated_.stopped_at_eos = !request_.ignore_eos && engine.is_end(token);
   generated_.stopped = std::find(request_.stop_tokens.begin(), request_.stop_tokens.end(), token) != request_.stop_tokens.end();

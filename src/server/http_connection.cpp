@@ -56,6 +56,7 @@ HttpConnection::HttpConnection(HttpConnections& owner, event_base* base, int des
 
 HttpConnection::~HttpConnection() {
   if (reply_) {
+    log(true);
     reply_->connection_ = nullptr;
     reply_->set_gone();
   }
@@ -111,7 +112,9 @@ void HttpConnection::start(HttpRequest request) {
   head_only_ = request.method == "HEAD";
   keep_alive_ = request.keep_alive;
   may_stream_ = request.may_stream;
-  reply_ = std::make_shared<HttpReply>(owner_.wakeups(), owner_.options().buffer);
+  entry_ = {owner_.next_id(), request.method, request.path};
+  started_ = Clock::now();
+  reply_ = std::make_shared<HttpReply>(owner_.wakeups(), owner_.options().buffer, entry_.id);
   reply_->connection_ = this;
   owner_.handle(std::move(request), reply_);
 }
@@ -124,6 +127,8 @@ void HttpConnection::refuse(int status, std::string what) {
   evbuffer_drain(bufferevent_get_input(socket_), evbuffer_get_length(bufferevent_get_input(socket_)));
   parser_ = HttpParser(owner_.options().limits);
   head_only_ = keep_alive_ = may_stream_ = false;
+  entry_ = {owner_.next_id(), {}, {}};
+  started_ = Clock::now();
   HttpResponse response = owner_.options().refusal(status, what);
   send_head(response, true);
   ended_ = true;
@@ -132,6 +137,8 @@ void HttpConnection::refuse(int status, std::string what) {
 void HttpConnection::send_head(HttpResponse& head, bool ended) {
   HttpHeaders headers;
   if (head.status != 204) headers.emplace_back("Content-Type", head.content_type);
+  headers.emplace_back("X-Request-Id", std::to_string(entry_.id));
+  entry_.status = head.status;
   headers.insert(headers.end(), head.headers.begin(), head.headers.end());
   if (const std::string& origin = owner_.options().cors; !origin.empty()) {
     headers.emplace_back("Access-Control-Allow-Origin", origin);
@@ -191,9 +198,18 @@ void HttpConnection::on_write() {
   if (ended_ && waiting() == 0) finished();
 }
 
+void HttpConnection::log(bool gone) {
+  if (!owner_.options().log) return;
+  entry_.gone = gone;
+  entry_.seconds = seconds_since(started_);
+  owner_.options().log(entry_);
+}
+
 void HttpConnection::finished() {
+  log(false);
   if (reply_) {
     reply_->connection_ = nullptr;
+    reply_->close();
     reply_.reset();
   }
   if (refused_) return leave();

@@ -17,6 +17,7 @@ class HttpConnections {
   virtual const HttpServerOptions& options() const = 0;
   virtual const std::shared_ptr<HttpWakeups>& wakeups() const = 0;
   virtual bool closing() const = 0;
+  virtual uint64_t next_id() = 0;
   virtual void handle(HttpRequest request, std::shared_ptr<HttpReply> reply) = 0;
   /// Deletes the connection.
   virtual void closed(HttpConnection* connection) = 0;
@@ -56,6 +57,7 @@ class HttpConnection {
   void send_head(HttpResponse& head, bool ended);
   void send_piece(std::string_view bytes);
   void finished();
+  void log(bool gone);
   void leave();
   void close();
   void set_timeouts(double read, double write);
@@ -67,6 +69,8 @@ class HttpConnection {
   HttpParser parser_;
   Place place_ = Place::kReading;
   std::shared_ptr<HttpReply> reply_;
+  HttpLogEntry entry_;
+  Clock::time_point started_;
   Clock::time_point since_ = Clock::now();  // the request began, the last byte of a stream was added, leaving began
   bool head_sent_ = false, chunked_ = false, head_only_ = false, keep_alive_ = true, may_stream_ = true, ended_ = false, refused_ = false;
 };

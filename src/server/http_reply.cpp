@@ -58,7 +58,7 @@ void HttpReply::begin(HttpResponse head, std::string keep_alive) {
   {
     const std::lock_guard lock(mutex_);
     if (begun_) return;
-    pending_ = std::exchange(head.body, {});
+    pending_.insert(0, std::exchange(head.body, {}));
     head_ = std::move(head);
     keep_alive_ = std::move(keep_alive);
     begun_ = true;
@@ -92,6 +92,11 @@ bool HttpReply::begun() const {
   return begun_;
 }
 
+bool HttpReply::full() const {
+  const std::lock_guard lock(mutex_);
+  return paused_;
+}
+
 bool HttpReply::gone() const {
   const std::lock_guard lock(mutex_);
   return gone_;
@@ -102,7 +107,7 @@ void HttpReply::on_change(std::function<void()> changed) {
   {
     const std::lock_guard lock(mutex_);
     now = gone_;
-    if (!now) changed_ = changed;
+    if (!now && !closed_) changed_ = changed;
   }
   if (now) changed();
 }
@@ -130,6 +135,12 @@ void HttpReply::sent(size_t waiting) {
     }
   }
   if (changed) changed();
+}
+
+void HttpReply::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  changed_ = nullptr;  // which may hold who holds this
 }
 
 void HttpReply::set_gone() {

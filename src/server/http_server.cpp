@@ -91,6 +91,8 @@ class HttpServer::Loop : public HttpConnections {
   const std::shared_ptr<HttpWakeups>& wakeups() const override { return wakeups_; }
   bool closing() const override { return stop_asked_; }
 
+  uint64_t next_id() override { return ++requests_; }
+
   void handle(HttpRequest request, std::shared_ptr<HttpReply> reply) override {
     if (request.method == "OPTIONS") return reply->send(preflight(request));
     try {
@@ -203,6 +205,7 @@ class HttpServer::Loop : public HttpConnections {
   Listener listener_;
   std::vector<Event> events_;
   int port_ = 0;
+  uint64_t requests_ = 0;
   std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
   std::atomic<bool> stop_asked_ = false;
   bool stopped_ = false;  // it has begun

@@ -20,23 +20,35 @@ struct ChoiceOptions {
   bool logprobs = false;  ///< push() gets them, and they go with the text that shows their tokens
 };
 
+class Choice {
+ public:
+  virtual ~Choice() = default;
+  /// The bytes of a token. Entries of `choices` of the chunks that come of it: none while its text is held back.
+  virtual std::vector<nlohmann::ordered_json> push(std::string_view bytes, const std::optional<TokenLogprobs>& logprobs) = 0;
+  /// Nothing more comes: what was held back, and the chunk that says why; `length`: a limit was reached.
+  virtual std::vector<nlohmann::ordered_json> finish(bool length) = 0;
+  /// No further token is needed.
+  virtual bool ended() const = 0;
+  /// The entry of a whole answer, behind finish().
+  virtual nlohmann::ordered_json whole() const = 0;
+  virtual int64_t tokens() const = 0;
+  virtual int64_t reasoning_tokens() const { return 0; }
+};
+
 /// The message of a chat.
-class ChatChoice {
+class ChatChoice : public Choice {
  public:
   /// `parallel_calls` false: the message ends behind its first call.
   ChatChoice(const ChoiceOptions& options, CompletionOptions completion, bool parallel_calls);
 
-  /// The bytes of a token. Entries of `choices` of the chunks that come of it: none while its text is held back.
-  std::vector<nlohmann::ordered_json> push(std::string_view bytes, const std::optional<TokenLogprobs>& logprobs);
-  /// Nothing more comes: what was held back, and the chunk that says why; `length`: a limit was reached.
-  std::vector<nlohmann::ordered_json> finish(bool length);
-  /// No further token is needed.
-  bool ended() const { return parser_.ended() || cut_; }
+  std::vector<nlohmann::ordered_json> push(std::string_view bytes, const std::optional<TokenLogprobs>& logprobs) override;
+  std::vector<nlohmann::ordered_json> finish(bool length) override;
+  bool ended() const override { return parser_.ended() || cut_; }
 
-  nlohmann::ordered_json whole() const;  ///< behind finish()
+  nlohmann::ordered_json whole() const override;
   const CompletionMessage& message() const { return message_; }
-  int64_t tokens() const { return tokens_; }
-  int64_t reasoning_tokens() const { return reasoning_tokens_; }
+  int64_t tokens() const override { return tokens_; }
+  int64_t reasoning_tokens() const override { return reasoning_tokens_; }
 
  private:
   std::vector<nlohmann::ordered_json> shown(std::vector<CompletionDelta> deltas);
@@ -53,18 +65,17 @@ class ChatChoice {
 };
 
 /// A text.
-class TextChoice {
+class TextChoice : public Choice {
  public:
   /// `echo` stands in front of the text.
   TextChoice(const ChoiceOptions& options, const std::vector<std::string>& stops, std::string echo);
 
-  std::vector<nlohmann::ordered_json> push(std::string_view bytes, const std::optional<TokenLogprobs>& logprobs);
-  std::vector<nlohmann::ordered_json> finish(bool length);
-  bool ended() const { return stops_.stopped(); }
+  std::vector<nlohmann::ordered_json> push(std::string_view bytes, const std::optional<TokenLogprobs>& logprobs) override;
+  std::vector<nlohmann::ordered_json> finish(bool length) override;
+  bool ended() const override { return stops_.stopped(); }
 
-  nlohmann::ordered_json whole() const;
-  const std::string& text() const { return text_; }
-  int64_t tokens() const { return tokens_; }
+  nlohmann::ordered_json whole() const override;
+  int64_t tokens() const override { return tokens_; }
 
  private:
   std::vector<nlohmann::ordered_json> shown(const std::string& text);

@@ -84,7 +84,8 @@ TEST(HttpServer, AnswersOneRequestAfterAnotherOnAConnection) {
   RawClient client(server.port());
   for (int i = 0; i < 3; ++i) {
     client.send(get("/one"));
-    EXPECT_THAT(client.read_until("GET /one "), StartsWith("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n"));
+    EXPECT_THAT(client.read_until("GET /one "), StartsWith("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Request-Id: " +
+                                                           std::to_string(i + 1) + "\r\nContent-Length: 9\r\n\r\n"));
   }
   client.send("POST /two HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody" + get("/three"));
   client.read_until("POST /two body");
@@ -358,6 +359,37 @@ TEST(HttpServer, SaysWhichAddressCannotBeHad) {
   EXPECT_THROW(HttpServer(options, echo), std::runtime_error);
   options.host = "no such host";
   EXPECT_THROW(HttpServer(options, echo), std::runtime_error);
+}
+
+TEST(HttpServer, TellsOfEveryRequest) {
+  std::vector<std::string> lines;
+  HttpServerOptions options;
+  options.log = [&lines](const HttpLogEntry& entry) {
+    lines.push_back(entry.method + " " + entry.path + " " + std::to_string(entry.status) + (entry.gone ? " gone" : "") + " " +
+                    std::to_string(entry.id));
+  };
+  Signal asked;
+  {
+    Running server(
+        [&asked](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+          if (request.path != "/never") return echo(request, reply);
+          asked.set();
+        },
+        options);
+    RawClient client(server.port());
+    client.send(get("/one?secret=1"));
+    client.read_until("GET /one ");
+    RawClient junk(server.port());
+    junk.send("junk\r\n");
+    junk.read_all();
+    client.send(get("/never"));
+    ASSERT_TRUE(asked.wait());
+    client.close();
+    RawClient after(server.port());
+    after.send(get("/after", "Connection: close\r\n"));
+    after.read_all();
+  }
+  EXPECT_THAT(lines, testing::UnorderedElementsAre("GET /one 200 1", "  400 2", "GET /never 0 gone 3", "GET /after 200 4"));
 }
 
 TEST(HttpRouter, FindsTheFunctionOfAPath) {
