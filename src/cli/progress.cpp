@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <utility>
 
 #include "checkpoint/amounts.h"
 #include "dsv4/error.h"
@@ -48,6 +47,12 @@ std::string progress_line(const std::string& what, uint64_t done, uint64_t total
   return line;
 }
 
+std::string progress_line(const std::string& what, std::optional<double> share, const std::string& text, double seconds) {
+  std::string line = concat(what, ": ", text);
+  if (share && *share > 0.0 && *share < 1.0) line += ", " + clock_text(seconds * (1.0 - *share) / *share) + " left";
+  return line;
+}
+
 Progress::Progress(const std::string& what)
     : what_(concat("dsv4: ", what)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), printed_(start_) {}
 
@@ -82,9 +87,7 @@ void Progress::update(uint64_t done, uint64_t total) {
 void Progress::update(std::optional<double> share, const std::string& text) {
   const std::optional<double> seconds = due();
   if (!seconds) return;
-  std::string line = concat(what_, ": ", text);
-  if (share && *share > 0.0 && *share < 1.0) line += ", " + clock_text(*seconds * (1.0 - *share) / *share) + " left";
-  print(std::move(line), share);
+  print(progress_line(what_, share, text, *seconds), share);
 }
 
 void Progress::finish() {

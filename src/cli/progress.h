@@ -15,6 +15,9 @@ std::string clock_text(double seconds);
 /// `seconds` is the time since the start, `before` what had been done by then.
 std::string progress_line(const std::string& what, uint64_t done, uint64_t total, double seconds, uint64_t before = 0);
 
+/// The same of work that is not counted in bytes: "prompts: 12 done, 85 tokens/s, 1:05 left". `share` of it is done, where that is known.
+std::string progress_line(const std::string& what, std::optional<double> share, const std::string& text, double seconds);
+
 class Progress {
  public:
   explicit Progress(const std::string& what);
@@ -26,7 +29,7 @@ class Progress {
   /// Bytes done and in all; may be called for every byte written: prints only when it is time to. From one thread at a time. What the first call says is
   /// done does not count for the rate: an earlier run did it.
   void update(uint64_t done, uint64_t total);
-  /// The same of work that is not counted in bytes: `text` says how far it is, `share` of it is done, where that is known.
+  /// The same of work that is not counted in bytes.
   void update(std::optional<double> share, const std::string& text);
 
   /// Clears the bar; what comes next starts on a fresh line.

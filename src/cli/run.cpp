@@ -290,14 +290,14 @@ void add_run_command(CommandLine& line) {
       .option("--tokens-file", arguments->tokens_file,
               "Prompt as token ids in a file: separated by commas or white space, a JSON array, or what --json prints")
       .value("FILE");
+  command.group("Many prompts");
   command
       .option("--prompts", arguments->prompts,
-              "Many prompts, a JSON object a line: {\"prompt\": TEXT} or {\"tokens\": IDS}; prints a JSON line for each. -: from standard "
+              "JSON objects, one a line: {\"prompt\": TEXT} or {\"tokens\": IDS}; prints a JSON line for each. -: from standard "
               "input")
       .value("FILE");
-  command.option("--parallel", arguments->parallel, "With --prompts: most prompts at once").shows_default().within(1, kMostParallel);
-  command
-      .option("--resume", arguments->resume, "With --prompts: leave out what this file, the output of an earlier run, has without an error")
+  command.option("--parallel", arguments->parallel, "Most of them at once").shows_default().within(1, kMostParallel);
+  command.option("--resume", arguments->resume, "Leave out what this file, the output of an earlier run, has without an error")
       .value("FILE");
   command.group("Generation");
   command.option("-n,--max-new-tokens", request.max_new_tokens, "Tokens to generate").shows_default().at_least(0);

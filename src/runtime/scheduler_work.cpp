@@ -10,6 +10,7 @@
 #include "runtime/engine_model.h"
 #include "runtime/errors.h"
 #include "runtime/inner.h"
+#include "runtime/weight_choice.h"
 
 namespace dsv4 {
 
@@ -20,14 +21,19 @@ constexpr int64_t kPiece = 32;
 
 double steady_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-SchedulerOptions checked(SchedulerOptions options) {
+/// What is available but for what experts from the drive have yet to fill; no less than is left free for a sequence then.
+int64_t memory_for_caches(const Engine::Model& model) {
+  constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
+  const auto available = static_cast<int64_t>(std::min(available_memory(), kMost));
+  if (!model.experts) return available;
+  return std::max(available - model.experts->cache().unfilled_bytes(), needs_beside_weights(model.config, model.options).sequence);
+}
+
+SchedulerOptions checked(SchedulerOptions options, const Engine::Model& model) {
   if (options.parallel < 1) fail("requests at once ", options.parallel, ": expected at least 1");
   if (options.prompt_steps < 1) fail("steps that pieces of prompts may take ", options.prompt_steps, ": expected at least 1");
   if (options.cache_bytes < 0) fail("memory for caches ", options.cache_bytes, ": expected a number of bytes, or 0 for what there is");
-  if (options.cache_bytes == 0) {
-    constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
-    options.cache_bytes = static_cast<int64_t>(std::min(available_memory(), kMost));
-  }
+  if (options.cache_bytes == 0) options.cache_bytes = memory_for_caches(model);
   if (!options.clock) options.clock = steady_seconds;
   return options;
 }
@@ -35,7 +41,7 @@ SchedulerOptions checked(SchedulerOptions options) {
 }  // namespace
 
 Scheduler::Work::Work(const Engine& engine, SchedulerOptions options, Inbox& inbox)
-    : engine_(engine), options_(checked(std::move(options))), inbox_(inbox) {
+    : engine_(engine), options_(checked(std::move(options), Inner::model(engine))), inbox_(inbox) {
   if (engine.program() == Program::kCpu) cache_.emplace(Inner::model(engine).cache);
 }
 

@@ -21,6 +21,12 @@ TEST(Progress, HoursAndMinutesAreWritten) {
   EXPECT_EQ(progress_line("convert", 1'000'000'000, 3'726'000'000'000, 1.0), "convert: 0%, 1.00 GB of 3.73 TB, 1.00 GB/s, 1:02:05 left");
 }
 
+TEST(Progress, WorkThatIsNotCountedInBytesSaysWhatIsLeftWhereItsShareIsKnown) {
+  EXPECT_EQ(progress_line("prompts", 0.25, "12 done", 30.0), "prompts: 12 done, 1:30 left");
+  for (const std::optional<double> share : {std::optional<double>(), std::optional(0.0), std::optional(1.0)})
+    EXPECT_EQ(progress_line("prompts", share, "12 done", 30.0), "prompts: 12 done");
+}
+
 TEST(Progress, NoTimeIsLeftAtTheEndNorKnownAtTheStart) {
   EXPECT_EQ(progress_line("synth", 2'000'000'000, 2'000'000'000, 4.0), "synth: 100%, 2.00 GB of 2.00 GB, 500.00 MB/s");
   EXPECT_EQ(progress_line("synth", 0, 2'000'000'000, 4.0), "synth: 0%, 0 bytes of 2.00 GB, 0 bytes/s");
