@@ -13,6 +13,7 @@
 #include "cli/number_text.h"
 #include "dsv4/error.h"
 #include "dsv4/scheduler.h"
+#include "runtime/available_memory.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
 #include "runtime/expert_report.h"
@@ -74,6 +75,27 @@ std::string log_line(const HttpLogEntry& entry) {
                 three_digits(entry.seconds), " s");
 }
 
+/// Errors where texts of a context that was asked for cannot all be there; returns what they take, for the user.
+std::string context_cost(const Scheduler& scheduler, const Engine& engine, int64_t parallel) {
+  const int64_t one = scheduler.sequence_bytes(engine.context());
+  const auto text = [](int64_t bytes) { return byte_text(static_cast<uint64_t>(bytes)); };
+  if (one == 0) return concat(engine.context(), " tokens of context");
+  const std::string cost =
+      concat("a text of ", engine.context(), " tokens takes ", text(one), ", ", parallel, " take ", text(parallel * one));
+  if (engine.options().context > 0 && parallel * one > scheduler.cache_bytes()) {
+    fail("--context ", engine.context(), ": ", cost, ", and there are ", text(scheduler.cache_bytes()),
+         "; give a smaller --context, --parallel or --cache-ram");
+  }
+  return cost + concat(" of ", text(scheduler.cache_bytes()));
+}
+
+/// What the machine has left beside the states that are kept; 0, the scheduler's own measure, where experts have a share of it.
+int64_t bytes_for_texts(const ServeArguments& arguments) {
+  if (arguments.engine.weights == WeightMemory::kStream) return 0;
+  const auto available = static_cast<int64_t>(available_memory());
+  return std::max(available - cache_bytes(arguments), available / 8);
+}
+
 /// What goes wrong in a step of one request must not end the others'.
 void run_scheduler(Scheduler& scheduler, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
@@ -96,7 +118,9 @@ void run_serve(ServeArguments& arguments) {
          ": a model without a state computes the whole sequence for each token; convert without --disable-stateful to serve it");
   }
   const ServedModel model(arguments.model, engine, name_of_model(arguments));
+  arguments.scheduler.cache_bytes = bytes_for_texts(arguments);
   Scheduler scheduler(engine, arguments.scheduler);
+  const std::string cost = context_cost(scheduler, engine, arguments.scheduler.parallel);
   PrefixStore store(cache_bytes(arguments));
   Metrics metrics;
   OpenAiService service(model, scheduler, store, metrics, arguments.service);
@@ -118,8 +142,8 @@ void run_serve(ServeArguments& arguments) {
       options, [&router](HttpRequest request, std::shared_ptr<HttpReply> reply) { router.answer(std::move(request), std::move(reply)); });
   const std::jthread steps([&scheduler](const std::stop_token& stop) { run_scheduler(scheduler, stop); });
   if (!arguments.quiet) {
-    print_notice(concat(quote(model.name()), " with ", engine.context(), " tokens of context; ",
-                        byte_text(static_cast<uint64_t>(cache_bytes(arguments))), " for states of earlier prompts"));
+    print_notice(concat(quote(model.name()), ": ", cost, "; states of earlier prompts take up to ",
+                        byte_text(static_cast<uint64_t>(cache_bytes(arguments)))));
   }
   print_notice(concat("listens on http://", arguments.host, ":", server.port()));
   server.run();

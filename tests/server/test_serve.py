@@ -301,6 +301,12 @@ def test_the_curl_lines_of_the_documentation(server, block):
     assert done.returncode == 0 and done.stdout, done.stderr
 
 
+def test_a_context_that_cannot_fit_is_refused(mini):
+    line = program.refuse("serve", mini, "-q", "--context", 1048576, "--parallel", 1024, naming=["--context 1048576", "--parallel"])
+    one, all_of_them = re.search(r"takes (\S+ \w+), 1024 take (\S+ \w+),", line).groups()
+    assert program.bytes_of(all_of_them) == pytest.approx(1024 * program.bytes_of(one), rel=0.02)
+
+
 @pytest.mark.parametrize("flags, naming", [(["--host", "no such host"], ["--host"]), (["--api-key", ""], ["--api-key"]), (["--effort", "huge"], ["--effort", "low"]),
                                            (["--port", "70000"], ["--port"])], ids=lambda value: value[0])
 def test_wrong_options_are_named(mini, flags, naming):
