@@ -1,6 +1,8 @@
 // dsv4 serve: a model folder over HTTP, for what speaks OpenAI's API.
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -63,6 +65,18 @@ int64_t cache_bytes(const ServeArguments& arguments) {
   return static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / 8;
 }
 
+/// As many as the system lets this process have open files for, beside connections and the model: a sequence has two or three.
+int64_t kept_sequences() {
+  constexpr int64_t kOthers = 700, kOfOne = 4, kMost = 100000;
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const auto files = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, kOthers + kOfOne * kMost));
+  return std::max<int64_t>((files - kOthers) / kOfOne, 1);
+}
+
 std::string name_of_model(const ServeArguments& arguments) {
   if (!arguments.alias.empty()) return arguments.alias;
   return std::filesystem::absolute(arguments.model).lexically_normal().filename().string();
@@ -121,7 +135,7 @@ void run_serve(ServeArguments& arguments) {
   arguments.scheduler.cache_bytes = bytes_for_texts(arguments);
   Scheduler scheduler(engine, arguments.scheduler);
   const std::string cost = context_cost(scheduler, engine, arguments.scheduler.parallel);
-  PrefixStore store(cache_bytes(arguments));
+  PrefixStore store(cache_bytes(arguments), kept_sequences());
   Metrics metrics;
   OpenAiService service(model, scheduler, store, metrics, arguments.service);
   Workers workers(kWorkers);

@@ -54,7 +54,7 @@ void PrefixStore::keep(const Session& session, std::span<const int64_t> tokens) 
   } catch (const std::exception&) {
     return;  // a state less is a prompt that takes longer
   }
-  while (bytes_ > most_bytes_) {
+  while (bytes_ > most_bytes_ || std::ssize(entries_) > most_sequences_) {
     bytes_ -= entries_.back().bytes;
     entries_.pop_back();
   }

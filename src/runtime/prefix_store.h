@@ -16,8 +16,10 @@ namespace dsv4 {
 /// not text, so that a state is never taken for another one. Thread-safe.
 class PrefixStore {
  public:
-  /// `most_bytes` of states, each counted alone though forks share memory. 0: nothing is kept.
-  explicit PrefixStore(int64_t most_bytes) : most_bytes_(most_bytes) {}
+  /// `most_bytes` of states, each counted alone though forks share memory; 0: nothing is kept. A sequence holds open files (memfd) too, which a process may not
+  /// have any number of: at most `most_sequences`.
+  explicit PrefixStore(int64_t most_bytes, int64_t most_sequences = int64_t{1} << 40)
+      : most_bytes_(most_bytes), most_sequences_(most_sequences) {}
 
   /// The kept sequence that has the most of these tokens in front, gone back to where the two part, as a fork; its position says how many they are. At least one
   /// of the tokens is left to be fed. Nothing where not one token is the same.
@@ -38,7 +40,7 @@ class PrefixStore {
     int64_t bytes;
   };
 
-  int64_t most_bytes_;
+  int64_t most_bytes_, most_sequences_;
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // the one that was asked for last in front
   int64_t bytes_ = 0;

@@ -2,7 +2,6 @@
 #include "server/generation.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
 #include "dsv4/error.h"
@@ -112,7 +111,7 @@ void Generation::text_done(uint64_t id, Outcome outcome) {
   if (outcome.end == End::kCancelled) {
     metrics_.cancelled += 1;
   } else {
-    plan_.on_finish(text, finish_reason(outcome.generated) == std::string_view("length"));
+    plan_.on_finish(text, outcome.generated);
   }
   if (!outcome.session) return;
   std::vector<int64_t> tokens = plan_.prompt;

@@ -21,7 +21,7 @@ struct GenerationPlan {
   std::vector<Request> requests;  ///< without prompts: these are texts that go on from it
   std::function<void(size_t text, int64_t token, const Logprobs* logprobs)> on_token;
   std::function<bool(size_t text)> ends_after;
-  std::function<void(size_t text, bool length)> on_finish;
+  std::function<void(size_t text, const Generated& generated)> on_finish;
   std::function<void(const std::exception& error)> on_failure;
 };
 

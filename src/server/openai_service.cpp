@@ -7,6 +7,7 @@
 
 #include "checkpoint/json_text.h"
 #include "checkpoint/quote.h"
+#include "checkpoint/utf8.h"
 #include "server/api_error.h"
 #include "server/api_fields.h"
 
@@ -87,7 +88,7 @@ AnswerForm OpenAiService::form(const GenerationRequest& request, const char* id,
 }
 
 void OpenAiService::start(const GenerationRequest& request, std::vector<Prompt> prompts, const std::shared_ptr<OpenAiAnswer>& answer,
-                          const Reply& reply) {
+                          const Reply& reply, const Finished& finished) {
   check_room();
   const auto running = std::make_shared<std::vector<std::shared_ptr<Generation>>>();
   const size_t choices = static_cast<size_t>(request.choices);
@@ -107,7 +108,10 @@ void OpenAiService::start(const GenerationRequest& request, std::vector<Prompt> 
       if (!reply->full()) generation->resume();  // the client has read meanwhile
     };
     plan.ends_after = [answer, first](size_t text) { return answer->ended(first + text); };
-    plan.on_finish = [answer, first](size_t text, bool length) { answer->finish(first + text, length); };
+    plan.on_finish = [answer, first, finished](size_t text, const Generated& generated) {
+      answer->finish(first + text, finish_reason(generated) == std::string_view("length"));
+      if (finished) finished(first + text, generated);
+    };
     plan.on_failure = [answer](const std::exception& error) { answer->fail(error); };
     running->push_back(std::make_shared<Generation>(scheduler_, store_, metrics_, std::move(plan)));
     *own = running->back();
@@ -131,31 +135,54 @@ void OpenAiService::start(const GenerationRequest& request, std::vector<Prompt> 
 void OpenAiService::chat(const HttpRequest& http, const Reply& reply) {
   model_.check_chat();
   ChatRequest request = parse_chat_request(http.body, defaults());
+  calls_.restore(request.chat);
   const RenderedChat rendered = render_chat(request.chat, model_.release());
   check_bytes(rendered.text.size(), "messages");
   Prompt prompt;
-  prompt.ids = model_.encoder().encode_written(rendered.text, rendered.written);
+  prompt.ids = model_.chat_prompt(rendered);
   prompt.new_tokens = new_tokens(request.generation, prompt.ids.size(), "messages");
   for (size_t i = 1; i < prompt.ids.size(); ++i) {
     if (prompt.ids[i] == model_.user_token()) prompt.turns.push_back(static_cast<int64_t>(i));
   }
   prompt.turns.push_back(std::ssize(prompt.ids));
+  const bool thinking = request.chat.thinking && !request.chat.messages.back().unfinished;
   std::vector<std::unique_ptr<Choice>> choices;
+  std::vector<const ChatChoice*> messages;
   for (int64_t i = 0; i < request.generation.choices; ++i) {
     CompletionOptions completion;
-    completion.thinking = request.chat.thinking && !request.chat.messages.back().unfinished;
+    completion.thinking = thinking;
     completion.tools = request.tools;
     completion.stops = request.generation.stop;
     completion.call_ids = "call_" + random_digits() + "_";
-    choices.push_back(std::make_unique<ChatChoice>(ChoiceOptions{i, request.generation.logprobs.has_value()}, std::move(completion),
-                                                   request.parallel_calls));
+    auto choice = std::make_unique<ChatChoice>(ChoiceOptions{i, request.generation.logprobs.has_value()}, std::move(completion),
+                                               request.parallel_calls);
+    messages.push_back(choice.get());
+    choices.push_back(std::move(choice));
   }
   AnswerForm form = this->form(request.generation, "chatcmpl-", "chat.completion", "chat.completion.chunk");
   form.markers = true;
   const auto answer = std::make_shared<OpenAiAnswer>(reply, model_, std::move(form), std::move(choices));
+  Finished finished;
+  if (!request.tools.empty() && !request.chat.messages.back().unfinished) {
+    // The answer holds the choices, and whoever calls this the answer.
+    finished = [this, messages, thinking](size_t choice, const Generated& generated) {
+      keep_calls(*messages[choice], thinking, generated.tokens);
+    };
+  }
   std::vector<Prompt> prompts;
   prompts.push_back(std::move(prompt));
-  start(request.generation, std::move(prompts), answer, reply);
+  start(request.generation, std::move(prompts), answer, reply, finished);
+}
+
+/// An answer that ended by itself behind its calls.
+void OpenAiService::keep_calls(const ChatChoice& choice, bool thinking, std::vector<int64_t> ids) {
+  if (choice.message().calls.empty() || ids.empty() || !model_.engine().is_end(ids.back())) return;
+  ids.pop_back();
+  auto sampled = std::make_shared<SampledAnswer>();
+  sampled->thinking = thinking;
+  for (const int64_t id : ids) sampled->text += model_.bytes(id, true);
+  sampled->ids = std::move(ids);
+  if (!invalid_utf8(sampled->text)) calls_.keep(choice.message(), std::move(sampled));
 }
 
 void OpenAiService::complete(const HttpRequest& http, const Reply& reply) {

@@ -9,6 +9,7 @@
 #include "dsv4/scheduler.h"
 #include "runtime/prefix_store.h"
 #include "server/api_keys.h"
+#include "server/call_store.h"
 #include "server/generation.h"
 #include "server/http_router.h"
 #include "server/metrics.h"
@@ -64,14 +65,18 @@ class OpenAiService {
     std::vector<int64_t> ids, turns;
     int64_t new_tokens = 0;
   };
-  void start(const GenerationRequest& request, std::vector<Prompt> prompts, const std::shared_ptr<OpenAiAnswer>& answer,
-             const Reply& reply);
+  /// `finished` is told of each choice behind its last token; may be empty.
+  using Finished = std::function<void(size_t choice, const Generated& generated)>;
+  void start(const GenerationRequest& request, std::vector<Prompt> prompts, const std::shared_ptr<OpenAiAnswer>& answer, const Reply& reply,
+             const Finished& finished = {});
+  void keep_calls(const ChatChoice& choice, bool thinking, std::vector<int64_t> ids);
 
   const ServedModel& model_;
   Scheduler& scheduler_;
   PrefixStore& store_;
   Metrics& metrics_;
   ServiceOptions options_;
+  CallStore calls_;
   int64_t started_;
   std::vector<std::string> paths_;
 };

@@ -67,6 +67,26 @@ void ServedModel::check_chat() const {
   if (!chats_) throw ApiError(400, "this model's tokenizer has no tokens of DeepSeek-V4's chat format; use /v1/completions");
 }
 
+std::vector<int64_t> ServedModel::chat_prompt(const RenderedChat& chat) const {
+  std::vector<int64_t> ids;
+  size_t begin = 0;
+  const auto add_text = [&](size_t end) {
+    std::vector<TextSpan> written;
+    for (const TextSpan& span : chat.written) {
+      if (span.begin >= begin && span.end <= end) written.push_back({span.begin - begin, span.end - begin});
+    }
+    const std::vector<int64_t> part = encoder_.encode_written(std::string_view(chat.text).substr(begin, end - begin), written);
+    ids.insert(ids.end(), part.begin(), part.end());
+  };
+  for (const RenderedChat::Sampled& sampled : chat.sampled) {
+    add_text(sampled.span.begin);
+    ids.insert(ids.end(), sampled.answer->ids.begin(), sampled.answer->ids.end());
+    begin = sampled.span.end;
+  }
+  add_text(chat.text.size());
+  return ids;
+}
+
 std::vector<int64_t> ServedModel::text_prompt(std::string_view text) const {
   std::vector<int64_t> ids = encoder_.encode(text);
   const bool begins = !ids.empty() && ids.front() == bos_;

@@ -29,6 +29,8 @@ class ServedModel {
   void check_chat() const;
 
   const TextEncoder& encoder() const { return encoder_; }
+  /// Ids of a conversation: of what was sampled those that were.
+  std::vector<int64_t> chat_prompt(const RenderedChat& chat) const;
   /// Ids of a text that a model goes on with: with a beginning-of-sequence token in front where it has none.
   std::vector<int64_t> text_prompt(std::string_view text) const;
   /// What an id adds to the bytes of a text.

@@ -154,7 +154,7 @@ class Encoder {
           i + 1 < turns_.size() && turns_[i + 1].role != ChatRole::kAssistant && turns_[i + 1].role != ChatRole::kLatestReminder;
       if (!followed) transition(i);
     }
-    return {std::move(out_), std::move(written_)};
+    return {std::move(out_), std::move(written_), std::move(sampled_)};
   }
 
  private:
@@ -231,12 +231,21 @@ class Encoder {
   void answer(size_t i) {
     const ChatMessage& message = *turns_[i].message;
     const bool of_a_task = i > 0 && turns_[i - 1].task;
-    if (thinking_ && !of_a_task && (!drop_ || static_cast<std::ptrdiff_t>(i) > last_user_)) {
+    const bool reasons = thinking_ && !of_a_task && (!drop_ || static_cast<std::ptrdiff_t>(i) > last_user_);
+    if (message.sampled && message.sampled->thinking == reasons) return sampled(message);
+    if (reasons) {
       write(message.reasoning_content);
       out_ += kThinkEnd;
     }
     write(message.content);
     if (!message.tool_calls.empty()) calls(message.tool_calls);
+    if (!message.unfinished) out_ += kEnd;
+  }
+
+  void sampled(const ChatMessage& message) {
+    const size_t begin = out_.size();
+    out_ += message.sampled->text;
+    sampled_.push_back({{begin, out_.size()}, message.sampled});
     if (!message.unfinished) out_ += kEnd;
   }
 
@@ -290,6 +299,7 @@ class Encoder {
   std::ptrdiff_t last_user_ = -1;
   std::string out_;
   std::vector<TextSpan> written_;
+  std::vector<RenderedChat::Sampled> sampled_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The prompt of a conversation, byte for byte as DeepSeek's own encoder (encoding_dsv4.py of a release) makes it.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,11 @@ namespace dsv4 {
 struct RenderedChat {
   std::string text;
   std::vector<TextSpan> written;  ///< in order, apart from each other
+  struct Sampled {
+    TextSpan span;
+    std::shared_ptr<const SampledAnswer> answer;
+  };
+  std::vector<Sampled> sampled;  ///< what was sampled before and stands there again, in order: none of it is in `written`
 };
 
 RenderedChat render_chat(const Conversation& chat, ChatRelease release);

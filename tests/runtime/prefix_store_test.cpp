@@ -99,6 +99,10 @@ TEST_F(PrefixStoreOfToy, ForgetsWhatNobodyAskedForTheLongest) {
   EXPECT_EQ(found(store, joined({1}, some(40, 3))), 39);
   keep(store, joined({3}, some(39, 1)));
   EXPECT_EQ(store.counts().sequences, 2) << "the same once";
+  PrefixStore few(1 << 30, 1);
+  keep(few, joined({1}, some(39, 1)));
+  keep(few, joined({2}, some(39, 1)));
+  EXPECT_EQ(few.counts().sequences, 1);
   PrefixStore none(0);
   keep(none, some(40, 1));
   EXPECT_EQ(none.counts().sequences, 0);

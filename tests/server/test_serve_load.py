@@ -92,7 +92,9 @@ def wait_until_idle(server):
 @pytest.mark.parametrize("rounds, kinds", [(3, 3), pytest.param(60, len(KINDS), marks=pytest.mark.full)])
 def test_clients_of_every_kind(library, rounds, kinds):
     folder = library.folder("mini", "--weight-format", "int8")
-    with serving(folder, "-q", "--cache-ram", 8, "--max-waiting", 1000, "--context", 4096) as server, concurrent.futures.ThreadPoolExecutor(32) as pool:
+    # A store that is full after a moment: its states have memory and descriptors.
+    flags = ["-q", "--cache-ram", 1, "--max-waiting", 1000, "--context", 4096]
+    with serving(folder, *flags) as server, concurrent.futures.ThreadPoolExecutor(32) as pool:
 
         def storm(number):
             def client(index):
