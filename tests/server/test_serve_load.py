@@ -89,7 +89,7 @@ def wait_until_idle(server):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("rounds, kinds", [(3, 3), pytest.param(60, len(KINDS), marks=pytest.mark.full)])
+@pytest.mark.parametrize("rounds, kinds", [(2, 3), pytest.param(60, len(KINDS), marks=pytest.mark.full)])
 def test_clients_of_every_kind(library, rounds, kinds):
     folder = library.folder("mini", "--weight-format", "int8")
     # A store that is full after a moment: its states have memory and descriptors.
