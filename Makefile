@@ -15,8 +15,8 @@ export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
 # The test programs that `make test` runs under AddressSanitizer and UBSan, and those with threads of ours for ThreadSanitizer; tools/run-tests.py runs them.
-SANITIZED = test_checkpoint test_convert test_files test_ops test_quantize test_reference test_runtime test_text
-RACED = test_convert test_files test_ops test_runtime test_text
+SANITIZED = test_checkpoint test_convert test_files test_ops test_quantize test_reference test_runtime test_server test_text
+RACED = test_convert test_files test_ops test_runtime test_server test_text
 
 SOURCES = $(shell find src include tests benchmarks -name '*.h' -o -name '*.cpp' | sort)
 
@@ -30,7 +30,7 @@ help:
 	@echo 'make bench         the measurements of docs/benchmarks.md'
 	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 to 68 GB of free disk, 20 minutes and more)'
 	@echo 'make asan          build everything with AddressSanitizer and UBSan in build/asan'
-	@echo 'make tsan          sessions, the converter, direct reads, the tokenizer and parallel loops under ThreadSanitizer, in build/tsan'
+	@echo 'make tsan          sessions, the server, the converter, direct reads, the tokenizer and parallel loops under ThreadSanitizer, in build/tsan'
 	@echo 'make tidy          clang-tidy over src/'
 	@echo 'make format        clang-format all sources; make format-check only compares'
 	@echo 'make clean         delete build results; downloads below build/deps and build/python stay'

@@ -59,8 +59,10 @@ missing_packages() {
   { has_header xxhash.h && has_library xxhash; } || echo libxxhash-dev
   { has_header pcre2.h "#define PCRE2_CODE_UNIT_WIDTH 8" && has_library pcre2-8; } || echo libpcre2-dev
   { has_header histedit.h && has_library edit; } || echo libedit-dev
+  { has_header event2/bufferevent.h && has_library event_core; } || echo libevent-dev
   { has_header gtest/gtest.h && has_library gtest; } || echo libgtest-dev
   { has_header gmock/gmock.h && has_library gmock; } || echo libgmock-dev
+  have curl || echo curl
   have python3 || echo python3
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || echo python3-venv
   if $want_fuzz && ! has_fuzzer; then

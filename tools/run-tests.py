@@ -39,6 +39,7 @@ SANITIZED = {
                      "CheckTokens*:FirstLine*:Folder.Refuses*:Folder.Names*:Forms/Toy.*/Cpu:Forms/Toy.GivesTheSameInAnyNumberOfCalls/*:"
                      "Goldens/Formats.GiveWhatThePortableProgramGives/toyInt4:Goldens/Formats.GiveTheSameForSessionsInTurn/toyMxfp4:"
                      "Generate.ContinuesAsTheGoldensDo:LikelihoodOfToy.DoesNotDependOnTheChunk"),
+    "test_server": "*",
     "test_text": "*",
 }
 # Not under the sanitizers by default: the long tests, and what runs for minutes there on paths that shorter ones take too.
@@ -48,12 +49,13 @@ NOT_SANITIZED = ("-Full_*:*.Full_*:*/Full_*:GoldenMini.Likelihood*:*GoldenGreedy
                  "Stopped.StartsAnewWithoutAReadableRecord:Folder.EveryRotaryFactor*:RtInfo.TheCpuPluginTakes*:Synthesize.ValuesHaveTheSize*:*HeadersListThePieces*/v4flash:"
                  "Experts.GivesATokenTheSameBitsInEveryCallWithExactActivations:FloatBits.AreThoseOfATokenAlone:Multiply.ThreadsChangeNoBit:"
                  "StoredToy.EveryTensorsFormat*:CacheQuantization.Hash*:*SameInAnyNumberOfCalls/PrefillOnly")
-# Under ThreadSanitizer: the threads of the converter, direct reads, the mutex of the tokenizer, the loops of the ops, sessions in two threads and on two.
+# Under ThreadSanitizer: the threads of the converter, direct reads, the mutex of the tokenizer, the loops of the ops, sessions in two threads and on two, the server.
 RACED = {
     "test_convert": "*",
     "test_files": "*",
     "test_ops": "*",
     "test_runtime": "*TwoThreads*:*SameInAnyNumberOfCalls*:*RowBits*/toyInt4",
+    "test_server": "Http*",
     "test_text": "*MayBeUsedByThreads*",
 }
 SUITE_SECONDS = 3600  # a program that hangs ends as a failure

@@ -6,6 +6,7 @@
 #     nncf       build/venv-nncf       NNCF, which some tests call as a program
 #     clients    build/venv-clients    OpenVINO GenAI and transformers, what runs tests/clients
 #     text       build/venv-text       HF tokenizers and others, what runs tests/text
+#     openai     build/venv-openai     the openai client, which a test runs as a program
 #     ov2025.4, ov2026.1   build/venv-ov2025.4, build/venv-ov2026.1   earlier OpenVINO releases, which some tests load models in
 #     optimum    build/venv-optimum    optimum-intel, torch and lm_eval, what runs tests/clients/test_optimum.py and test_lm_eval.py
 #     transformers4.57, transformers5.23   build/venv-transformers4.57, ...   other releases than that of `clients`, which a test loads tokenizers with
@@ -21,7 +22,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 root=build/python
-needed=(tests nncf clients text ov2025.4 ov2026.1)
+needed=(tests nncf clients text openai ov2025.4 ov2026.1)
 full=(wheel optimum transformers4.57 transformers5.17 transformers5.23)
 # What decides the content of an environment beside its files. The number counts the changes of how this script installs.
 made_with="1 $(python3 -c 'import platform, sys; print(sys.version, platform.machine(), sys.base_prefix)')"
@@ -122,7 +123,7 @@ for name in "${names[@]}"; do
   case "$name" in
     tests) environment tests build/venv $files/tests.txt ;;
     nncf | clients | text) environment "$name" "build/venv-$name" $files/tests.txt "$files/$name.txt" ;;
-    ov2025.4 | ov2026.1 | transformers4.57) environment "$name" "build/venv-$name" "$files/$name.txt" ;;
+    openai | ov2025.4 | ov2026.1 | transformers4.57) environment "$name" "build/venv-$name" "$files/$name.txt" ;;
     transformers5.17 | transformers5.23) environment "$name" "build/venv-$name" "$files/$name.txt" $files/torch.txt tools/cuda-stand-ins.py ;;
     optimum) environment optimum build/venv-optimum $files/tests.txt $files/clients.txt $files/optimum.txt $files/torch.txt $files/lm-eval.txt tools/cuda-stand-ins.py ;;
     peer) environment peer build/peer/venv benchmarks/requirements-peer.txt tools/cuda-stand-ins.py ;;

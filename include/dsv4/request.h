@@ -24,6 +24,8 @@ struct Request {
   std::vector<int64_t> stop_tokens = {};             ///< each ends the text as an EOS token does, also with ignore_eos
   std::optional<int64_t> logprobs = {};              ///< log-probabilities of each new token and of so many most likely ones
   std::function<void(int64_t token)> on_token = {};  ///< as each is chosen; may be empty
+  /// Where log-probabilities are asked for: those of each token, before on_token. May be empty.
+  std::function<void(const Logprobs&)> on_logprobs = {};
   /// Asked after on_token: whether the text ends with this token, as it does after a stop string. May be empty.
   std::function<bool(int64_t token)> ends_after = {};
   /// Asked before each choice, with the new tokens so far: the ids that may come next. May be empty. What it returns has to stay until the next call.

@@ -88,6 +88,10 @@ class Scheduler {
     int64_t running = 0;
   };
   Counts counts() const;
+  /// Memory that a sequence of so many tokens takes, which a job is given before it begins; 0 for the portable program, of which it is not known.
+  int64_t sequence_bytes(int64_t tokens) const;
+  /// Most memory for caches.
+  int64_t cache_bytes() const;
 
   /// One step; false where there was nothing to do.
   bool step();

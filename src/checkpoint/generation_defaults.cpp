@@ -1,4 +1,4 @@
-// temperature, top_p and top_k of generation_config.json.
+// What is known of generation_config.json.
 #include "checkpoint/generation_defaults.h"
 
 #include <cmath>
@@ -36,6 +36,8 @@ GenerationDefaults read_generation_defaults(const std::filesystem::path& directo
   if (const nlohmann::json* top_k = fields.find("top_k")) {
     defaults.top_k = fields.as_integer("top_k", *top_k, 0, std::numeric_limits<int32_t>::max());
   }
+  defaults.min_p = number(fields, "min_p", 0.0, 1.0);
+  defaults.repetition_penalty = number(fields, "repetition_penalty", 0.001, 1000.0);
   const nlohmann::json* sample = fields.find("do_sample");
   if (sample != nullptr && sample->is_boolean() && !sample->get<bool>()) defaults.temperature = 0.0;
   return defaults;

@@ -19,6 +19,7 @@ void add_tokenize_command(CommandLine& line);
 void add_detokenize_command(CommandLine& line);
 void add_encode_chat_command(CommandLine& line);
 void add_parse_chat_command(CommandLine& line);
+void add_serve_command(CommandLine& line);
 void add_bench_command(CommandLine& line);
 
 }  // namespace dsv4

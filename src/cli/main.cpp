@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   dsv4::add_verify_command(line);
   dsv4::add_run_command(line);
   dsv4::add_chat_command(line);
+  dsv4::add_serve_command(line);
   dsv4::add_perplexity_command(line);
   dsv4::add_tokenize_command(line);
   dsv4::add_detokenize_command(line);

@@ -37,6 +37,7 @@ bool Continuation::choose(std::span<const float> logits, const Session& session)
   });
   sampler_.accept(token);
   generated_.tokens.push_back(token);
+  if (request_.logprobs && request_.on_logprobs) request_.on_logprobs(generated_.logprobs.back());
   if (request_.on_token) request_.on_token(token);
   generated_.stopped_at_eos = !request_.ignore_eos && engine.is_end(token);
   generated_.stopped = std::find(request_.stop_tokens.begin(), request_.stop_tokens.end(), token) != request_.stop_tokens.end();

@@ -22,6 +22,8 @@ void Scheduler::pause(uint64_t id) { inbox_->wish(id, Inbox::Wish::kPause); }
 void Scheduler::resume(uint64_t id) { inbox_->wish(id, Inbox::Wish::kResume); }
 Outcome Scheduler::wait(uint64_t id) { return inbox_->wait(id); }
 Scheduler::Counts Scheduler::counts() const { return inbox_->counts(); }
+int64_t Scheduler::sequence_bytes(int64_t tokens) const { return work_->sequence_bytes(tokens); }
+int64_t Scheduler::cache_bytes() const { return work_->cache_bytes(); }
 
 bool Scheduler::step() { return work_->step(); }
 

@@ -28,14 +28,18 @@ void take_out(List& list, const Value& value) {
 
 }  // namespace
 
-int64_t Scheduler::Work::bytes_of(const Job& job) const {
+int64_t Scheduler::Work::sequence_bytes(int64_t tokens) const {
   if (!cache_) return 0;
+  int64_t bytes = 0;
+  for (const auto& range : cache_->used(tokens)) bytes += range.end - range.begin;
+  return bytes;
+}
+
+int64_t Scheduler::Work::bytes_of(const Job& job) const {
   int64_t longest = 0;
   for (const Request& request : job.requests) longest = std::max(longest, request.max_new_tokens);
   const int64_t before = (job.session ? job.session->position() : 0) + std::ssize(job.requests.front().prompt);
-  int64_t bytes = 0;
-  for (const auto& range : cache_->used(before + std::min(longest, engine_.context() - before))) bytes += range.end - range.begin;
-  return bytes;
+  return sequence_bytes(before + std::min(longest, engine_.context() - before));
 }
 
 void Scheduler::Work::check(const Job& job) const {

@@ -27,6 +27,8 @@ class Scheduler::Work {
   /// From any thread: Error for a job that cannot be done whatever else there is.
   void check(const Job& job) const;
   double now() const { return options_.clock(); }
+  int64_t sequence_bytes(int64_t tokens) const;
+  int64_t cache_bytes() const { return options_.cache_bytes; }
 
   bool step();
 

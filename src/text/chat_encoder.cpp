@@ -219,7 +219,13 @@ class Encoder {
   void answer(size_t i) {
     const ChatMessage& message = *turns_[i].message;
     const bool of_a_task = i > 0 && turns_[i - 1].task;
-    if (thinking_ && !of_a_task && (!drop_ || static_cast<std::ptrdiff_t>(i) > last_user_)) {
+    const bool reasons = thinking_ && !of_a_task && (!drop_ || static_cast<std::ptrdiff_t>(i) > last_user_);
+    if (message.sampled && message.sampled->thinking == reasons) {
+      out_.sampled(message.sampled->text, message.sampled->ids);
+      if (!message.unfinished) out_.marker(kEnd);
+      return;
+    }
+    if (reasons) {
       out_.plain(message.reasoning_content);
       out_.marker(kThinkEnd);
     }

@@ -1,6 +1,8 @@
 // A conversation as types: what a chat JSON says and what becomes a prompt.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +23,13 @@ struct ChatToolCall {
   PyJson::Object parameters;  ///< call_parameters() of its arguments
 };
 
+/// An answer as the model sampled it, without the token that ended it.
+struct SampledAnswer {
+  bool thinking = false;  ///< its prompt ended with <think>, so that it begins with reasoning
+  std::string text;
+  std::vector<int64_t> ids;  ///< of the text, which need not be those that a tokenizer gives for it
+};
+
 struct ChatMessage {
   ChatRole role = ChatRole::kUser;
   std::string content = {};
@@ -30,7 +39,9 @@ struct ChatMessage {
   std::vector<PyJson> tools = {};             ///< system, developer: the `function` of each; in any message they keep all reasoning
   PyJson response_format = {};                ///< system, developer: a JSON schema; null: none
   std::optional<ChatTask> task = {};          ///< all but tool
-  bool unfinished = false;                    ///< assistant: no end token, so that the model goes on with it
+  /// Assistant: stands in the prompt in place of reasoning, content and calls, where these belong there as they did when it was sampled; nullptr: none.
+  std::shared_ptr<const SampledAnswer> sampled = {};
+  bool unfinished = false;  ///< assistant: no end token, so that the model goes on with it
 };
 
 enum class ReasoningEffort { kLow, kHigh, kMax };

@@ -1,6 +1,8 @@
 // Prompts as keys: text, and markers between bytes that no text has.
 #include "text/prompt_text.h"
 
+#include <utility>
+
 #include "text/chat_tokens.h"
 
 namespace dsv4 {
@@ -42,6 +44,12 @@ void PromptText::format(std::string_view text) {
     marker(found);
     text.remove_prefix(first + found.size());
   }
+}
+
+void PromptText::sampled(std::string_view text, std::vector<int64_t> ids) {
+  const size_t begin = keys_.size();
+  format(text);
+  sampled_.push_back({begin, keys_.size(), std::move(ids)});
 }
 
 std::string PromptText::text() const {

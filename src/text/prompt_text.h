@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dsv4 {
 
@@ -17,6 +19,8 @@ class PromptText {
   void plain(std::string_view text);
   /// Text of the format itself, in which every marker's string is one (chat_tokens.h).
   void format(std::string_view text);
+  /// Text of the format whose ids are known, such as an answer as it was sampled: those that a tokenizer gives for it may be others.
+  void sampled(std::string_view text, std::vector<int64_t> ids);
 
   /// All of it, as DeepSeek's encoder prints it.
   std::string text() const;
@@ -29,8 +33,17 @@ class PromptText {
   /// Whether text may be tokenised from this place of keys() on: a marker ends or begins there, or the text does.
   bool is_border(size_t at) const;
 
+  /// The bytes of keys() from `begin` on, before `end`, which stand for these ids.
+  struct Sampled {
+    size_t begin = 0, end = 0;
+    std::vector<int64_t> ids;
+  };
+  /// In order, apart from each other.
+  const std::vector<Sampled>& sampled() const { return sampled_; }
+
  private:
   std::string keys_;
+  std::vector<Sampled> sampled_;
 };
 
 }  // namespace dsv4

@@ -10,7 +10,8 @@
 
 namespace dsv4 {
 
-/// From a border of prompt.keys() on: each marker's own id, where the tokenizer has one, and HF tokenizers' of the texts between.
+/// From a border of prompt.keys() on: each marker's own id, where the tokenizer has one, HF tokenizers' of the texts between, and those of what was sampled, whose
+/// beginning is not before `from` or ends there.
 std::vector<int64_t> prompt_tokens(const PromptText& prompt, const Tokenizer& tokenizer, size_t from = 0);
 
 }  // namespace dsv4

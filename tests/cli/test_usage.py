@@ -6,7 +6,7 @@ import pytest
 import goldens
 import program
 
-COMMANDS = ["synth", "inspect", "convert", "verify", "run", "chat", "perplexity", "tokenize", "detokenize", "encode-chat", "parse-chat", "bench", "completion", "help"]
+COMMANDS = ["synth", "inspect", "convert", "verify", "run", "chat", "serve", "perplexity", "tokenize", "detokenize", "encode-chat", "parse-chat", "bench", "completion", "help"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -59,6 +59,22 @@ TEST(PromptText, BordersAreWhereMarkersBeginAndEnd) {
   EXPECT_THAT(prompt_tokens(prompt, tokenizer, 21), ElementsAre());
 }
 
+TEST(PromptText, WhatWasSampledHasTheIdsThatItHadThen) {
+  const Tokenizer tokenizer(kMini);
+  PromptText prompt;
+  prompt.marker("<think>");
+  prompt.sampled("ab</think>c", {5, 6, 7});
+  prompt.marker("</think>");
+  prompt.sampled("", {});
+  EXPECT_EQ(prompt.text(), "<think>ab</think>c</think>");
+  EXPECT_THAT(prompt_tokens(prompt, tokenizer), ElementsAre(kThinkEnd - 1, 5, 6, 7, kThinkEnd));
+  const size_t behind_ab = prompt.keys().find("ab") + 2;  // a border within it: of the rest only the text is known
+  std::vector<int64_t> rest = {kThinkEnd};
+  for (const int64_t id : tokenizer.encode_plain("c")) rest.push_back(id);
+  rest.push_back(kThinkEnd);
+  EXPECT_EQ(prompt_tokens(prompt, tokenizer, behind_ab), rest);
+}
+
 TEST(PromptText, OfTheFormatHasEveryMarker) {
   PromptText format, marked;
   format.format("x<｜DSML｜y><think>");
