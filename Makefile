@@ -1,7 +1,7 @@
 # One-word entry points over CMake and the scripts in tools/. `make demo` and `make test` install and fetch what they need.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps openvino venv build install test test-full demo bench bench-peer asan tsan tidy format format-check clean
+.PHONY: help deps openvino venv build wheel install test test-full demo bench bench-peer asan tsan tidy format format-check clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -25,6 +25,7 @@ help:
 	@echo 'make test          build, run all tests, end with "N passed, N failed"'
 	@echo 'make test-full     the same with the long tests, the debug and link-time builds, all sanitizers and 60 s of each fuzz target (needs clang)'
 	@echo 'make build         only the program and its ops for other programs: build/release/dsv4, libdsv4_ops.so'
+	@echo 'make wheel         dist/dsv4-*.whl: the program, its ops and the Python API, for pip'
 	@echo 'make install       into PREFIX (now $(PREFIX)), with the libraries that the program needs'
 	@echo 'make bench         the measurements of docs/benchmarks.md'
 	@echo 'make bench-peer    the measurements beside llama.cpp, which it installs (35 to 68 GB of free disk, 20 minutes and more)'
@@ -46,6 +47,11 @@ venv: deps
 
 build: openvino
 	@tools/build.py release -j $(JOBS) dsv4 dsv4_ops_library
+
+wheel: openvino
+	@tools/test-venv.sh wheel
+	@tools/build.py release -j $(JOBS) python_module
+	@tools/wheel.py
 
 install: build
 	@cmake --install build/release --prefix '$(PREFIX)' > build/install.log

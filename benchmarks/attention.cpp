@@ -83,7 +83,8 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   const int64_t end = position + tokens, entries = layer.ratio > 0 ? end / layer.ratio : 0;
   Scratch tables;
   const std::vector<float> frequencies = random_floats(kPairs);
-  const RopeTable rope = make_rope_table(frequencies.data(), kPairs, position, 1, tokens, tables);
+  const RopeTable rope = make_rope_table(
+      frequencies.data(), kPairs, tokens, [&](int64_t t) { return position + t; }, tables);
   const std::vector<std::byte> call = random_rows(tokens, kHeadDim, type);
   Ring ring = window_ring(kWindow, kHeadDim, type);
   std::vector<std::byte> window = random_rows(ring.rows, kHeadDim, type);
@@ -99,7 +100,12 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   a.index_heads = kIndexHeads;
   a.index_head_dim = kIndexDim;
   a.index_topk = kTopK;
-  CacheView cache;
+  Run run;
+  run.rows = tokens;
+  run.position = position;
+  run.window_rows = call.data();
+  const RowPlace* places = places_of(std::span(&run, 1), tokens, tables);
+  CacheView& cache = run.cache;
   cache.type = type;
   cache.window = ring;
   cache.entries = list.data();
@@ -110,7 +116,7 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   if (selects) {
     const std::vector<float> fresh = random_floats(tokens * kIndexHeads * kIndexDim), weights = random_floats(tokens * kIndexHeads);
     std::vector<float> q = fresh;
-    const Indexer x{a, cache, tokens, position, q.data(), weights.data(), rope};
+    const Indexer x{a, places, tokens, q.data(), weights.data(), rope};
     const Time time = least(
         repeats, tokens, [&] { std::copy(fresh.begin(), fresh.end(), q.begin()); },
         [&] {
@@ -123,12 +129,10 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
 
   const std::vector<float> fresh = random_floats(tokens * kHeads * kHeadDim), sinks = random_floats(kHeads);
   std::vector<float> heads = fresh;
-  SparseCore core{a, cache, tokens, position};
+  SparseCore core{a, places, tokens};
   core.heads_out = heads.data();
   core.sinks = sinks.data();
   core.rope = rope;
-  core.call_first = position;
-  core.call_rows = call.data();
   core.first_selected = selects ? 0 : tokens;
   core.selected = selected.data();
   const Time time = least(
@@ -151,15 +155,15 @@ void measure(const Layer& layer, int64_t position, int64_t tokens, int repeats) 
   CompressorWeights weights;
   weights.ape = ape.data();
   weights.norm = norm.data();
-  const Compressor c{a, cache, weights, false, position, tokens, raw.data()};
-  const RopeTable entry_rope =
-      make_rope_table(frequencies.data(), kPairs, c.first_entry() * layer.ratio, layer.ratio, c.end_entry() - c.first_entry(), tables);
+  Compressor c{a, run, weights, false, raw.data()};
+  const auto position_of = [&](int64_t entry) { return (c.first_entry() + entry) * layer.ratio; };
+  c.rope = make_rope_table(frequencies.data(), kPairs, c.entries_made(), position_of, tables);
   report((layer.name + std::string(" compressor")).c_str(), position, tokens,
          least(
              repeats, tokens, [] {},
              [&] {
                Scratch scratch;
-               append_entries(c, entry_rope, scratch);
+               append_entries(std::span(&c, 1), scratch);
              }),
          0.0);
 }

@@ -17,7 +17,7 @@
 #include <hwy/highway.h>
 
 #include "ops/matrix/multiply.h"
-#include "runtime/lazy_memory.h"
+#include "files/lazy_memory.h"
 #include "runtime/measure.h"
 #include "runtime/read_bandwidth.h"
 

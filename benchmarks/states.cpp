@@ -14,8 +14,8 @@
 #include "checkpoint/config.h"
 #include "dsv4/session.h"
 #include "graph/cpu/cpu.h"
+#include "ops/attention/cache_memory.h"
 #include "ops/attention/cache_view.h"
-#include "runtime/cache_memory.h"
 #include "runtime/inner.h"
 #include "runtime/snapshot_form.h"
 
@@ -40,7 +40,7 @@ double seconds(const F& f) {
 }
 
 /// Bytes of a cache that are in memory for it alone.
-int64_t own_bytes(const CacheMemory& cache) {
+int64_t own_bytes(const ops::CacheMemory& cache) {
   const auto first = reinterpret_cast<uintptr_t>(cache.data()), last = first + static_cast<uintptr_t>(cache.layout().bytes());
   std::ifstream file("/proc/self/smaps");
   int64_t bytes = 0;
@@ -56,7 +56,7 @@ int64_t own_bytes(const CacheMemory& cache) {
   return bytes;
 }
 
-void fill(CacheMemory& cache, int64_t tokens) {
+void fill(ops::CacheMemory& cache, int64_t tokens) {
   cache.will_write(0);
   uint32_t state = 1;
   for (const auto& range : cache.layout().used(tokens)) {
@@ -68,7 +68,7 @@ void fill(CacheMemory& cache, int64_t tokens) {
 }
 
 /// Writes where the ops write for the tokens after `position`.
-void write_tokens(CacheMemory& cache, int64_t position, int64_t tokens) {
+void write_tokens(ops::CacheMemory& cache, int64_t position, int64_t tokens) {
   const ops::CacheLayout& layout = cache.layout();
   const ops::CacheShape& shape = layout.shape();
   cache.will_write(position);
@@ -91,7 +91,7 @@ void write_tokens(CacheMemory& cache, int64_t position, int64_t tokens) {
 }
 
 void measure_forks(const ops::CacheShape& shape, int64_t tokens) {
-  CacheMemory parent(shape);
+  ops::CacheMemory parent(shape);
   fill(parent, tokens);
   int64_t full = 0;
   for (const auto& range : parent.layout().used(tokens)) full += range.end - range.begin;
@@ -100,11 +100,11 @@ void measure_forks(const ops::CacheShape& shape, int64_t tokens) {
     copy.reserve(static_cast<size_t>(full));
     for (const auto& range : parent.layout().used(tokens)) copy.insert(copy.end(), parent.data() + range.begin, parent.data() + range.end);
   });
-  std::vector<std::unique_ptr<CacheMemory>> forks;
+  std::vector<std::unique_ptr<ops::CacheMemory>> forks;
   const double first = seconds([&] { parent.freeze(tokens, ops::kSlackRows); });
   const double others = seconds([&] {
     for (int i = 0; i < kForks; ++i) {
-      forks.push_back(std::make_unique<CacheMemory>(shape));
+      forks.push_back(std::make_unique<ops::CacheMemory>(shape));
       forks.back()->go_on_from(parent.freeze(tokens, ops::kSlackRows));
     }
   });
@@ -128,7 +128,7 @@ void measure_forks(const ops::CacheShape& shape, int64_t tokens) {
 }
 
 void measure_file(const ops::CacheShape& shape, int64_t tokens, const char* file) {
-  CacheMemory cache(shape);
+  ops::CacheMemory cache(shape);
   fill(cache, tokens);
   Snapshot snapshot;
   snapshot.position = tokens;

@@ -18,9 +18,9 @@ add_library(dsv4::dsv4 ALIAS dsv4_api)
 set(private_libraries lib/dsv4)
 set_target_properties(dsv4 PROPERTIES
   BUILD_RPATH "$ORIGIN;$ORIGIN/lib;$ORIGIN/../${private_libraries}"  # a copied program, with libraries beside it
-  INSTALL_RPATH "$ORIGIN;$ORIGIN/lib;$ORIGIN/../${private_libraries}")
+  INSTALL_RPATH "$ORIGIN;$ORIGIN/lib;$ORIGIN/../${private_libraries};${python_rpath}")  # the last: in the wheel
 file(RELATIVE_PATH from_libraries "/${CMAKE_INSTALL_LIBDIR}" "/${private_libraries}")
-set_target_properties(dsv4_ops_library PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/${from_libraries}")
+set_target_properties(dsv4_ops_library PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/${from_libraries};${python_rpath}")
 get_target_property(openvino_library openvino::runtime LOCATION)
 get_filename_component(openvino_directory "${openvino_library}" DIRECTORY)
 foreach(name libopenvino.so libopenvino_ir_frontend.so libopenvino_intel_cpu_plugin.so libtbb.so libtbbmalloc.so libtbbbind_2_5.so libhwloc.so)

@@ -26,3 +26,10 @@ file(MAKE_DIRECTORY "${python_tree}/dsv4/bin" "${python_tree}/dsv4/lib")
 file(CREATE_LINK ../../../dsv4 "${python_tree}/dsv4/bin/dsv4" SYMBOLIC)
 file(CREATE_LINK ../../../libdsv4_ops.so "${python_tree}/dsv4/lib/libdsv4_ops.so" SYMBOLIC)
 add_custom_target(python_module DEPENDS dsv4_python dsv4 dsv4_ops_library)
+
+# The wheel. Its files find OpenVINO's where pip puts it, beside the package; _library.py finds it elsewhere.
+set(python_rpath "$ORIGIN/../../openvino/libs")
+set_target_properties(dsv4_python PROPERTIES INSTALL_RPATH "${python_rpath}")
+install(DIRECTORY python/ DESTINATION . COMPONENT python EXCLUDE_FROM_ALL FILES_MATCHING PATTERN "*.py" PATTERN "py.typed" PATTERN binding EXCLUDE PATTERN __pycache__ EXCLUDE)
+install(TARGETS dsv4 RUNTIME DESTINATION dsv4/bin COMPONENT python EXCLUDE_FROM_ALL)
+install(TARGETS dsv4_python dsv4_ops_library LIBRARY DESTINATION dsv4/lib COMPONENT python EXCLUDE_FROM_ALL)

@@ -12,6 +12,7 @@
 #     transformers5.17, transformers5.23   build/venv-transformers5.17, ...   with torch: a test saves a model with them
 #     peer       build/peer/venv       what benchmarks/peer.py converts checkpoints for llama.cpp with
 #     plot       build/venv-plot       matplotlib, what benchmarks/plot.py draws pictures with
+#     wheel      build/venv-wheel      what `make wheel` packs the wheel with
 #     uv         build/python/uv       what installs the others
 #
 # Each name above is a link to build/python/NAME-HASH. The hash is over the requirement files and the Python, so build/python can be copied from another
@@ -21,7 +22,7 @@ cd "$(dirname "$0")/.."
 
 root=build/python
 needed=(tests nncf clients text ov2025.4 ov2026.1)
-full=(optimum transformers4.57 transformers5.17 transformers5.23)
+full=(wheel optimum transformers4.57 transformers5.17 transformers5.23)
 # What decides the content of an environment beside its files. The number counts the changes of how this script installs.
 made_with="1 $(python3 -c 'import platform, sys; print(sys.version, platform.machine(), sys.base_prefix)')"
 
@@ -126,9 +127,10 @@ for name in "${names[@]}"; do
     optimum) environment optimum build/venv-optimum $files/tests.txt $files/clients.txt $files/optimum.txt $files/torch.txt $files/lm-eval.txt tools/cuda-stand-ins.py ;;
     peer) environment peer build/peer/venv benchmarks/requirements-peer.txt tools/cuda-stand-ins.py ;;
     plot) environment plot build/venv-plot benchmarks/requirements.txt ;;
+    wheel) environment wheel build/venv-wheel $files/wheel.txt ;;
     uv) environment uv $root/uv $files/uv.txt ;;
     *)
-      echo "test-venv: unknown environment '$name' (known: ${needed[*]} ${full[*]} peer plot uv)" >&2
+      echo "test-venv: unknown environment '$name' (known: ${needed[*]} ${full[*]} peer plot wheel uv)" >&2
       exit 2
       ;;
   esac

@@ -167,8 +167,8 @@ nlohmann::ordered_json json_of(const dsv4::Outcome& outcome) {
 /// All prompts by one scheduler; an array of what came of each, in their order.
 std::string batch(const Engine& engine, const Tokenizer* tokenizer, std::span<const std::span<const int64_t>> prompts,
                   const GenerationOptions& options, int64_t parallel, const Stop& stop) {
+  std::vector<BatchText> texts(prompts.size());  // before the scheduler: its requests point into them
   Scheduler scheduler(engine, {.parallel = parallel});
-  std::vector<BatchText> texts(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {
     Request request = options.request;
     request.prompt.assign(prompts[i].begin(), prompts[i].end());

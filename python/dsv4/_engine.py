@@ -73,6 +73,7 @@ class Engine:
         self._folder = os.fsdecode(place)
         self._tokenizer: _library.Handle | None = None
         self._tokenizer_lock = threading.Lock()
+        self._no_text = False
 
     @property
     def folder(self) -> str:
@@ -189,7 +190,14 @@ class Engine:
             return self._tokenizer
 
     def _text_or_none(self) -> _library.Handle | None:
-        return self._text() if os.path.exists(os.path.join(self._folder, "openvino_tokenizer.xml")) else None
+        """Nothing where the folder has no tokenizer that can be used: ids go through without one, and texts do not get this far."""
+        if self._no_text:
+            return None
+        try:
+            return self._text()
+        except _library.Error:
+            self._no_text = True
+            return None
 
     def _prompt(self, prompt: str | Ids, name: str, begins: bool) -> npt.NDArray[np.int64]:
         """Its ids; of a text with BOS where it begins a sequence."""

@@ -157,7 +157,7 @@ def words(options: dict[str, Any]) -> list[str]:
     """Options by their names in Python as the words of the command line: {"group_size": 64, "sym": True} -> ["--group-size=64", "--sym"]. None and False: not given."""
     result = []
     for name, value in options.items():
-        option = "--" + name.replace("_", "-")
+        option = "--" + name.rstrip("_").replace("_", "-")  # from_: `from` is a word of Python's
         if value is None or value is False:
             continue
         if value is True:

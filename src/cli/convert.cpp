@@ -17,6 +17,7 @@
 #include "cli/progress.h"
 #include "convert/convert.h"
 #include "convert/default_format.h"
+#include "convert/program_from_folder.h"
 #include "dsv4/error.h"
 
 namespace dsv4 {
@@ -25,6 +26,8 @@ namespace {
 
 struct ConvertArguments {
   ConvertOptions options;
+  std::string program = "portable", activations = "int8", cache = "bf16";
+  std::filesystem::path from;
   std::string format, selection = "trained", fallback = "error", backup = "int8_asym";
   std::string experts = "grouped", static_shape;
   bool disable_stateful = false;
@@ -75,6 +78,52 @@ void check_options(const Command& command, const ConvertArguments& arguments) {
   for (const char* option : {"--group-size", "--ratio", "--all-layers", "--group-size-fallback"}) refuse(option, int4, "int4");
   refuse("--backup-precision", int4 || c.format == WeightFormat::kMxfp4, "int4 and mxfp4");
   refuse("--selection", is_compressed(c.format), "int8, int4 and mxfp4");
+}
+
+/// Options of the CPU program, and what it cannot be together with.
+void check_program(const Command& command, ConvertArguments& arguments) {
+  if (arguments.program != "cpu" && arguments.program != "portable")
+    throw UsageError(concat("--program ", arguments.program, ": expected portable or cpu"));
+  if (arguments.program == "portable") {
+    for (const char* option : {"--from", "--activations", "--cache"}) {
+      if (command.given(option)) throw UsageError(concat(option, ": belongs to --program cpu; give that too"));
+    }
+    return;
+  }
+  if (arguments.disable_stateful) throw UsageError("--disable-stateful: the CPU program keeps state; leave --program cpu out");
+  if (!arguments.static_shape.empty()) throw UsageError("--static-shape: the CPU program takes any shape; leave --program cpu out");
+  if (arguments.experts != "grouped")
+    throw UsageError(concat("--experts ", arguments.experts, ": a form of the portable program; leave --program cpu out"));
+  if (arguments.activations != "int8" && arguments.activations != "f32")
+    throw UsageError(concat("--activations ", arguments.activations, ": expected int8 or f32"));
+  if (arguments.cache != "bf16" && arguments.cache != "f32")
+    throw UsageError(concat("--cache ", arguments.cache, ": expected bf16 or f32"));
+  arguments.options.cpu_program = ClientProgram{arguments.activations == "f32" ? ActivationRounding::kF32 : ActivationRounding::kInt8,
+                                                arguments.cache == "f32" ? CachePrecision::kF32 : CachePrecision::kBF16};
+  if (!command.given("--from")) return;
+  for (const char* option : {"--model", "--weight-format", "--sym", "--group-size", "--ratio", "--all-layers", "--group-size-fallback",
+                             "--backup-precision", "--selection", "--layers", "--disable-convert-tokenizer", "--dry-run"}) {
+    if (command.given(option))
+      throw UsageError(concat(option, ": --from takes the weights and files of a folder as they are; leave one of them out"));
+  }
+}
+
+void run_from_folder(const ConvertArguments& arguments, ConvertHost* host) {
+  check_form(arguments.from, Expected::kModelFolder);
+  const ProgramFromFolderReport report = program_from_folder({.folder = arguments.from,
+                                                              .output = arguments.options.output,
+                                                              .program = *arguments.options.cpu_program,
+                                                              .overwrite = arguments.options.overwrite,
+                                                              .notice = arguments.options.notice});
+  if (host) {
+    host->report = {};
+    host->report.bin_bytes = report.bin_bytes;
+    host->report.xml_bytes = report.xml_bytes;
+    return;
+  }
+  std::printf("%s: openvino_model.xml %s, openvino_model.bin %s, %s\n", path_text(arguments.options.output).c_str(),
+              byte_text(report.xml_bytes).c_str(), byte_text(report.bin_bytes).c_str(),
+              report.linked ? "the same file as the folder's (a hard link)" : "a symbolic link to the folder's");
 }
 
 void print_report(const std::string& what, const ConvertReport& report) {
@@ -145,6 +194,9 @@ void run_convert(const Command& command, ConvertArguments& arguments, ConvertHos
   options.compression.fallback = parse_group_size_fallback(arguments.fallback);
   options.compression.backup = parse_backup_precision(arguments.backup);
   check_options(command, arguments);
+  check_program(command, arguments);
+  if (command.given("--from")) return run_from_folder(arguments, host);
+  if (!command.given("--model")) throw UsageError("convert: give the checkpoint with -m, or a converted folder with --program cpu --from");
   options.stateful = !arguments.disable_stateful;
   options.experts = parse_expert_form(arguments.experts);
   if (!arguments.static_shape.empty()) {
@@ -211,7 +263,7 @@ void add_habits(Command& command, const std::shared_ptr<ConvertArguments>& argum
 void add_convert_command(CommandLine& line, ConvertHost* host) {
   Command command = line.command("convert", "Convert a checkpoint to an OpenVINO model folder", "docs/conversion.md");
   const auto arguments = std::make_shared<ConvertArguments>();
-  command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").value("CHECKPOINT").required();
+  command.option("-m,--model", arguments->options.checkpoint, "Checkpoint directory, as published").value("CHECKPOINT");
   command.option("output", arguments->options.output, "Model folder to create").required();
   CompressionOptions& compression = arguments->options.compression;
   command.group("Weights");
@@ -240,6 +292,19 @@ void add_convert_command(CommandLine& line, ConvertHost* host) {
       .shows_default()
       .choices({"trained", "nncf"});
   command.group("Form of the model");
+  command
+      .option("--program", arguments->program,
+              "portable: a graph of OpenVINO's own operations, for every client; cpu: dsv4's CPU program, many times as fast, for clients "
+              "that load "
+              "libdsv4_ops.so")
+      .shows_default()
+      .choices({"portable", "cpu"});
+  command
+      .option("--from", arguments->from,
+              "--program cpu: take weights and files of this converted folder instead of a checkpoint; its .bin is linked, not copied")
+      .value("FOLDER");
+  command.option("--activations", arguments->activations, "--program cpu: as of run").shows_default().choices({"int8", "f32"});
+  command.option("--cache", arguments->cache, "--program cpu: as of run").shows_default().choices({"bf16", "f32"});
   command.option("--layers", arguments->options.layers, "Convert the first N layers only").at_least(1);
   command.flag("--disable-stateful", arguments->disable_stateful, "Prefill-only form: one input, input_ids, and no state");
   command

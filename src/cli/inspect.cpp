@@ -99,6 +99,7 @@ void print_folder(const FolderReport& r, bool json) {
     out["model"] = r.model;
     out["layers"] = r.layers;
     out["weight_format"] = r.weight_format;
+    out["program"] = r.program;
     out["made_by"] = r.made_by;
     out["bytes"] = r.bytes;
     out["listed"] = r.listed;
@@ -112,6 +113,7 @@ void print_folder(const FolderReport& r, bool json) {
   line("folder", r.directory);
   line("model", concat(r.model, ", ", r.layers, " layers"));
   line("weights", r.weight_format);
+  line("program", r.program);
   line("made by", r.made_by);
   line("files", concat(r.files.size(), ", ", byte_text(r.bytes), r.listed ? concat(", all as ", kFileListName, " says") : ", not checked"));
   for (const ListedFile& file : r.files) {

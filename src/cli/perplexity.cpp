@@ -10,6 +10,7 @@
 #include "cli/engine_options.h"
 #include "cli/text_arguments.h"
 #include "cli/token_arguments.h"
+#include "convert/inspect_folder.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
 #include "runtime/check_tokens.h"
@@ -88,7 +89,10 @@ void add_perplexity_command(CommandLine& line) {
   command.flag("--json", arguments->json, "Print one JSON object");
   arguments->engine.program = Program::kPortable;  // what other programs see of the folder, unless asked otherwise
   add_engine_options(command, arguments->engine);
-  command.runs([arguments] { run_perplexity(*arguments); });
+  command.runs([command, arguments] {
+    if (!command.given("--program") && has_cpu_program(arguments->model)) arguments->engine.program = Program::kCpu;
+    run_perplexity(*arguments);
+  });
 }
 
 }  // namespace dsv4

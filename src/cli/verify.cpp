@@ -14,6 +14,7 @@
 #include "cli/token_arguments.h"
 #include "cli/verify_report.h"
 #include "cli/verify_tokens.h"
+#include "convert/inspect_folder.h"
 #include "convert/model_card.h"
 #include "dsv4/error.h"
 #include "dsv4/session.h"
@@ -160,7 +161,11 @@ struct Engines {
   const Engine& any() const { return portable ? *portable : *exact; }
 };
 
-Engines open_engines(const VerifyArguments& arguments) {
+Engines open_engines(VerifyArguments arguments) {
+  if (arguments.programs == Programs::kBoth && has_cpu_program(arguments.model)) {
+    print_notice(concat(path_text(arguments.model), ": a folder of the CPU program; it alone is verified"));
+    arguments.programs = Programs::kCpu;
+  }
   Engines engines;
   EngineOptions options = arguments.engine;
   options.program = Program::kPortable;

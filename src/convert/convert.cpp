@@ -23,6 +23,7 @@
 #include "convert/nvfp4_as_mxfp4.h"
 #include "convert/partial_folder.h"
 #include "convert/piece_queue.h"
+#include "convert/placed_weights.h"
 #include "convert/placeholders.h"
 #include "convert/published_bits.h"
 #include "convert/resume.h"
@@ -32,6 +33,7 @@
 #include "convert/source_errors.h"
 #include "convert/text_file.h"
 #include "dsv4/error.h"
+#include "graph/cpu/client_model.h"
 #include "graph/portable/portable.h"
 #include "openvino/core/version.hpp"
 #include "text/tokenizer_models.h"
@@ -88,6 +90,28 @@ void check_static_shape(const ConvertOptions& options, const Config& config) {
   if (batch > kMaxTokens / length) throw UsageError(concat("--static-shape ", batch, ",", length, ": more than ", kMaxTokens, " tokens"));
 }
 
+void check_unused(const std::vector<std::string>& unused) {
+  if (!unused.empty()) fail("the graph leaves ", unused.size(), " weights unused, first ", unused.front(), "; this is a mistake in dsv4");
+}
+
+std::shared_ptr<ov::Model> portable_program(const ConvertOptions& options, const Config& config, const StoragePlan& plan) {
+  PlaceholderWeights weights(plan);
+  const PortableOptions form = {.stateful = options.stateful, .experts = options.experts, .static_shape = options.static_shape};
+  const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, form);
+  check_unused(weights.unused());
+  return model;
+}
+
+std::shared_ptr<ov::Model> client_program(const ClientProgram& program, const Config& config, const StoragePlan& plan) {
+  PlacedWeights weights(placed_constants(plan));
+  CpuOptions cpu;
+  cpu.activations = program.activations;
+  const std::shared_ptr<ov::Model> model = build_client_model(config, weights, cpu, program.cache);
+  check_unused(weights.unused(plan));
+  add_program_info(*model, program);
+  return model;
+}
+
 Conversion prepare(const ConvertOptions& options) {
   Checkpoint checkpoint = Checkpoint::open(options.checkpoint);
   if (options.notice) {
@@ -116,12 +140,8 @@ Conversion prepare(const ConvertOptions& options) {
   StoragePlan plan = plan_storage(std::move(units), forms);
 
   check_stop(options);
-  PlaceholderWeights weights(plan);
-  const PortableOptions form = {.stateful = options.stateful, .experts = options.experts, .static_shape = options.static_shape};
-  const std::shared_ptr<ov::Model> model = build_portable_model(config, weights, form);
-  if (const std::vector<std::string> unused = weights.unused(); !unused.empty()) {
-    fail("the graph leaves ", unused.size(), " weights unused, first ", unused.front(), "; this is a mistake in dsv4");
-  }
+  const std::shared_ptr<ov::Model> model =
+      options.cpu_program ? client_program(*options.cpu_program, config, plan) : portable_program(options, config, plan);
   add_rt_info(*model, config, options.compression, transformers_version(small_files.config()));
   const uint64_t small_offset = (plan.bytes + 63) / 64 * 64;
   IrText ir = serialize_ir(model, small_offset);
@@ -198,6 +218,10 @@ nlohmann::ordered_json identity(const Conversion& c, const ConvertOptions& optio
   std::string graph =
       concat(options.stateful ? "stateful" : "prefill-only", options.experts == ExpertForm::kGather ? ", experts gathered" : "");
   if (options.static_shape) graph += concat(", ", options.static_shape->batch, " x ", options.static_shape->length);
+  if (options.cpu_program) {
+    graph = concat("the CPU program", options.cpu_program->activations == ActivationRounding::kF32 ? ", f32 activations" : "",
+                   options.cpu_program->cache == CachePrecision::kF32 ? ", f32 cache" : "");
+  }
   if (options.layers >= 0) graph += concat(", first ", options.layers, " layers");
   nlohmann::ordered_json json;
   json["version"] = concat(DSV4_VERSION, ", writer ", kWriter, ", OpenVINO ", ov::get_openvino_version().buildNumber);

@@ -11,15 +11,23 @@
 
 #include "convert/errors.h"
 #include "convert/weight_format.h"
+#include "dsv4/precision.h"
 #include "graph/portable/portable.h"
 
 namespace dsv4 {
+
+/// The CPU program as an IR of dsv4's ops, for clients that load libdsv4_ops.so, instead of the portable program.
+struct ClientProgram {
+  ActivationRounding activations = ActivationRounding::kInt8;
+  CachePrecision cache = CachePrecision::kBF16;
+};
 
 struct ConvertOptions {
   std::filesystem::path checkpoint;
   std::filesystem::path output;  ///< directory to create; appears under this name only when complete
   CompressionOptions compression;
   bool overwrite = false;  ///< the output may be a model folder that dsv4 made: the new one replaces it when it is complete
+  std::optional<ClientProgram> cpu_program;  ///< nothing: the portable program; then `stateful`, `experts` and `static_shape` count
   bool stateful = true;
   bool tokenizer = true;  ///< openvino_tokenizer and openvino_detokenizer, where there is a tokenizer.json
   ExpertForm experts = ExpertForm::kGrouped;

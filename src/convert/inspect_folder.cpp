@@ -44,6 +44,8 @@ std::string end_of_file(const fs::path& path) {
 
 bool made_by_dsv4(const fs::path& folder) { return stated(end_of_file(folder / kModelXml), "version") != kUnknown; }
 
+bool has_cpu_program(const fs::path& folder) { return stated(end_of_file(folder / kModelXml), "program") == "cpu"; }
+
 FolderReport inspect_folder(const fs::path& folder, const std::function<void(uint64_t done, uint64_t total)>& progress) {
   FolderReport report;
   report.directory = path_text(folder);
@@ -73,6 +75,10 @@ FolderReport inspect_folder(const fs::path& folder, const std::function<void(uin
   report.layers = config.num_hidden_layers;
   const std::string xml_end = end_of_file(folder / kModelXml);
   report.weight_format = stated(xml_end, "weight_format");
+  const std::string program = stated(xml_end, "program");
+  report.program = program == kUnknown
+                       ? "portable"
+                       : concat(program, ", activations ", stated(xml_end, "activations"), ", cache ", stated(xml_end, "cache"));
   report.made_by = concat("dsv4 ", stated(xml_end, "version"));
   return report;
 }

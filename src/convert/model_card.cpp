@@ -95,12 +95,47 @@ constexpr std::string_view kBatches =
     "tokenizer_config.json), and it must: "
     "rows padded on\nthe right get wrong continuations. For beam search pass `do_sample=False` with `num_beams`.\n\n";
 
+constexpr std::string_view kRunning = "## Running it\n", kExactness = "## Exactness\n";
+
+/// Of a folder with the CPU program.
+std::string client_running_section(const ClientProgram& program, bool tokenizer_models, bool tokenizer) {
+  std::string text = concat(
+      kRunning, "\nEach of these takes the folder's path as `MODEL`. Its `openvino_model.xml` is dsv4's own CPU program (activations ",
+      program.activations == ActivationRounding::kInt8 ? "int8" : "f32", ", cache ",
+      program.cache == CachePrecision::kBF16 ? "bf16" : "f32",
+      "): a client of\nOpenVINO has to load `libdsv4_ops.so` of the same dsv4 and OpenVINO version, or it ends with a message of "
+      "`opset` and `SequenceStart`.\n\n```sh\ndsv4 run MODEL ",
+      tokenizer_models ? "-p 'In the beginning'" : "--tokens 0,1,2", " -n 16\n```\n\n");
+  if (tokenizer_models) {
+    text += concat(
+        "OpenVINO GenAI (tested with 2026.4.1):\n\n```python\nimport openvino_genai\n\n"
+        "pipeline = openvino_genai.LLMPipeline(\"MODEL\", \"CPU\", extensions=[\"libdsv4_ops.so\"])\n"
+        "print(pipeline.generate(\"In the beginning\", max_new_tokens=32, do_sample=False))\n```\n\n",
+        kGenAi);
+  }
+  text += "optimum-intel (tested with 2.2.0):\n\n```python\nfrom optimum.intel import OVModelForCausalLM\n";
+  text += "from optimum.intel.openvino.modeling_base import core\n";
+  if (tokenizer) text += "from transformers import AutoTokenizer\n";
+  text += concat(tokenizer ? "" : "import torch\n", "\ncore.add_extension(\"libdsv4_ops.so\")\n",
+                 "model = OVModelForCausalLM.from_pretrained(\"MODEL\", trust_remote_code=True)\n");
+  if (tokenizer) {
+    text += concat(
+        "tokenizer = AutoTokenizer.from_pretrained(\"MODEL\")\ninputs = tokenizer(\"In the beginning\", return_tensors=\"pt\")\n"
+        "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=32)[0]))\n```\n\n",
+        kBatches);
+  } else {
+    text += "print(model.generate(torch.tensor([[0, 1, 2]]), max_new_tokens=32))\n```\n\n";
+  }
+  return text;
+}
+
 std::string running_section(const ConvertOptions& options, const std::vector<FolderFileSize>& files) {
   const auto there = [&](std::string_view name) {
     return std::any_of(files.begin(), files.end(), [&](const FolderFileSize& file) { return file.name == name; });
   };
   const bool tokenizer_models = there("openvino_tokenizer.xml"), tokenizer = there("tokenizer.json");
-  std::string text = concat("## Running it\n\nEach of these takes the folder's path as `MODEL`.\n\n```sh\ndsv4 run MODEL ",
+  if (options.cpu_program) return client_running_section(*options.cpu_program, tokenizer_models, tokenizer);
+  std::string text = concat(kRunning, "\nEach of these takes the folder's path as `MODEL`.\n\n```sh\ndsv4 run MODEL ",
                             tokenizer_models ? "-p 'In the beginning'" : "--tokens 0,1,2", " -n 16\n```\n\n");
   if (options.static_shape) {
     return text + concat("Its shapes are fixed: OpenVINO takes exactly ", options.static_shape->batch, " x ", options.static_shape->length,
@@ -162,6 +197,14 @@ std::string model_card(const ConvertOptions& options, const Checkpoint& checkpoi
                 "Not measured. `dsv4 verify CHECKPOINT MODEL --card` compares the logits with a plain forward pass of the checkpoint "
                 "and writes the numbers here.\n",
                 kVerifyEnd);
+}
+
+std::string card_of_program(std::string card, const ClientProgram& program) {
+  const size_t begin = card.find(kRunning), end = begin == std::string::npos ? begin : card.find(kExactness, begin);
+  if (end == std::string::npos) return card;
+  const auto lists = [&](const char* name) { return card.find(concat("| `", name, "` |")) != std::string::npos; };
+  card.replace(begin, end - begin, client_running_section(program, lists("openvino_tokenizer.xml"), lists("tokenizer.json")));
+  return card;
 }
 
 void set_card_verification(const fs::path& folder, const std::string& text) {

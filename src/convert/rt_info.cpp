@@ -46,4 +46,11 @@ void add_rt_info(ov::Model& model, const Config& config, const CompressionOption
   if (is_compressed(options.format)) add_nncf_info(model, options);
 }
 
+void add_program_info(ov::Model& model, const ClientProgram& program) {
+  const auto set = [&](const std::string& name, const std::string& value) { model.set_rt_info(value, "dsv4", name); };
+  set("program", "cpu");
+  set("activations", program.activations == ActivationRounding::kInt8 ? "int8" : "f32");
+  set("cache", program.cache == CachePrecision::kBF16 ? "bf16" : "f32");
+}
+
 }  // namespace dsv4

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "checkpoint/config.h"
+#include "convert/convert.h"
 #include "convert/weight_format.h"
 #include "openvino/core/model.hpp"
 
@@ -14,5 +15,8 @@ namespace dsv4 {
 /// nncf/weight_compression/*, by which optimum-intel refuses to compress a second time, and runtime_options/DYNAMIC_QUANTIZATION_GROUP_SIZE = 0: the CPU plugin
 /// then keeps activations in float unless a user asks otherwise.
 void add_rt_info(ov::Model& model, const Config& config, const CompressionOptions& options, const std::string& transformers_version);
+
+/// dsv4/program = cpu, and what it was written with: dsv4/activations, dsv4/cache.
+void add_program_info(ov::Model& model, const ClientProgram& program);
 
 }  // namespace dsv4

@@ -2,6 +2,7 @@
 #include "runtime/constants.h"
 
 #include "openvino/op/util/multi_subgraph_base.hpp"
+#include "ops/sequences/sequences.h"
 
 namespace dsv4 {
 
@@ -16,6 +17,7 @@ void Constants::add(const ov::Model& model) {
     if (const auto bodies = ov::as_type_ptr<ov::op::util::MultiSubGraphOp>(node)) {
       for (const std::shared_ptr<ov::Model>& body : bodies->get_functions()) add(*body);
     }
+    if (const auto sequences = ov::as_type_ptr<ops::Sequences>(node)) add(*sequences->body());
   }
 }
 

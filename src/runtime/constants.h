@@ -10,7 +10,7 @@
 
 namespace dsv4 {
 
-/// Those in bodies of loops too (`--experts gather`).
+/// Those in bodies of loops too (`--experts gather`), and in that of op Sequences (`--program cpu`).
 class Constants {
  public:
   explicit Constants(const ov::Model& model) { add(model); }

@@ -11,8 +11,10 @@
 #include "graph/cpu/cpu.h"
 #include "openvino/core/model.hpp"
 #include "openvino/runtime/core.hpp"
+#include "ops/attention/cache_memory.h"
+#include "ops/attention/cache_pool.h"
+#include "ops/attention/runs.h"
 #include "runtime/available_memory.h"
-#include "runtime/cache_memory.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
@@ -30,15 +32,14 @@ constexpr const char* kCacheType = "u8";
 
 class CpuState final : public Session::State {
  public:
-  explicit CpuState(const Engine::Model& model) : State(model), one_token_(model.one_token), memory_(model.cache) {
-    const ov::Tensor cache(ov::element::u8, {static_cast<size_t>(layout().bytes())}, memory_.data());
-    position_ = ov::Tensor(ov::element::i32, {1});
+  explicit CpuState(const Engine::Model& model)
+      : State(model), one_token_(model.one_token), memory_(model.cache), slot_({memory_.data(), static_cast<size_t>(layout().bytes())}) {
+    runs_ = ov::Tensor(ov::element::i32, {1, static_cast<size_t>(ops::kRunNumbers)});
     token_ = ov::Tensor(ov::element::i32, {1});
     ov::Tensor first_row(ov::element::i32, {1});
     first_row.data<int32_t>()[0] = 0;
     for (CheckedInference* inference : {&inference_, &one_token_}) {
-      inference->set("cache", cache);
-      inference->set("position", position_);
+      inference->set("runs", runs_);
     }
     one_token_.set("input_ids", token_);
     one_token_.set("logit_rows", first_row);
@@ -48,7 +49,8 @@ class CpuState final : public Session::State {
 
   void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
     memory_.will_write(position);
-    position_.data<int32_t>()[0] = static_cast<int32_t>(position);
+    const int32_t run[] = {0, static_cast<int32_t>(tokens.size()), static_cast<int32_t>(position), slot_.id()};
+    std::copy(std::begin(run), std::end(run), runs_.data<int32_t>());
     const bool one = tokens.size() == 1 && rows == 1;
     if (model_.experts && tokens.size() == 1) model_.experts->expect(tokens[0]);
     if (one) {
@@ -107,7 +109,7 @@ class CpuState final : public Session::State {
   }
 
   struct KeptCache final : Kept {
-    std::shared_ptr<const FrozenCache> cache;
+    std::shared_ptr<const ops::FrozenCache> cache;
   };
 
   std::shared_ptr<const Kept> keep(int64_t position, int64_t back) override {
@@ -147,8 +149,9 @@ class CpuState final : public Session::State {
   const ops::CacheLayout& layout() const { return memory_.layout(); }
 
   CheckedInference one_token_;
-  CacheMemory memory_;
-  ov::Tensor position_, token_;
+  ops::CacheMemory memory_;
+  ops::CacheSlot slot_;
+  ov::Tensor runs_, token_;
   Indices ids_, rows_;
 };
 
@@ -191,7 +194,7 @@ void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir
     }
     model.token_bytes = built.token_bytes;
     model.compiled = core.compile_model(built.model, "CPU", properties);
-    built.model->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
+    built.model->reshape({{"input_ids", {1}}, {"runs", {1, ops::kRunNumbers}}, {"logit_rows", {1}}});
     model.one_token = core.compile_model(built.model, "CPU", properties);
   } catch (const ov::Exception& e) {
     fail(path_text(model.folder), ": the CPU program cannot be built from its weights: ", reason_of(e));

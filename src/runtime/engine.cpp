@@ -10,6 +10,7 @@
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "openvino/core/model.hpp"
+#include "ops/sequences/sequences.h"
 #include "runtime/cpu_program.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
@@ -50,6 +51,11 @@ bool check_interface(const ov::Model& ir, const Config& config, const fs::path& 
   return stateful;
 }
 
+bool is_cpu_program(const ov::Model& ir) {
+  const ov::NodeVector nodes = ir.get_ops();
+  return std::any_of(nodes.begin(), nodes.end(), [](const auto& node) { return ov::is_type<ops::Sequences>(node); });
+}
+
 // Tokens of a sequence of a folder with static shapes, else 0.
 int64_t fixed_length(const ov::Model& ir, const fs::path& folder) {
   const ov::PartialShape shape = ir.input("input_ids").get_partial_shape();  // [B,S]
@@ -69,6 +75,10 @@ void choose_program(Engine::Model& model) {
   if (options.program == Program::kCpu && !model.stateful) {
     fail(path_text(model.folder),
          ": a prefill-only model; the CPU program keeps state. Use --program portable, or convert without --disable-stateful");
+  }
+  if (options.program == Program::kPortable && model.cpu_only) {
+    fail(path_text(model.folder), ": a folder of the CPU program (convert --program cpu); --program portable",
+         options.device == "CPU" ? "" : concat(" and -d ", options.device), " needs a folder that was converted without it");
   }
   if (options.program == Program::kPortable && (options.weights == WeightMemory::kStream || !options.routes.empty())) {
     fail(path_text(model.folder), ": it runs as the portable program here, and ",
@@ -94,6 +104,7 @@ Engine::Engine(const fs::path& folder, const EngineOptions& options) {
   const std::string notice = check_stated_config(model->config, *ir, folder);
   if (!notice.empty() && options.notice) options.notice(notice);
   model->stateful = check_interface(*ir, model->config, folder);
+  model->cpu_only = is_cpu_program(*ir);
   model->static_length = fixed_length(*ir, folder);
   choose_program(*model);
   in_file(folder / kModelXml, [&] { check_weights(*ir, model->config); });

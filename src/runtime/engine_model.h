@@ -35,6 +35,7 @@ struct Engine::Model {
   Config config;
   std::vector<int64_t> end_tokens;  ///< as read_end_tokens (checkpoint/end_tokens.h) has them
   bool stateful = true;
+  bool cpu_only = false;  ///< the folder's IR is the CPU program for clients (convert --program cpu)
   int64_t static_length = 0;
   double open_seconds = 0.0;
   std::unique_ptr<const Fingerprint> fingerprint;

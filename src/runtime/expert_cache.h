@@ -17,11 +17,11 @@
 #include <thread>
 #include <vector>
 
+#include "files/lazy_memory.h"
 #include "ops/experts/expert_source.h"
 #include "runtime/expert_layout.h"
 #include "runtime/expert_policy.h"
 #include "runtime/expert_report.h"
-#include "runtime/lazy_memory.h"
 
 namespace dsv4 {
 

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "dsv4/error.h"
+#include "files/lazy_memory.h"
 #include "runtime/engine_model.h"
 #include "runtime/expert_profile.h"
 #include "runtime/inner.h"
-#include "runtime/lazy_memory.h"
 
 namespace dsv4 {
 

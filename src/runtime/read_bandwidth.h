@@ -6,7 +6,7 @@
 
 #include <tbb/task_arena.h>
 
-#include "runtime/lazy_memory.h"
+#include "files/lazy_memory.h"
 
 namespace dsv4 {
 

@@ -6,6 +6,7 @@
 #include "checkpoint/quote.h"
 #include "dsv4/error.h"
 #include "openvino/runtime/core.hpp"
+#include "ops/extension.h"
 #include "runtime/errors.h"
 
 namespace dsv4 {
@@ -32,7 +33,9 @@ std::shared_ptr<ov::Model> read_ir(const fs::path& folder) {
   }
   const BlamedFile blamed(xml);
   try {
-    return ov::Core().read_model(xml, bin);
+    ov::Core core;
+    core.add_extension(ops::ops_extensions());  // of folders with the CPU program
+    return core.read_model(xml, bin);
   } catch (const std::exception& e) {
     fail(path_text(xml), ": OpenVINO cannot read it: ", reason_of(e), "; ", kRemedy);
   }

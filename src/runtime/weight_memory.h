@@ -5,9 +5,9 @@
 #include <string>
 
 #include "dsv4/engine.h"
+#include "files/lazy_memory.h"
 #include "graph/cpu/cpu.h"
 #include "runtime/constants.h"
-#include "runtime/lazy_memory.h"
 
 namespace dsv4 {
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "fuzz/targets.h"
 #include "openvino/op/parameter.hpp"
 #include "ops/attention/attention.h"
+#include "ops/attention/cache_pool.h"
+#include "ops/attention/runs.h"
 #include "ops/embed/embed.h"
 #include "ops/experts/experts.h"
 #include "ops/hyper_connect/hyper_connect.h"
@@ -113,7 +116,7 @@ class FuzzedOp {
       const auto selection = a.hash_routed ? i32({-1, -1}) : f32({-1});
       node_ = std::make_shared<ops::Experts>(f32({-1, -1}), i32({-1}), selection, weights_, a);
     } else if (op == "attention") {
-      node_ = std::make_shared<ops::Attention>(f32({-1, -1}), i32({1}), parameter(ov::element::u8, {-1}), f32({-1}), weights_, attention());
+      node_ = std::make_shared<ops::Attention>(f32({-1, -1}), i32({-1, ops::kRunNumbers}), f32({-1}), weights_, attention());
     } else if (op == "connect") {
       node_ = std::make_shared<ops::HyperConnect>(f32({-1, -1, -1}), nullptr, weights_, hyper_connect());
     } else if (op == "head") {
@@ -214,10 +217,12 @@ class FuzzedOp {
     if (at >= 0 && at < static_cast<int64_t>(cache.get_size())) cache.data<uint8_t>()[at] ^= static_cast<uint8_t>(1u << (at % 8));
     inputs.push_back(filled<float>(ov::element::f32, {static_cast<size_t>(tokens_), static_cast<size_t>(text_.part(0, 4))},
                                    [&] { return static_cast<float>(below(2001)) / 1000.0f - 1.0f; }));
-    ov::Tensor position(ov::element::i32, {1});
-    position.data<int32_t>()[0] = static_cast<int32_t>(text_.number("position", 0));
-    inputs.push_back(position);
-    inputs.push_back(cache);
+    cache_ = cache;
+    slot_.emplace(std::span(static_cast<std::byte*>(cache_.data()), cache_.get_byte_size()));
+    ov::Tensor runs(ov::element::i32, {1, static_cast<size_t>(ops::kRunNumbers)});
+    const int32_t run[] = {0, static_cast<int32_t>(tokens_), static_cast<int32_t>(text_.number("position", 0)), slot_->id()};
+    std::copy(std::begin(run), std::end(run), runs.data<int32_t>());
+    inputs.push_back(runs);
     inputs.push_back(
         filled<float>(ov::element::f32, {static_cast<size_t>(a.rope_dim / 2)}, [&] { return static_cast<float>(below(1001)) / 1000.0f; }));
     return true;
@@ -238,6 +243,8 @@ class FuzzedOp {
   std::vector<int64_t> bytes_;
   int64_t total_ = 0;
   std::shared_ptr<ov::Node> node_;
+  ov::Tensor cache_;
+  std::optional<ops::CacheSlot> slot_;
   std::mt19937_64 random_{1};
 };
 

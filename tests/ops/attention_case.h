@@ -1,6 +1,7 @@
 // One Attention op with random weights, run over a sequence in any split, and the same layer from the formulas in float64.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <numeric>
@@ -12,6 +13,8 @@
 #include "openvino/op/constant.hpp"
 #include "openvino/op/parameter.hpp"
 #include "ops/attention/attention.h"
+#include "ops/attention/cache_pool.h"
+#include "ops/attention/runs.h"
 
 namespace dsv4::ops::testing {
 
@@ -156,8 +159,18 @@ inline std::vector<ov::Output<ov::Node>> parameters(const AttentionCase& c) {
   const auto parameter = [](ov::element::Type type, const ov::PartialShape& shape) {
     return std::make_shared<ov::op::v0::Parameter>(type, shape)->output(0);
   };
-  return {parameter(ov::element::f32, {-1, c.hidden}), parameter(ov::element::i32, {1}), parameter(ov::element::u8, {-1}),
+  return {parameter(ov::element::f32, {-1, c.hidden}), parameter(ov::element::i32, {-1, kRunNumbers}),
           parameter(ov::element::f32, {c.attributes.rope_dim / 2})};
+}
+
+inline CacheSlot slot_of(const ov::Tensor& cache) {
+  return CacheSlot({static_cast<std::byte*>(const_cast<void*>(static_cast<const void*>(cache.data()))), cache.get_byte_size()});
+}
+
+inline ov::Tensor runs_tensor(const std::vector<std::array<int32_t, 4>>& runs) {
+  ov::Tensor tensor(ov::element::i32, {runs.size(), 4});
+  for (size_t i = 0; i < runs.size(); ++i) std::copy(runs[i].begin(), runs[i].end(), tensor.data<int32_t>() + 4 * i);
+  return tensor;
 }
 
 /// evaluate() without a plugin.
@@ -166,7 +179,7 @@ class Runner {
   Runner(const AttentionCase& c, const CaseWeights& weights) : Runner(c, weights, weight_inputs(weights, c.attributes)) {}
   Runner(const AttentionCase& c, const CaseWeights& weights, const WeightInputs& all) : case_(c), frequencies_(weights.frequencies) {
     const auto inputs = parameters(c);
-    op_ = std::make_shared<Attention>(inputs[0], inputs[1], inputs[2], inputs[3], all, c.attributes);
+    op_ = std::make_shared<Attention>(inputs[0], inputs[1], inputs[2], all, c.attributes);
     for (const auto& node : all.nodes) {
       const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node.get_node_shared_ptr());
       weights_.emplace_back(constant->get_element_type(), constant->get_shape(), const_cast<void*>(constant->get_data_ptr()));
@@ -176,11 +189,15 @@ class Runner {
 
   /// x [n, D] of positions from `position` on.
   std::vector<float> run(const ov::Tensor& cache, const float* x, int64_t n, int64_t position) {
+    const CacheSlot slot = slot_of(cache);
+    return run({{0, static_cast<int32_t>(n), static_cast<int32_t>(position), slot.id()}}, x, n);
+  }
+
+  /// x [n, D] of these runs.
+  std::vector<float> run(const std::vector<std::array<int32_t, 4>>& runs, const float* x, int64_t n) {
     ov::Tensor input(ov::element::f32, {static_cast<size_t>(n), static_cast<size_t>(case_.hidden)});
     std::memcpy(input.data(), x, input.get_byte_size());
-    ov::Tensor at(ov::element::i32, {1});
-    *at.data<int32_t>() = static_cast<int32_t>(position);
-    ov::TensorVector inputs = {input, at, cache, ov::Tensor(ov::element::f32, {frequencies_.size()}, frequencies_.data())};
+    ov::TensorVector inputs = {input, runs_tensor(runs), ov::Tensor(ov::element::f32, {frequencies_.size()}, frequencies_.data())};
     inputs.insert(inputs.end(), weights_.begin(), weights_.end());
     ov::TensorVector outputs = {ov::Tensor(ov::element::f32, {0, static_cast<size_t>(case_.hidden)})};
     if (!op_->evaluate(outputs, inputs)) return {};

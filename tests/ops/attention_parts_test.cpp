@@ -86,9 +86,12 @@ TEST(SelectEntries, TakesLongContextsInBlocksOfTokens) {
   a.index_heads = kHeads;
   a.index_head_dim = kDims;
   a.index_topk = kTopK;
-  CacheView cache;
-  cache.index_keys = reinterpret_cast<std::byte*>(keys.data());
-  const Indexer x{a, cache, kTokens, kFirst, working.data(), weights.data(), {}};
+  ops::Run run;
+  run.rows = kTokens;
+  run.position = kFirst;
+  run.cache.index_keys = reinterpret_cast<std::byte*>(keys.data());
+  Scratch places;
+  const Indexer x{a, places_of(std::span(&run, 1), kTokens, places), kTokens, working.data(), weights.data(), {}};
   std::vector<int32_t> found(kTokens * kTopK, -1);
   Scratch scratch;
   select_entries(x, found.data(), scratch);

@@ -111,18 +111,17 @@ TEST(TokenErrors, AreOfEveryTokenWhateverTheSigns) {
   EXPECT_EQ(token_errors(found, expected, 2), (std::vector<double>{0.25, 0.0, HUGE_VAL}));
 }
 
-/// Inputs x, position and cache; frequencies are a constant.
+/// Inputs x and runs; frequencies are a constant.
 std::shared_ptr<ov::Model> model_of(const AttentionCase& c, const CaseWeights& weights) {
   const auto inputs = parameters(c);
   ov::ParameterVector parameters;
-  const std::vector<std::string> names = {"x", "position", "cache"};
+  const std::vector<std::string> names = {"x", "runs"};
   for (size_t i = 0; i < names.size(); ++i) {
     inputs[i].get_node()->output(0).set_names({names[i]});
     parameters.push_back(ov::as_type_ptr<ov::op::v0::Parameter>(inputs[i].get_node_shared_ptr()));
   }
   const auto frequencies = ov::op::v0::Constant::create(ov::element::f32, {weights.frequencies.size()}, weights.frequencies);
-  const auto op =
-      std::make_shared<Attention>(inputs[0], inputs[1], inputs[2], frequencies, weight_inputs(weights, c.attributes), c.attributes);
+  const auto op = std::make_shared<Attention>(inputs[0], inputs[1], frequencies, weight_inputs(weights, c.attributes), c.attributes);
   return std::make_shared<ov::Model>(ov::OutputVector{op}, parameters);
 }
 
@@ -331,14 +330,13 @@ TEST(Attention, WritesTheCallersMemoryThroughThePlugin) {
   const ov::Tensor cache = new_cache(layout);
   const std::vector<uint8_t> before(cache.data<uint8_t>(), cache.data<uint8_t>() + cache.get_byte_size());
   std::vector<float> out;
+  const CacheSlot slot = slot_of(cache);
   int64_t position = 0;
   for (const int64_t n : random_calls(c.tokens, 6, 3)) {
-    ov::Tensor input(ov::element::f32, {static_cast<size_t>(n), static_cast<size_t>(c.hidden)}), at(ov::element::i32, {1});
+    ov::Tensor input(ov::element::f32, {static_cast<size_t>(n), static_cast<size_t>(c.hidden)});
     std::memcpy(input.data(), x.data() + position * c.hidden, input.get_byte_size());
-    at.data<int32_t>()[0] = static_cast<int32_t>(position);
     request.set_tensor("x", input);
-    request.set_tensor("position", at);
-    request.set_tensor("cache", cache);
+    request.set_tensor("runs", runs_tensor({{0, static_cast<int32_t>(n), static_cast<int32_t>(position), slot.id()}}));
     request.infer();
     const ov::Tensor result = request.get_output_tensor();
     out.insert(out.end(), result.data<float>(), result.data<float>() + result.get_size());
@@ -377,7 +375,7 @@ TEST(Attention, RefusesCallsBeyondTheCapacity) {
   EXPECT_THROW(runner.run(cache, x.data(), 11, 0), ov::Exception);
   EXPECT_THROW(runner.run(cache, x.data(), 1, 10), ov::Exception);
   EXPECT_THROW(runner.run(cache, x.data(), 1, -1), ov::Exception);
-  EXPECT_TRUE(runner.run(cache, x.data(), 0, 0).empty());
+  EXPECT_TRUE(runner.run(std::vector<std::array<int32_t, 4>>{}, x.data(), 0).empty());
 }
 
 TEST(Attention, RefusesWeightsAndAttributesThatDoNotFit) {
@@ -385,7 +383,7 @@ TEST(Attention, RefusesWeightsAndAttributesThatDoNotFit) {
   const CaseWeights weights = random_weights(good);
   const auto make = [&](const AttentionCase& c, const WeightInputs& inputs) {
     const auto nodes = parameters(c);
-    return std::make_shared<Attention>(nodes[0], nodes[1], nodes[2], nodes[3], inputs, c.attributes);
+    return std::make_shared<Attention>(nodes[0], nodes[1], nodes[2], inputs, c.attributes);
   };
   const WeightInputs inputs = weight_inputs(weights, good.attributes);
   EXPECT_NO_THROW(make(good, inputs));

@@ -1,11 +1,13 @@
-# The Python package as the build tree has it (build/release/python, or python/ beside DSV4_BIN), in this process.
+# The Python package as the build tree has it (build/release/python, or python/ beside DSV4_BIN; or DSV4_PACKAGES), in this process.
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
 import program
 
-PACKAGES = program.executable().parent / "python"
+PACKAGES = Path(os.environ.get("DSV4_PACKAGES", program.executable().parent / "python"))
 sys.path.insert(0, str(PACKAGES))
 
 

@@ -12,11 +12,13 @@
 #include "openvino/op/constant.hpp"
 #include "ops/attention/attention.h"
 #include "ops/attention/attention_weights.h"
+#include "ops/attention/runs.h"
 #include "ops/embed/embed.h"
 #include "ops/experts/experts.h"
 #include "ops/hyper_connect/hyper_connect.h"
 #include "ops/linear/linear.h"
 #include "ops/support/op_times.h"
+#include "ops/values/values.h"
 
 namespace dsv4 {
 
@@ -27,7 +29,7 @@ namespace {
 int64_t bytes_of(const ov::OutputVector& constants) {
   int64_t bytes = 0;
   for (const Value& constant : constants)
-    bytes += static_cast<int64_t>(ov::as_type<ov::op::v0::Constant>(constant.get_node())->get_byte_size());
+    bytes += static_cast<int64_t>((ov::shape_size(constant.get_shape()) * constant.get_element_type().bitwidth() + 7) / 8);
   return bytes;
 }
 
@@ -43,8 +45,7 @@ CpuVocabulary::CpuVocabulary(const Config& config, PackedWeights& weights, const
       weights_(weights),
       options_(options),
       input_ids_(named_input("input_ids", ov::element::i32, {-1})),
-      position_(named_input("position", ov::element::i32, {1})),
-      cache_(named_input("cache", ov::element::u8, {-1})),
+      runs_(named_input("runs", ov::element::i32, {-1, ops::kRunNumbers})),
       logit_rows_(named_input("logit_rows", ov::element::i32, {-1})) {}
 
 ops::WeightInputs CpuVocabulary::inputs(OpPart part, const std::vector<std::string>& names) {
@@ -55,7 +56,7 @@ ops::WeightInputs CpuVocabulary::inputs(OpPart part, const std::vector<std::stri
 }
 
 ops::WeightInputs CpuVocabulary::given(ops::WeightInputs weights) const {
-  if (options_.bind_weights) weights.bind();
+  if (!options_.for_file) weights.bind();
   return weights;
 }
 
@@ -96,6 +97,7 @@ Value CpuVocabulary::hyper_connect_head(const Streams& streams, const std::strin
 Value CpuVocabulary::frequencies(bool compressed) const {
   const std::vector<double> exact = rope_frequencies(config_, compressed);
   const std::vector<float> rounded(exact.begin(), exact.end());
+  if (options_.for_file) return std::make_shared<ops::Values>(rounded);
   return std::make_shared<ov::op::v0::Constant>(ov::element::f32, ov::Shape{rounded.size()}, rounded);
 }
 
@@ -135,7 +137,7 @@ Value CpuVocabulary::attention(const Value& x, const Block& block) {
       token_bytes_.index_queries.push_back({(config_.index_topk + 1) * layer.compress_ratio - 1, bytes_of(constants.nodes)});
     weights.append(constants);
   });
-  const auto node = std::make_shared<ops::Attention>(x, position_, cache_, frequencies(compressed), given(std::move(weights)), attributes);
+  const auto node = std::make_shared<ops::Attention>(x, runs_, frequencies(compressed), given(std::move(weights)), attributes);
   node->set_friendly_name(prefix);
   return node;  // [T,D] -> [T,D]
 }
@@ -178,8 +180,8 @@ Value CpuVocabulary::logits(const Value& x, const std::string& weight) {
 }
 
 std::shared_ptr<ov::Model> CpuVocabulary::finish(const ModelOutputs& outputs) {
-  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(outputs.logits)},
-                                     ov::ParameterVector{input_ids_, position_, cache_, logit_rows_}, "dsv4-cpu");
+  return std::make_shared<ov::Model>(ov::ResultVector{logits_result(outputs.logits)}, ov::ParameterVector{input_ids_, runs_, logit_rows_},
+                                     "dsv4-cpu");
 }
 
 CpuModel build_cpu_model(const Config& config, PackedWeights& weights, const CpuOptions& options) {

@@ -29,11 +29,12 @@ struct CpuOptions {
   ActivationRounding activations = ActivationRounding::kInt8;
   bool quantize_cache = false;    ///< round what is cached as the model was trained (spec 2.9 ii)
   bool prefetch_experts = false;  ///< the weights are a mapped file: ask the kernel for the pages of selected experts
-  bool bind_weights = true;       ///< false: as inputs of the ops, for a program that is to be written to a file (ops/support/op_inputs.h)
+  bool for_file =
+      false;  ///< to be written: weights are inputs of the ops, as PackedWeights gives them, and nothing else needs bytes of a .bin
 };
 
-/// The program for one sequence, a call of T tokens. Inputs: `input_ids` i32 [T]; `position` i32 [1], tokens before this call; `cache` u8 [bytes] (cpu_cache_shape),
-/// written in place; `logit_rows` i32 [n], the tokens of the call whose logits are wanted. Output `logits` f32 [n,V].
+/// The program for a call of T tokens, of one sequence or of several. Inputs: `input_ids` i32 [T]; `runs` i32 [R,4], whose tokens they are (ops/attention/attention.h;
+/// caches of cpu_cache_shape); `logit_rows` i32 [n], the tokens of the call whose logits are wanted. Output `logits` f32 [n,V].
 struct CpuModel {
   std::shared_ptr<ov::Model> model;
   TokenBytes token_bytes;
@@ -71,7 +72,7 @@ class CpuVocabulary final : public Vocabulary {
   PackedWeights& weights_;
   CpuOptions options_;
   TokenBytes token_bytes_;
-  std::shared_ptr<ov::op::v0::Parameter> input_ids_, position_, cache_, logit_rows_;
+  std::shared_ptr<ov::op::v0::Parameter> input_ids_, runs_, logit_rows_;
 };
 
 }  // namespace dsv4

@@ -26,7 +26,7 @@ HWY_INLINE void for_pooled_rows(const Compressor& c, int64_t entry, const F& f) 
   const int64_t m = c.a.ratio, width = raw_row_floats(c.a.compression(), c.dims()), k_width = width / 2;
   const auto rows = [&](int64_t begin, int64_t offset) HWY_ATTR {
     for (int64_t p = begin; p < begin + m; ++p) {
-      const float* row = (p >= c.first ? c.raw + (p - c.first) * width : c.tail().floats_at(p)) + offset;
+      const float* row = (p >= c.run.position ? c.raw + (p - c.run.position) * width : c.tail().floats_at(p)) + offset;
       f(row, row + k_width, c.weights.ape + (p - begin) * k_width + offset);
     }
   };
@@ -67,28 +67,44 @@ namespace dsv4::ops {
 
 HWY_EXPORT(PoolEntry);
 
-void append_entries(const Compressor& c, const RopeTable& rope, Scratch& scratch) {
-  const int64_t begin = c.first_entry(), end = c.end_entry(), width = padded(c.dims());
-  if (begin < end) {
+namespace {
+
+/// Entry i of those that the run makes.
+void append_entry(const Compressor& c, int64_t i, float* entry, float* work) {
+  HWY_DYNAMIC_DISPATCH(PoolEntry)(c, c.first_entry() + i, entry, work);
+  rms_norm(entry, c.weights.norm, c.dims(), static_cast<float>(c.a.norm_eps));
+  rotate(c.rope, i, entry, c.dims());
+  if (c.fp8_dims() > 0) round_through_fp8(entry, c.fp8_dims());
+  if (c.fp4()) {
+    hadamard(entry, c.dims());
+    round_through_fp4(entry, c.dims());
+  }
+  const CachePrecision type = c.run.cache.type;
+  store_row(entry, c.dims(), type, c.entries() + (c.first_entry() + i) * c.dims() * value_bytes(type));
+}
+
+}  // namespace
+
+void append_entries(std::span<const Compressor> compressors, Scratch& scratch) {
+  const Compressor& any = compressors[0];
+  const int64_t width = padded(any.dims());
+  int64_t entries = 0;
+  for (const Compressor& c : compressors) entries += c.entries_made();
+  if (entries > 0) {
     float* memory = scratch.take<float>(max_workers() * 3 * width);
     constexpr int64_t kExpCost = 16;  // in multiplications
-    const int64_t grain = kWorthAThread / (raw_rows(c.a.compression()) * c.dims() * kExpCost);
-    parallel_pieces(end - begin, grain, [&](int64_t from, int64_t to, int64_t worker) {
+    const int64_t grain = kWorthAThread / (raw_rows(any.a.compression()) * any.dims() * kExpCost);
+    parallel_pieces(entries, grain, [&](int64_t from, int64_t to, int64_t worker) {
       float* entry = memory + worker * 3 * width;
+      const Compressor* c = &any;
+      int64_t before = 0;  // entries of the runs before
       for (int64_t i = from; i < to; ++i) {
-        HWY_DYNAMIC_DISPATCH(PoolEntry)(c, begin + i, entry, entry + width);
-        rms_norm(entry, c.weights.norm, c.dims(), static_cast<float>(c.a.norm_eps));
-        rotate(rope, i, entry, c.dims());
-        if (c.fp8_dims() > 0) round_through_fp8(entry, c.fp8_dims());
-        if (c.fp4()) {
-          hadamard(entry, c.dims());
-          round_through_fp4(entry, c.dims());
-        }
-        store_row(entry, c.dims(), c.cache.type, c.entries() + (begin + i) * c.dims() * value_bytes(c.cache.type));
+        while (i - before >= c->entries_made()) before += (c++)->entries_made();
+        append_entry(*c, i - before, entry, entry + width);
       }
     });
   }
-  c.tail().append(c.raw, c.first, c.tokens);
+  for (const Compressor& c : compressors) c.tail().append(c.raw, c.run.position, c.run.rows);
 }
 
 }  // namespace dsv4::ops

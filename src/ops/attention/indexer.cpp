@@ -39,14 +39,15 @@ HWY_BEFORE_NAMESPACE();
 namespace dsv4::ops::HWY_NAMESPACE {
 
 /// scores[i] = sum_h w_h ReLU(q_h . k_i) for entries [begin, end). q [dims, width], transposed, and w [width] with zeros in the lanes beyond the heads.
-void ScoreKeys(const Indexer& x, const float* q, const float* w, int64_t begin, int64_t end, const KeyTile& tile, float* scores) {
+void ScoreKeys(const Indexer& x, const CacheView& cache, const float* q, const float* w, int64_t begin, int64_t end, const KeyTile& tile,
+               float* scores) {
   const RowTag d;
   const int64_t width = padded(x.a.index_heads), key_width = padded(x.a.index_head_dim),
-                key_bytes = x.a.index_head_dim * value_bytes(x.cache.type);
+                key_bytes = x.a.index_head_dim * value_bytes(cache.type);
   for (int64_t first = begin; first < end; first += kTileKeys) {
     const int64_t n = std::min(kTileKeys, end - first);
     for (int64_t i = 0; i < n; ++i)
-      load_row(x.cache.index_keys + (first + i) * key_bytes, x.cache.type, x.a.index_head_dim, tile.keys + i * key_width);
+      load_row(cache.index_keys + (first + i) * key_bytes, cache.type, x.a.index_head_dim, tile.keys + i * key_width);
     multiply_row_tile(tile.keys, key_width, 1, n, q, width, width, x.a.index_head_dim, tile.products, width, false);
     for (int64_t i = 0; i < n; ++i) {
       auto sum = hn::Zero(d);
@@ -104,7 +105,9 @@ void select_largest(const float* scores, int64_t n, int64_t k, int32_t* places) 
 }
 
 void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
-  const int64_t most = x.visible(x.tokens - 1), width = padded(x.a.index_heads);
+  int64_t most = 1;
+  for (int64_t t = 0; t < x.tokens; ++t) most = std::max(most, x.visible(t));
+  const int64_t width = padded(x.a.index_heads);
   const int64_t block = std::clamp<int64_t>(kScores / most, 1, x.tokens);
   const int64_t q_floats = x.a.index_head_dim * width, tile_floats = kTileKeys * (padded(x.a.index_head_dim) + width);
   float* q = scratch.take<float>(block * q_floats);  // [block, dims, width], transposed
@@ -117,6 +120,7 @@ void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
     const int64_t n = std::min(block, x.tokens - start);
     parallel_pieces(n, kWorthAThread / (4 * q_floats) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
+        if (!x.selects(start + t)) continue;
         float* heads = x.q + (start + t) * x.a.index_heads * x.a.index_head_dim;
         for (int64_t h = 0; h < x.a.index_heads; ++h) {
           rotate(x.rope, start + t, heads + h * x.a.index_head_dim, x.a.index_head_dim);
@@ -136,14 +140,18 @@ void select_entries(const Indexer& x, int32_t* selected, Scratch& scratch) {
       const KeyTile tile{memory, memory + kTileKeys * padded(x.a.index_head_dim)};
       for (int64_t item = begin; item < end; ++item) {
         const int64_t t = item / chunks, from = item % chunks * kChunk, to = std::min(from + kChunk, x.visible(start + t));
-        if (from < to) HWY_DYNAMIC_DISPATCH(ScoreKeys)(x, q + t * q_floats, w + t * width, from, to, tile, scores + t * most);
+        if (!x.selects(start + t) || from >= to) continue;
+        HWY_DYNAMIC_DISPATCH(ScoreKeys)
+        (x, x.places[start + t].run->cache, q + t * q_floats, w + t * width, from, to, tile, scores + t * most);
       }
     });
 
     constexpr int64_t kSelectionCost = 16;  // in multiplications a score
     parallel_pieces(n, kWorthAThread / (kSelectionCost * most) + 1, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t)
+      for (int64_t t = begin; t < end; ++t) {
+        if (!x.selects(start + t)) continue;
         select_largest(scores + t * most, x.visible(start + t), x.a.index_topk, selected + (start + t) * x.a.index_topk);
+      }
     });
   }
 }

@@ -1,4 +1,4 @@
-// RoPE (spec 2.4): tables of the positions of a call, and rotation of adjacent pairs in the last dims of a vector.
+// RoPE (spec 2.4): tables of the positions of a call's rows, and rotation of adjacent pairs in the last dims of a vector.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 
 namespace dsv4::ops {
 
-/// cos and sin [positions, pairs] of equidistant positions.
+/// cos and sin [positions, pairs].
 struct RopeTable {
   int64_t pairs = 0;
   const float* cos = nullptr;
@@ -17,13 +17,13 @@ struct RopeTable {
   RopeTable from(int64_t row) const { return {pairs, cos + row * pairs, sin + row * pairs}; }
 };
 
-/// Row i is position first + i * step. The angle is the float32 product of position and frequency, as DeepSeek forms it.
-inline RopeTable make_rope_table(const float* frequencies, int64_t pairs, int64_t first, int64_t step, int64_t positions,
-                                 Scratch& scratch) {
+/// Row i is position_of(i). The angle is the float32 product of position and frequency, as DeepSeek forms it.
+template <class F>
+RopeTable make_rope_table(const float* frequencies, int64_t pairs, int64_t positions, const F& position_of, Scratch& scratch) {
   float* cosines = scratch.take<float>(positions * pairs);
   float* sines = scratch.take<float>(positions * pairs);
   for (int64_t i = 0; i < positions; ++i) {
-    const auto position = static_cast<float>(first + i * step);
+    const auto position = static_cast<float>(position_of(i));
     for (int64_t j = 0; j < pairs; ++j) {
       const float angle = position * frequencies[j];
       cosines[i * pairs + j] = std::cos(angle);

@@ -93,7 +93,7 @@ void AttendPart(const SparseCore& core, const Heads& heads, int64_t begin, int64
   std::fill_n(sum, width, 0.0f);
   for (int64_t first = begin; first < end; first += kRowsATile) {
     const int64_t n = std::min(kRowsATile, end - first);
-    for (int64_t i = 0; i < n; ++i) load_row(core.row(heads.token, first + i), core.cache.type, dims, tile.rows + i * row_width);
+    for (int64_t i = 0; i < n; ++i) load_row(core.row(heads.token, first + i), core.type(), dims, tile.rows + i * row_width);
     // [n,hd] x [hd,heads] -> [n,heads]
     multiply_row_tile(tile.rows, row_width, 1, n, q + heads.first, stride, width, dims, tile.scores, stride, false);
     running_softmax(tile.scores, n, width, stride, max, sum, tile.factors);
@@ -226,7 +226,7 @@ void attend_tokens(const SparseCore& core, int64_t grain, Scratch& scratch) {
 void attend_parts(const SparseCore& core, Scratch& scratch) {
   constexpr int64_t kHeads = 2 * kRowLanes;
   const Sizes size = sizes_of(core);
-  const int64_t most = Parts(core.rows(core.tokens - 1)).count;  // the last token sees the most
+  const int64_t most = Parts(core.most_rows()).count;
   const int64_t blocks = (core.a.heads + kHeads - 1) / kHeads;
   const auto heads_of = [&](int64_t t, int64_t block) { return Heads{t, block * kHeads, std::min(kHeads, core.a.heads - block * kHeads)}; };
   float* q = scratch.take<float>(core.tokens * size.q);
@@ -262,7 +262,7 @@ void attend_parts(const SparseCore& core, Scratch& scratch) {
 
 void attend(const SparseCore& core, Scratch& scratch) {
   constexpr int64_t kManyTokens = 16;
-  const int64_t work = 2 * core.a.heads * core.a.head_dim * core.rows(core.tokens - 1);  // of the token that sees the most
+  const int64_t work = 2 * core.a.heads * core.a.head_dim * core.most_rows();  // of the token that sees the most
   if (core.tokens >= kManyTokens || core.tokens * work < 2 * kWorthAThread) {
     attend_tokens(core, std::clamp<int64_t>(kWorthAThread / work, 1, core.tokens), scratch);
   } else {

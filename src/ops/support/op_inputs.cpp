@@ -47,6 +47,20 @@ PackedMatrix described(const ov::Node* node, std::span<const int64_t> fields, bo
   return m;
 }
 
+/// -1: not known, or nobody's number of bytes.
+int64_t bytes_of_input(const ov::Node* node, size_t input) {
+  const ov::element::Type type = node->get_input_element_type(input);
+  const ov::PartialShape& shape = node->get_input_partial_shape(input);
+  if (type.is_dynamic() || shape.is_dynamic()) return -1;
+  constexpr int64_t kMost = int64_t{1} << 50;
+  int64_t values = 1;
+  for (const auto& dim : shape) {
+    if (dim.get_length() > 0 && values > kMost / dim.get_length()) return -1;
+    values *= dim.get_length();
+  }
+  return (values * static_cast<int64_t>(type.bitwidth()) + 7) / 8;
+}
+
 /// `memory(i)`: where input i of the weights lies.
 template <class F>
 std::vector<PackedMatrix> viewed(const std::vector<int64_t>& parts, const F& memory) {
@@ -77,7 +91,10 @@ void WeightInputs::add(const ov::OutputVector& weight, MatrixForm form) {
   const PackedMatrix m = describe_matrix(types, shapes, form, name);
   for (const auto& node : weight) {
     const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node.get_node_shared_ptr());
-    if (!constant) fail(name, ": a weight of the CPU program has to be a constant");
+    if (!constant) {  // what stands for one in a file
+      nodes.push_back(node);
+      continue;
+    }
     const ov::Shape bytes = {constant->get_byte_size()};
     const auto view = std::make_shared<ov::op::v0::Constant>(ov::element::u8, bytes, constant->get_data_ptr(), constant);
     view->set_friendly_name(constant->get_friendly_name());
@@ -102,6 +119,7 @@ void WeightInputs::bind() {
   std::vector<const std::byte*> memory;
   for (const auto& node : nodes) {
     const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node.get_node_shared_ptr());
+    if (!constant) fail(node.get_node()->get_friendly_name(), ": a weight of the CPU program has to be a constant");
     weights->constants.push_back(constant);
     memory.push_back(static_cast<const std::byte*>(constant->get_data_ptr()));
   }
@@ -126,10 +144,8 @@ std::vector<PackedMatrix> OpWeights::describe(const ov::Node* node, size_t first
     const int64_t expected[] = {m.code_bytes(), m.scale_bytes(), m.zero_point_bytes()};
     for (int64_t j = 0; j < inputs; ++j, ++input) {
       NODE_VALIDATION_CHECK(node, input < node->get_input_size(), "input ", input, " is missing");
-      const ov::PartialShape bytes{expected[j]};
-      NODE_VALIDATION_CHECK(node, node->get_input_element_type(input) == ov::element::u8 && node->get_input_partial_shape(input) == bytes,
-                            "input ", input, " is ", node->get_input_element_type(input), " ", node->get_input_partial_shape(input),
-                            "; expected u8 ", bytes);
+      NODE_VALIDATION_CHECK(node, bytes_of_input(node, input) == expected[j], "input ", input, " is ", node->get_input_element_type(input),
+                            " ", node->get_input_partial_shape(input), "; expected ", expected[j], " bytes");
     }
   }
   NODE_VALIDATION_CHECK(node, node->get_input_size() == input, "expected ", input, " inputs, found ", node->get_input_size());

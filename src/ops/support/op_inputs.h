@@ -1,7 +1,8 @@
 // An op's inputs: what they have to be, and the weights among them: bytes, 1 to 3 inputs a weight (codes, scales, zero points), and the attribute `parts` that says what they are.
 //
 // Bytes, because the CPU plugin turns f16 constants into f32, u4 into u8 and i4 into i8 (copies of the model), whatever op takes them; u8 ones reach
-// evaluate() at the address where read_model mapped them. For the same reason token ids and positions are i32: it makes i64 inputs i32.
+// evaluate() at the address where read_model mapped them. In the body of op Sequences, where the plugin does not come, they have the types and shapes that they are
+// stored in, so that whoever reads the file finds them as in the portable program. For the same reason token ids and positions are i32: it makes i64 inputs i32.
 #pragma once
 
 #include <cstdint>
@@ -24,17 +25,17 @@ struct BoundWeights {
 
 /// Weights as the graph hands them to an op: the nodes of each matrix or exact tensor, in the op's order.
 struct WeightInputs {
-  ov::OutputVector nodes;      ///< u8 [bytes] constants over the memory of those that were added
+  ov::OutputVector nodes;      ///< u8 [bytes] constants over the memory of those that were added; placeholders as they are
   std::vector<int64_t> parts;  ///< of each weight: inputs, type, count, rows, cols, group (packed_matrix.h)
   std::shared_ptr<const BoundWeights> bound;
 
-  /// `weight`: 1 to 3 Constants as describe_matrix takes them. Error (dsv4::Error that begins with the first one's name) when they are no matrix.
+  /// `weight`: 1 to 3 Constants, or nodes that stand for them in a program that is to be written, as describe_matrix takes them. Error (dsv4::Error that begins with the first one's name) when they are no matrix.
   void add(const ov::OutputVector& weight, MatrixForm form = MatrixForm::kPlain);
   void append(const WeightInputs& others);
   /// The arguments of an op: `first`, then the weights.
   ov::OutputVector after(ov::OutputVector first) const;
   /// The op gets the weights themselves and no inputs for them: the plugin makes a tensor for every input at every call, which takes longer than the
-  /// products of a small model. Such an op cannot be written to a file and read again.
+  /// products of a small model. Such an op cannot be written to a file and read again. Error when one is no Constant.
   void bind();
 };
 

@@ -1,5 +1,5 @@
-// write_op_model FOLDER: a small model of our ops as model.xml and model.bin, inputs (ids.bin i32, cache.bin u8) and what it gives in this process
-// (logits.bin f32).
+// write_op_model FOLDER: a small model of our ops as model.xml and model.bin, its input (ids.bin i32) and what it gives in this process (logits.bin f32).
+// Attention is beside the path from ids to logits, for its caches belong to the process that runs it.
 #include <fstream>
 #include <iostream>
 
@@ -81,13 +81,13 @@ std::shared_ptr<ov::Model> model() {
   ov::Output<ov::Node> streams = std::make_shared<Embed>(ids, table, kStreams);
   const dsv4::ops::testing::AttentionCase& c = attention_case();
   const dsv4::ops::testing::CaseWeights attention = dsv4::ops::testing::random_weights(c);
-  const auto cache = parameter(ov::element::u8, {-1});
+  const auto x = parameter(ov::element::f32, {-1, kWidth}), runs = parameter(ov::element::i32, {-1, kRunNumbers});
   const auto begin = std::make_shared<HyperConnect>(streams, nullptr, site(random, Kind::kBF16, false), kConnect);
   streams = begin->output(3);
-  const auto attended = std::make_shared<Attention>(begin->output(0), constant(ov::element::i32, {1}, std::vector<int32_t>{0}), cache,
-                                                    constant(ov::element::f32, {attention.frequencies.size()}, attention.frequencies),
-                                                    dsv4::ops::testing::weight_inputs(attention, c.attributes), c.attributes);
-  PendingPost pending{attended, begin->output(1), begin->output(2)};
+  const auto attended =
+      std::make_shared<Attention>(x, runs, constant(ov::element::f32, {attention.frequencies.size()}, attention.frequencies),
+                                  dsv4::ops::testing::weight_inputs(attention, c.attributes), c.attributes);
+  PendingPost pending{begin->output(0), begin->output(1), begin->output(2)};
   bool hashed = true;
   for (const Kind kind : {Kind::kF16, Kind::kU4, Kind::kF4E2M1, Kind::kI8}) {
     const auto connect = std::make_shared<HyperConnect>(streams, &pending, site(random, kind, false), kConnect);
@@ -101,9 +101,11 @@ std::shared_ptr<ov::Model> model() {
   head.add(random.weight(Kind::kI4, 0, kVocabulary, kWidth, 32, 0.2).nodes);
   const auto logits = std::make_shared<Linear>(hidden, head, ActivationRounding::kF32);
   ids->output(0).set_names({"ids"});
-  cache->output(0).set_names({"cache"});
+  x->output(0).set_names({"x"});
+  runs->output(0).set_names({"runs"});
+  attended->output(0).set_names({"attended"});
   logits->output(0).set_names({"logits"});
-  return std::make_shared<ov::Model>(ov::OutputVector{logits}, ov::ParameterVector{ids, cache});
+  return std::make_shared<ov::Model>(ov::OutputVector{logits, attended}, ov::ParameterVector{ids, x, runs});
 }
 
 void write(const std::string& path, const ov::Tensor& values) {
@@ -122,13 +124,12 @@ int main(int argc, char** argv) try {
   ov::Core core;
   ov::InferRequest request = core.compile_model(ops, "CPU", ov::hint::inference_precision(ov::element::f32)).create_infer_request();
   const ov::Tensor ids = tensor(ov::element::i32, {11}, std::vector<int32_t>{3, 39, 0, 17, 17, 8, 1, 22, 22, 5, 30});
-  const ov::Tensor cache = dsv4::ops::testing::new_cache(dsv4::ops::testing::layout_of(attention_case(), 64));
   write(folder + "/ids.bin", ids);
-  write(folder + "/cache.bin", cache);  // the ops write into it
   request.set_tensor("ids", ids);
-  request.set_tensor("cache", cache);
+  request.set_tensor("x", ov::Tensor(ov::element::f32, {0, static_cast<size_t>(kWidth)}));
+  request.set_tensor("runs", ov::Tensor(ov::element::i32, {0, static_cast<size_t>(kRunNumbers)}));
   request.infer();
-  write(folder + "/logits.bin", request.get_output_tensor());
+  write(folder + "/logits.bin", request.get_tensor("logits"));
   return 0;
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";

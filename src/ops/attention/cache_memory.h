@@ -10,10 +10,10 @@
 #include <memory>
 #include <vector>
 
+#include "files/lazy_memory.h"
 #include "ops/attention/cache.h"
-#include "runtime/lazy_memory.h"
 
-namespace dsv4 {
+namespace dsv4::ops {
 
 class CacheImage;
 
@@ -32,10 +32,10 @@ struct FrozenCache {
 class CacheMemory {
  public:
   /// Of a sequence without tokens. Error where there are no addresses for it.
-  explicit CacheMemory(const ops::CacheShape& shape);
+  explicit CacheMemory(const CacheShape& shape);
 
   std::byte* data() const { return memory_.data(); }
-  const ops::CacheLayout& layout() const { return layout_; }
+  const CacheLayout& layout() const { return layout_; }
 
   /// To be called before the tokens of positions from `position` on are written.
   void will_write(int64_t position);
@@ -47,11 +47,11 @@ class CacheMemory {
   void go_on_from(const std::shared_ptr<const FrozenCache>& frozen);
 
  private:
-  ops::CacheLayout layout_;
+  CacheLayout layout_;
   LazyMemory memory_;
   std::vector<FrozenCache::Lists> lists_;    // where the lists' rows of positions before frozen_to_ are mapped from
   int64_t frozen_to_ = 0;                    // nothing was written to these rows since
   std::shared_ptr<const FrozenCache> last_;  // null: something was written since
 };
 
-}  // namespace dsv4
+}  // namespace dsv4::ops

@@ -1,5 +1,5 @@
 // Caches that share pages, in random walks of writes, forks, kept states and ways back, beside plain copies of the whole memory.
-#include "runtime/cache_memory.h"
+#include "ops/attention/cache_memory.h"
 
 #include <gtest/gtest.h>
 
@@ -9,13 +9,11 @@
 #include <random>
 #include <sstream>
 
-namespace dsv4 {
+namespace dsv4::ops {
 namespace {
 
-using ops::kSlackRows;
-
-ops::CacheShape shape_of(int64_t capacity) {
-  ops::CacheShape shape;
+CacheShape shape_of(int64_t capacity) {
+  CacheShape shape;
   shape.layers = {{4, true}, {0, false}, {7, false}, {4, true}};
   shape.window = 5;
   shape.head_dim = 96;
@@ -44,10 +42,10 @@ struct Sequence {
   /// Rows in the rings' places of a ring of 13 (window), 16 and 15 (tails) rows, and entries where a block ends.
   void feed(int64_t tokens, std::mt19937& random) {
     memory.will_write(position);
-    const ops::CacheLayout& layout = memory.layout();
+    const CacheLayout& layout = memory.layout();
     for (; tokens > 0; --tokens, ++position) {
       for (int64_t i = 0; i < 4; ++i) {
-        const ops::CacheLayer& layer = layout.shape().layers[static_cast<size_t>(i)];
+        const CacheLayer& layer = layout.shape().layers[static_cast<size_t>(i)];
         fill(layout.layer(i).window + position % 13 * 192, 192, static_cast<uint8_t>(random()));
         if (layer.ratio == 0) continue;
         const int64_t row = layer.overlap ? 4 * 96 * 4 : 2 * 96 * 4, rows = layer.overlap ? 16 : 15;
@@ -177,4 +175,4 @@ TEST(CacheMemory, IsNotCopiedAgainWhereNothingWasWritten) {
   EXPECT_NE(s.memory.freeze(101, 8), frozen);
 }
 
-}  // namespace dsv4
+}  // namespace dsv4::ops

@@ -1,5 +1,5 @@
 // mmap of anonymous pages.
-#include "runtime/lazy_memory.h"
+#include "files/lazy_memory.h"
 
 #include <sys/mman.h>
 

@@ -1,5 +1,5 @@
 // Images of caches and their mapping.
-#include "runtime/cache_memory.h"
+#include "ops/attention/cache_memory.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,14 +11,14 @@
 #include "dsv4/error.h"
 #include "files/descriptor.h"
 
-namespace dsv4 {
+namespace dsv4::ops {
 
 namespace {
 
 /// Images that the lists of one cache are mapped from, at most: more would be many mappings, of which a process may have 65,530.
 constexpr size_t kMostImages = 12;
 
-using Range = ops::CacheLayout::Range;
+using Range = CacheLayout::Range;
 
 Range whole_pages(int64_t begin, int64_t end) {
   static const int64_t page = sysconf(_SC_PAGESIZE);
@@ -26,7 +26,7 @@ Range whole_pages(int64_t begin, int64_t end) {
 }
 
 /// Where a list has the rows of positions [from, to).
-Range pages_of(const ops::CacheLayout::List& list, int64_t from, int64_t to) {
+Range pages_of(const CacheLayout::List& list, int64_t from, int64_t to) {
   if (list.end(from) == list.end(to)) return {};
   return whole_pages(list.end(from), list.end(to));
 }
@@ -62,7 +62,7 @@ class CacheImage {
   Descriptor file_;
 };
 
-CacheMemory::CacheMemory(const ops::CacheShape& shape)
+CacheMemory::CacheMemory(const CacheShape& shape)
     : layout_(shape), memory_(layout_.bytes(), "the cache of a sequence; a smaller context (--context) needs less") {
   layout_.write_header(memory_.data());
 }
@@ -129,4 +129,4 @@ void CacheMemory::go_on_from(const std::shared_ptr<const FrozenCache>& frozen) {
   last_ = frozen;
 }
 
-}  // namespace dsv4
+}  // namespace dsv4::ops
