@@ -103,8 +103,8 @@ std::string client_running_section(const ClientProgram& program, bool tokenizer_
       kRunning, "\nEach of these takes the folder's path as `MODEL`. Its `openvino_model.xml` is dsv4's own CPU program (activations ",
       program.activations == ActivationRounding::kInt8 ? "int8" : "f32", ", cache ",
       program.cache == CachePrecision::kBF16 ? "bf16" : "f32",
-      "): a client of\nOpenVINO has to load `libdsv4_ops.so` of the same dsv4 and OpenVINO version, or it ends with a message of "
-      "`opset` and `SequenceStart`.\n\n```sh\ndsv4 run MODEL ",
+      "): a client of\nOpenVINO has to load `libdsv4_ops.so` of the same dsv4 and OpenVINO version, or it ends with "
+      "`Cannot create ... from unsupported opset: dsv4`.\n\n```sh\ndsv4 run MODEL ",
       tokenizer_models ? "-p 'In the beginning'" : "--tokens 0,1,2", " -n 16\n```\n\n");
   if (tokenizer_models) {
     text += concat(

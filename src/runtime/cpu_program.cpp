@@ -10,11 +10,10 @@
 #include "dsv4/error.h"
 #include "graph/cpu/cpu.h"
 #include "openvino/core/model.hpp"
-#include "openvino/runtime/core.hpp"
 #include "ops/attention/cache_memory.h"
 #include "ops/attention/cache_pool.h"
-#include "ops/attention/runs.h"
 #include "runtime/available_memory.h"
+#include "runtime/cpu_steps.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
@@ -29,41 +28,29 @@ namespace {
 
 constexpr const char* kCacheState = "cache";
 constexpr const char* kCacheType = "u8";
+/// Tokens of a call whose experts of layers with a table are asked for before the first layer: those of more tokens come soon enough.
+constexpr size_t kMostExpected = 8;
 
 class CpuState final : public Session::State {
  public:
   explicit CpuState(const Engine::Model& model)
-      : State(model), one_token_(model.one_token), memory_(model.cache), slot_({memory_.data(), static_cast<size_t>(layout().bytes())}) {
-    runs_ = ov::Tensor(ov::element::i32, {1, static_cast<size_t>(ops::kRunNumbers)});
-    token_ = ov::Tensor(ov::element::i32, {1});
-    ov::Tensor first_row(ov::element::i32, {1});
-    first_row.data<int32_t>()[0] = 0;
-    for (CheckedInference* inference : {&inference_, &one_token_}) {
-      inference->set("runs", runs_);
-    }
-    one_token_.set("input_ids", token_);
-    one_token_.set("logit_rows", first_row);
-  }
+      : State(model), memory_(model.cache), slot_({memory_.data(), static_cast<size_t>(layout().bytes())}) {}
 
   int64_t rows_of(int64_t length, bool last) const override { return model_.options.all_logits ? length : last ? 1 : 0; }
 
-  void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
-    memory_.will_write(position);
-    const int32_t run[] = {0, static_cast<int32_t>(tokens.size()), static_cast<int32_t>(position), slot_.id()};
-    std::copy(std::begin(run), std::end(run), runs_.data<int32_t>());
-    const bool one = tokens.size() == 1 && rows == 1;
-    if (model_.experts && tokens.size() == 1) model_.experts->expect(tokens[0]);
-    if (one) {
-      token_.data<int32_t>()[0] = static_cast<int32_t>(tokens[0]);
-    } else {
-      ids_.set_length(inference_, "input_ids", tokens.size());
-      std::copy(tokens.begin(), tokens.end(), ids_.data());
-      rows_.set_length(inference_, "logit_rows", static_cast<size_t>(rows));
-      for (int64_t i = 0; i < rows; ++i) rows_.data()[i] = static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - rows + i);
+  void infer(std::span<const Part> parts) override {
+    std::vector<CpuSteps::Part> steps;
+    size_t tokens = 0;
+    for (const Part& part : parts) {
+      auto& state = static_cast<CpuState&>(part.state);
+      state.memory_.will_write(part.position);
+      steps.push_back({part.tokens, part.position, state.slot_.id(), part.rows, &part.logits});
+      tokens += part.tokens.size();
     }
-    CheckedInference& inference = one ? one_token_ : inference_;
-    const std::span<const float> values = inference.infer({static_cast<size_t>(rows), static_cast<size_t>(model_.config.vocab_size)});
-    logits.insert(logits.end(), values.begin(), values.end());
+    if (model_.experts && tokens <= kMostExpected) {
+      for (const Part& part : parts) std::for_each(part.tokens.begin(), part.tokens.end(), [&](int64_t t) { model_.experts->expect(t); });
+    }
+    model_.steps->infer(steps);
   }
 
   bool rewinds() const override { return true; }
@@ -131,28 +118,10 @@ class CpuState final : public Session::State {
   }
 
  private:
-  /// An i32 input whose tensor is made anew only when its length changes.
-  class Indices {
-   public:
-    void set_length(CheckedInference& inference, const char* name, size_t length) {
-      if (tensor_ && tensor_.get_size() == length) return;
-      const ov::Tensor tensor(ov::element::i32, {length});
-      inference.set(name, tensor);
-      tensor_ = tensor;
-    }
-    int32_t* data() { return tensor_.data<int32_t>(); }
-
-   private:
-    ov::Tensor tensor_;
-  };
-
   const ops::CacheLayout& layout() const { return memory_.layout(); }
 
-  CheckedInference one_token_;
   ops::CacheMemory memory_;
   ops::CacheSlot slot_;
-  ov::Tensor runs_, token_;
-  Indices ids_, rows_;
 };
 
 }  // namespace
@@ -169,8 +138,6 @@ void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir
   model.cache = cpu_cache_shape(model.config, context, options.cache);
   MemoryNeeds needs = needs_beside_weights(model.config, options);
 
-  ov::Core core;
-  const ov::AnyMap properties = compile_properties(options);
   try {
     const CpuModel built = in_file(model.folder / kModelXml, [&] {
       ModelWeights weights(*ir, options.weights);
@@ -193,9 +160,9 @@ void open_cpu_program(Engine::Model& model, const std::shared_ptr<ov::Model>& ir
       connect_experts(*built.model, {.observer = observer});
     }
     model.token_bytes = built.token_bytes;
-    model.compiled = core.compile_model(built.model, "CPU", properties);
-    built.model->reshape({{"input_ids", {1}}, {"runs", {1, ops::kRunNumbers}}, {"logit_rows", {1}}});
-    model.one_token = core.compile_model(built.model, "CPU", properties);
+    // Routes are written call by call.
+    model.steps = std::make_unique<CpuSteps>(built.model, compile_properties(options), observer != nullptr);
+    model.compiled = model.steps->any_rows();
   } catch (const ov::Exception& e) {
     fail(path_text(model.folder), ": the CPU program cannot be built from its weights: ", reason_of(e));
   }

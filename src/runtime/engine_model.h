@@ -13,6 +13,7 @@
 #include "openvino/core/partial_shape.hpp"
 #include "openvino/runtime/compiled_model.hpp"
 #include "ops/attention/cache.h"
+#include "runtime/cpu_steps.h"
 #include "runtime/fingerprint.h"
 #include "runtime/streamed_experts.h"
 
@@ -46,9 +47,7 @@ struct Engine::Model {
   std::unique_ptr<StreamedExperts> experts;  ///< kStream only
   TokenBytes token_bytes;
   ops::CacheShape cache;
-  /// The CPU program for one token with logits. With shapes that are known the plugin need not infer them, which takes longer than a small
-  /// model's arithmetic (it clones every op of its own for that).
-  ov::CompiledModel one_token;
+  std::unique_ptr<CpuSteps> steps;
 };
 
 }  // namespace dsv4

@@ -20,6 +20,7 @@
 #include "openvino/runtime/core.hpp"
 #include "runtime/available_memory.h"
 #include "runtime/check_tokens.h"
+#include "runtime/checked_inference.h"
 #include "runtime/engine_model.h"
 #include "runtime/engine_options.h"
 #include "runtime/errors.h"
@@ -109,35 +110,12 @@ ov::Tensor tensor_of(const std::string& name, const Snapshot::State& saved, cons
 
 class PortableState final : public Session::State {
  public:
-  using State::State;
+  explicit PortableState(const Engine::Model& model) : State(model), inference_(model.compiled) {}
 
   int64_t rows_of(int64_t length, bool) const override { return model_.options.all_logits ? length : 1; }
 
-  void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) override {
-    const BlamedFile blamed(model_.folder / kModelXml);
-    if (!model_.stateful) tokens_.resize(static_cast<size_t>(position));  // what a step that failed as a whole has left
-    const size_t length = tokens_.size() + tokens.size();                 // (only the prefill-only form has a history)
-    ov::Tensor ids(ov::element::i64, {1, length});
-    std::copy(tokens.begin(), tokens.end(), std::copy(tokens_.begin(), tokens_.end(), ids.data<int64_t>()));
-    inference_.set("input_ids", ids);
-    if (model_.stateful) {
-      ov::Tensor mask(ov::element::i64, {1, static_cast<size_t>(position) + length});
-      std::fill_n(mask.data<int64_t>(), mask.get_size(), 1);
-      ov::Tensor positions(ov::element::i64, {1, length});
-      std::iota(positions.data<int64_t>(), positions.data<int64_t>() + length, position);
-      ov::Tensor beams(ov::element::i32, {1});
-      beams.data<int32_t>()[0] = 0;
-      inference_.set("attention_mask", mask);
-      inference_.set("position_ids", positions);
-      inference_.set("beam_idx", beams);
-    }
-    const auto vocab = static_cast<size_t>(model_.config.vocab_size);
-    failed_ = true;
-    const std::span<const float> all = inference_.infer({1, model_.options.all_logits ? length : 1, vocab});
-    const std::span<const float> values = all.last(static_cast<size_t>(rows) * vocab);
-    logits.insert(logits.end(), values.begin(), values.end());
-    failed_ = false;
-    if (!model_.stateful) tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  void infer(std::span<const Part> parts) override {
+    for (const Part& part : parts) static_cast<PortableState&>(part.state).infer(part.tokens, part.position, part.rows, part.logits);
   }
 
   bool rewinds() const override { return false; }  // states are overwritten
@@ -214,6 +192,34 @@ class PortableState final : public Session::State {
   void fill_with_noise(int64_t) override { fail("the portable program cannot start in the middle of a sequence; use the CPU program"); }
 
  private:
+  void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) {
+    const BlamedFile blamed(model_.folder / kModelXml);
+    if (!model_.stateful) tokens_.resize(static_cast<size_t>(position));  // what a step that failed as a whole has left
+    const size_t length = tokens_.size() + tokens.size();                 // (only the prefill-only form has a history)
+    ov::Tensor ids(ov::element::i64, {1, length});
+    std::copy(tokens.begin(), tokens.end(), std::copy(tokens_.begin(), tokens_.end(), ids.data<int64_t>()));
+    inference_.set("input_ids", ids);
+    if (model_.stateful) {
+      ov::Tensor mask(ov::element::i64, {1, static_cast<size_t>(position) + length});
+      std::fill_n(mask.data<int64_t>(), mask.get_size(), 1);
+      ov::Tensor positions(ov::element::i64, {1, length});
+      std::iota(positions.data<int64_t>(), positions.data<int64_t>() + length, position);
+      ov::Tensor beams(ov::element::i32, {1});
+      beams.data<int32_t>()[0] = 0;
+      inference_.set("attention_mask", mask);
+      inference_.set("position_ids", positions);
+      inference_.set("beam_idx", beams);
+    }
+    const auto vocab = static_cast<size_t>(model_.config.vocab_size);
+    failed_ = true;
+    const std::span<const float> all = inference_.infer({1, model_.options.all_logits ? length : 1, vocab});
+    const std::span<const float> values = all.last(static_cast<size_t>(rows) * vocab);
+    logits.insert(logits.end(), values.begin(), values.end());
+    failed_ = false;
+    if (!model_.stateful) tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  }
+
+  CheckedInference inference_;
   std::vector<int64_t> tokens_;  // history of the prefill-only form
   bool failed_ = false;          // the last inference
 };

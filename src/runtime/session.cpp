@@ -72,16 +72,15 @@ void Session::set_position(int64_t position, int64_t back) {
 void Session::infer(std::span<const Part> parts) {
   const Engine& engine = parts[0].session.engine_;
   const Engine::Model& model = Inner::model(engine);
+  std::vector<State::Part> states;
   for (const Part& part : parts) {
-    part.session.history_->add(part.tokens);
-    part.session.lost_ = engine.stateful();
+    Session& session = part.session;
+    states.push_back({*session.state_, part.tokens, session.position_, part.rows, part.logits});
+    session.history_->add(part.tokens);
+    session.lost_ = engine.stateful();
   }
   try {
-    in_file(model.folder, [&] {
-      with_errors("inference failed", [&] {
-        for (const Part& part : parts) part.session.state_->infer(part.tokens, part.session.position_, part.rows, part.logits);
-      });
-    });
+    in_file(model.folder, [&] { with_errors("inference failed", [&] { states[0].state.infer(states); }); });
     if (is_mapped(engine.options())) model.fingerprint->check_weights_present();
   } catch (const Error& error) {
     for (const Part& part : parts) {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "dsv4/session.h"
-#include "runtime/checked_inference.h"
 #include "runtime/engine_model.h"
 
 namespace dsv4 {
@@ -17,12 +16,20 @@ namespace dsv4 {
 /// Tokens are checked by the session before they come here, and so is that a snapshot is one of this model and not damaged.
 class Session::State {
  public:
-  explicit State(const Engine::Model& model) : model_(model), inference_(model.compiled) {}
+  explicit State(const Engine::Model& model) : model_(model) {}
   virtual ~State() = default;
 
-  /// The tokens after the first `position` ones; appends the logits of the last `rows` of them, [rows,V]. Error when the inference fails: a
-  /// program with state then has one that nobody knows, the prefill-only form is as it was.
-  virtual void infer(std::span<const int64_t> tokens, int64_t position, int64_t rows, std::vector<float>& logits) = 0;
+  /// A sequence's next tokens, after the first `position` ones. The logits of the last `rows` of them are appended, [rows,V].
+  struct Part {
+    State& state;
+    std::span<const int64_t> tokens;
+    int64_t position = 0;
+    int64_t rows = 0;
+    std::vector<float>& logits;
+  };
+  /// Of states of one engine, which this one is too: in one inference where the program can do that. Error when an inference fails: programs
+  /// with state then have states that nobody knows, those of the prefill-only form are as they were.
+  virtual void infer(std::span<const Part> parts) = 0;
   /// Rows of a piece of `length` tokens that its logits are returned for; `last`: it is the last piece of what was fed.
   virtual int64_t rows_of(int64_t length, bool last) const = 0;
   /// Whether infer() may be called for a position up to kMostRewind before the furthest one.
@@ -51,7 +58,6 @@ class Session::State {
 
  protected:
   const Engine::Model& model_;
-  CheckedInference inference_;
 };
 
 /// Of one inference: a session's next tokens. The logits of the last `rows` of them are appended.

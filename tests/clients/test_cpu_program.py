@@ -1,12 +1,13 @@
 # The CPU program as an IR in OpenVINO's own API: the portable folder's logits for everything that clients ask of it, and one line for what it cannot do.
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import cpu_folders
 import numpy as np
 import openvino
 import program
 import pytest
-from client_models import FORMATS, PROPERTIES
+from client_models import FORMATS
 from sequence import Sequence
 
 ALL = [("toy", weight_format) for weight_format in ("fp32", "int8", "mxfp4")] + [(name, weight_format) for name in ("mini", "hash") for weight_format in FORMATS]
@@ -88,6 +89,33 @@ def test_a_text_has_the_same_bits_in_any_split(library):
     whole = request.feed(text)[0]
     request.reset()
     np.testing.assert_array_equal(request.feed_parts(text, [1, 99, 450, 50]), whole)
+
+
+def test_requests_of_several_threads_do_not_meet(library):
+    compiled = cpu_folders.compile_folder(cpu_folders.folder_of(library, "mini", "int8"), NUM_STREAMS=2)
+    texts = [ids_of(40, 20 + text) for text in range(4)]
+
+    def logits(text):
+        return Sequence(compiled).feed_parts(text, [25] + 15 * [1])
+
+    expected = [logits(text) for text in texts]
+    with ThreadPoolExecutor(4) as threads:
+        for found, alone in zip(threads.map(logits, texts), expected):
+            np.testing.assert_array_equal(found, alone)
+
+
+def test_on_one_thread_where_openvino_loses_exceptions_nothing_stale_is_left(library, capfd):
+    """Nor in the next call of the thread, which would begin by running the one again that threw."""
+    compiled = cpu_folders.compile_folder(cpu_folders.folder_of(library, "mini", "int8"), INFERENCE_NUM_THREADS=1)
+    call = Call(compiled.create_infer_request())
+    expected = call.infer()
+    assert np.isnan(Call(call.request, length=1, before=7).infer()).all()
+    assert "dsv4: error: Sequences: the positions of row 0 begin at 7" in capfd.readouterr().err
+    assert np.isnan(Call(call.request, length=1, before=5).infer()).all()
+    assert "not kept" in capfd.readouterr().err
+    np.testing.assert_array_equal(Call(compiled.create_infer_request()).infer(), expected)
+    call.request.reset_state()
+    np.testing.assert_array_equal(call.infer(), expected)
 
 
 class Call:

@@ -9,8 +9,9 @@ from optimum.intel import OVConfig
 from optimum.intel.openvino.configuration import OVWeightQuantizationConfig
 from transformers import AutoTokenizer
 
+import cpu_folders
 import like_optimum
-from client_models import FORMATS, PREFILL, TEXTS
+from client_models import FORMATS, PREFILL, PROPERTIES, TEXTS
 
 PAIR = ([0, 5, 77, 300, 12, 9, 41], [0, 43, 80, 261, 794, 267, 80])
 
@@ -64,6 +65,41 @@ def test_logits_of_both_forms_are_the_goldens(clients, library):
         logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0].numpy()
         expected = golden.references["logits_transformers"][:200]
         assert np.abs(logits - expected).max() < 1e-4 * golden.max_logit
+
+
+@pytest.fixture(scope="module")
+def cpu_program(clients, library):
+    """model(weight_format): the portable folder's, and the CPU program's over the same weights."""
+    from optimum.intel import OVModelForCausalLM
+    from optimum.intel.openvino.modeling_base import core
+
+    core.add_extension(cpu_folders.ops_library())
+    made = {}
+
+    def models(weight_format):
+        if weight_format not in made:
+            folder = cpu_folders.folder_of(library, "mini", weight_format)
+            made[weight_format] = OVModelForCausalLM.from_pretrained(folder, trust_remote_code=True, ov_config=dict(PROPERTIES))
+        return clients.optimum("mini", weight_format), made[weight_format]
+
+    return models
+
+
+@pytest.mark.parametrize("weight_format", FORMATS)
+def test_the_cpu_program_generates_what_the_portable_one_does(cpu_program, clients, weight_format):
+    portable, fast = cpu_program(weight_format)
+    tokenizer = AutoTokenizer.from_pretrained(clients.folder("mini", "fp32"))
+    long = tokenizer(TEXTS[2] * 8)["input_ids"]
+    batch = tokenizer(list(TEXTS), padding=True, return_tensors="pt")
+    for rows, options in ((PAIR, {}), (long, {}), (PAIR[0], {"num_beams": 4, "num_return_sequences": 4})):
+        assert generate(fast, rows, 12, **options) == generate(portable, rows, 12, **options)
+    made, expected = (model.generate(**batch, do_sample=False, min_new_tokens=12, max_new_tokens=12) for model in (fast, portable))
+    assert made.tolist() == expected.tolist()
+    made, expected = (model.generate(**batch, do_sample=False, num_beams=4, min_new_tokens=8, max_new_tokens=8) for model in (fast, portable))
+    assert made.tolist() == expected.tolist()
+    ids = torch.tensor(long)[None]
+    made, expected = (model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy() for model in (fast, portable))
+    assert np.abs(made - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 def test_openvino_config_loads(clients):

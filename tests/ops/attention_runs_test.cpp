@@ -131,6 +131,9 @@ TEST(Runs, ThatAreNoneAreRefusedAndNothingIsWritten) {
   refused({{0, 1, 0, a}, {1, 1, 0, b}, {2, 1, 0, a}, {3, 1, 0, b}, {4, 1, 0, a}}, "5 for 4 rows");
   EXPECT_EQ(std::memcmp(before.data(), caches[0].data(), before.size()), 0);
   EXPECT_EQ(runner.run({{0, 2, 0, b}, {2, 2, 0, a}}, x.data(), 4).size(), x.size());
+  // Behind them runs of no rows are none, whatever else they say.
+  EXPECT_EQ(runner.run({{0, 2, 2, b}, {2, 2, 2, a}, {7, 0, -1, a}, {0, 0, 0, 0}}, x.data(), 4).size(), x.size());
+  EXPECT_TRUE(runner.run(std::vector<Numbers>{{0, 0, 0, 0}}, x.data(), 0).empty());
 }
 
 TEST(CacheSlot, NumbersAreNotGivenAgainSoon) {

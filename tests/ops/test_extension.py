@@ -2,6 +2,7 @@
 import re
 import subprocess
 
+import goldens
 import numpy as np
 import openvino as ov
 import program
@@ -38,6 +39,18 @@ def test_a_model_that_was_written_runs_as_in_process(core, folder):
 def test_without_the_library_the_model_is_not_read(folder):
     with pytest.raises(RuntimeError, match="opset"):
         ov.Core().read_model(folder / "model.xml")
+
+
+@pytest.mark.parametrize("release", ["2025.4", "2026.1"])
+def test_another_openvino_is_named(release):
+    python = goldens.REPOSITORY / f"build/venv-ov{release}/bin/python"
+    assert python.exists(), f"{python} is not there: run tools/test-venv.sh ov{release}"
+    library = program.executable().parent / "libdsv4_ops.so"
+    command = [python, "-c", "import sys, openvino; openvino.Core().add_extension(sys.argv[1])", library]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "libdsv4_ops.so is for OpenVINO 2026.4.1, and this program uses libopenvino.so." in line]
+    assert len(lines) == 1 and release.replace("20", "", 1).replace(".", "") in lines[0]
 
 
 @pytest.mark.parametrize(

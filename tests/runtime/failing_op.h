@@ -83,11 +83,12 @@ inline std::shared_ptr<ov::Model> graph_of(const Engine& engine, const std::file
 /// Compiles a graph in the place of the engine's own.
 inline void replace_graph(const Engine& engine, const std::shared_ptr<ov::Model>& graph) {
   auto& model = const_cast<Engine::Model&>(Inner::model(engine));  // (no constant object)
-  ov::Core core;
-  model.compiled = core.compile_model(graph, "CPU", compile_properties(engine.options()));
-  if (engine.program() == Program::kPortable) return;
-  graph->reshape({{"input_ids", {1}}, {"logit_rows", {1}}});
-  model.one_token = core.compile_model(graph, "CPU", compile_properties(engine.options()));
+  const ov::AnyMap properties = compile_properties(engine.options());
+  if (engine.program() == Program::kPortable) {
+    model.compiled = ov::Core().compile_model(graph, "CPU", properties);
+  } else {
+    model.steps = std::make_unique<CpuSteps>(graph, properties, false);
+  }
 }
 
 }  // namespace dsv4::testing_support

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "graph/cpu/cpu.h"
+#include "ops/attention/cache_pool.h"
 #include "runtime/converted_model.h"
 #include "runtime/inner.h"
 #include "runtime/read_ir.h"
@@ -83,17 +84,18 @@ TEST_P(Threads, GiveTheSameBitsWhereMoreThanTheCoresRun) {
   const auto evaluated_logits = [&](int threads) {
     std::vector<std::byte> cache(static_cast<size_t>(layout.bytes()));
     layout.write_header(cache.data());
+    const ops::CacheSlot slot(cache);
     Logits logits;
     const auto call = [&](size_t first, size_t count) {
-      ov::Tensor ids(ov::element::i32, {count}), position(ov::element::i32, {1}), rows(ov::element::i32, {count});
-      position.data<int32_t>()[0] = static_cast<int32_t>(first);
+      ov::Tensor ids(ov::element::i32, {count}), runs(ov::element::i32, {1, 4}), rows(ov::element::i32, {count});
+      const int32_t run[] = {0, static_cast<int32_t>(count), static_cast<int32_t>(first), slot.id()};
+      std::copy(std::begin(run), std::end(run), runs.data<int32_t>());
       for (size_t i = 0; i < count; ++i) {
         ids.data<int32_t>()[i] = static_cast<int32_t>(tokens_[first + i]);
         rows.data<int32_t>()[i] = static_cast<int32_t>(i);
       }
-      const ov::Tensor memory(ov::element::u8, {cache.size()}, cache.data());
       ov::TensorVector outputs = {ov::Tensor(ov::element::f32, {count, vocabulary})};
-      ASSERT_TRUE(model->evaluate(outputs, {ids, position, memory, rows}));
+      ASSERT_TRUE(model->evaluate(outputs, {ids, runs, rows}));
       const auto* values = outputs[0].data<float>();
       logits.insert(logits.end(), values, values + count * vocabulary);
     };

@@ -14,6 +14,7 @@ namespace dsv4 {
 
 std::shared_ptr<ov::Model> build_client_model(const Config& config, PackedWeights& weights, CpuOptions options, CachePrecision cache) {
   options.for_file = true;
+  options.prefetch_experts = true;  // clients map the weights
   const std::shared_ptr<ov::Model> body = build_cpu_model(config, weights, options).model;
   const auto ids = named_input("input_ids", ov::element::i64, {-1, -1});           // [B,S]
   const auto mask = named_input("attention_mask", ov::element::i64, {-1, -1});     // [B,P+S]

@@ -13,9 +13,10 @@ std::span<Run> read_runs(const ov::Tensor& tensor, int64_t rows, const ExpectedL
   const ov::Shape& shape = tensor.get_shape();
   OPENVINO_ASSERT(shape.size() == 2 && shape[1] == static_cast<size_t>(kRunNumbers), "runs: shape ", shape, "; expected [R,", kRunNumbers,
                   "]: first row, rows, position, slot");
-  const auto count = static_cast<int64_t>(shape[0]);
-  OPENVINO_ASSERT(count <= rows, "runs: ", count, " for ", rows, " rows; every run has a row of its own");
   const auto* numbers = tensor.data<const int32_t>();
+  auto count = static_cast<int64_t>(shape[0]);
+  while (count > 0 && numbers[(count - 1) * kRunNumbers + 1] == 0) --count;  // for graphs with a fixed number of runs
+  OPENVINO_ASSERT(count <= rows, "runs: ", count, " for ", rows, " rows; every run has a row of its own");
   Run* runs = scratch.take<Run>(count);
   int32_t* slots = scratch.take<int32_t>(count);
   int64_t end = 0;

@@ -29,7 +29,7 @@ struct RowPlace {
   int64_t position = 0;
 };
 
-/// `runs` i32 [R,4] of a call of `rows` rows, in the order of their rows. ov::Exception unless every row is in one run, every slot is a cache of the layer that
+/// `runs` i32 [R,4] of a call of `rows` rows, in the order of their rows; runs of no rows behind the others are none. ov::Exception unless every row is in one run, every slot is a cache of the layer that
 /// occurs once and has room, and all caches have one type.
 std::span<Run> read_runs(const ov::Tensor& runs, int64_t rows, const ExpectedLayer& layer, Scratch& scratch);
 

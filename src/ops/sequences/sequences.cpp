@@ -2,13 +2,18 @@
 #include "ops/sequences/sequences.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <limits>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "ops/sequences/body.h"
 #include "ops/sequences/call_rows.h"
 #include "ops/sequences/sequence_table.h"
 #include "ops/support/op_inputs.h"
+#include "ops/support/parallel.h"
 
 namespace dsv4::ops {
 
@@ -25,6 +30,12 @@ struct Call {
   std::vector<SequenceTable::Row> origins;
   std::span<const SequenceHandle> state;
 };
+
+/// What an exception of OpenVINO says, without where it was thrown.
+std::string last_line(std::string_view text) {
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  return std::string(text.substr(text.rfind('\n') + 1));
+}
 
 std::span<const SequenceHandle> handles_of(const ov::Tensor& state) {
   const ov::Shape shape = state.get_shape();
@@ -201,7 +212,18 @@ bool Sequences::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inpu
   OPENVINO_ASSERT(wanted.size() == 3, "Sequences: logits of ", wanted, " columns are asked for");
   outputs[0].set_shape({wanted[0], wanted[1], static_cast<size_t>(engine_->program.vocabulary())});
   outputs[1].set_shape({wanted[0], 1, static_cast<size_t>(kHandleNumbers)});
-  engine_->compute(inputs, outputs[0].data<float>(), static_cast<SequenceHandle*>(outputs[1].data()));
+  auto* logits = outputs[0].data<float>();
+  auto* state = static_cast<SequenceHandle*>(outputs[1].data());
+  try {
+    engine_->compute(inputs, logits, state);
+  } catch (const std::exception& e) {
+    if (max_workers() > 1) throw;
+    // With one thread InferRequest::infer() of OpenVINO's CPU plugin drops exceptions and leaves the output of the call before; the next call of the thread runs
+    // this one again. So nothing is thrown: the logits are no numbers, the state names nothing, and a line says why.
+    std::fprintf(stderr, "dsv4: error: %s\n", last_line(e.what()).c_str());
+    std::fill_n(logits, outputs[0].get_size(), std::numeric_limits<float>::quiet_NaN());
+    std::fill_n(state, wanted[0], SequenceHandle{-1, -1});
+  }
   return true;
 }
 

@@ -16,6 +16,7 @@ namespace dsv4::ops {
 /// Outputs: logits f32 [B,n,V], zeros for columns of padding; the rows' state i32 [B,1,2].
 /// The caches of the sequences belong to the op and its clones, and go with the last of them (sequence_table.h). What it cannot do is an ov::Exception of one line;
 /// what was wrong before anything was computed leaves the state as it is, an inference that failed loses the sequences of its rows.
+/// On one thread, where OpenVINO loses exceptions, it is a line on stderr and logits that are no numbers.
 class Sequences final : public ov::op::Op {
  public:
   OPENVINO_OP("Sequences", "dsv4")
