@@ -164,17 +164,18 @@ def debug_tests():
 def python_tests(full):
     """The tokenizer's in an environment of their own, which has what they compare with."""
     result = Result("Python tests")
-    return result, [lambda: run_pytest(result, "venv", "python", ["tests", "--ignore=tests/text", "--ignore=tests/clients"], full),
+    return result, [lambda: run_pytest(result, "venv", "python", ["tests", "--ignore=tests/text", "--ignore=tests/clients", "--ignore=tests/scale/test_ray.py"], full),
                     lambda: run_pytest(result, "venv-text", "python-text", ["tests/text"], full)]
 
 
 def client_tests(full):
-    """OpenVINO GenAI and transformers; optimum-intel and lm_eval only with `full`, for their environment has torch, a gigabyte."""
-    result = Result("Clients: OpenVINO GenAI, transformers" + (", optimum-intel, lm_eval" if full else ""))
+    """OpenVINO GenAI and transformers; optimum-intel, lm_eval and Ray only with `full`, for their environments are a gigabyte each."""
+    result = Result("Clients: OpenVINO GenAI, transformers" + (", optimum-intel, lm_eval, Ray" if full else ""))
     large = ["tests/clients/test_optimum.py", "tests/clients/test_optimum_plugin.py", "tests/clients/test_lm_eval.py"]
     programs = [lambda: run_pytest(result, "venv-clients", "clients", ["tests/clients", *(f"--ignore={file}" for file in large)], full)]
     if full:
         programs.append(lambda: run_pytest(result, "venv-optimum", "clients-optimum", large, full))
+        programs.append(lambda: run_pytest(result, "venv-ray", "ray", ["tests/scale/test_ray.py"], full))
     return result, programs
 
 

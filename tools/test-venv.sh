@@ -8,7 +8,8 @@
 #     text       build/venv-text       HF tokenizers and others, what runs tests/text
 #     openai     build/venv-openai     the openai client, which a test runs as a program
 #     ov2025.4, ov2026.1   build/venv-ov2025.4, build/venv-ov2026.1   earlier OpenVINO releases, which some tests load models in
-#     optimum    build/venv-optimum    optimum-intel, torch and lm_eval, what runs tests/clients/test_optimum.py and test_lm_eval.py
+#     optimum    build/venv-optimum    optimum-intel, torch and lm_eval, what runs tests/clients/test_optimum.py, test_optimum_plugin.py and test_lm_eval.py
+#     ray        build/venv-ray        Ray, what runs tests/scale/test_ray.py
 #     transformers4.57, transformers5.23   build/venv-transformers4.57, ...   other releases than that of `clients`, which a test loads tokenizers with
 #     transformers5.17, transformers5.23   build/venv-transformers5.17, ...   with torch: a test saves a model with them
 #     peer       build/peer/venv       what benchmarks/peer.py converts checkpoints for llama.cpp with
@@ -23,7 +24,7 @@ cd "$(dirname "$0")/.."
 
 root=build/python
 needed=(tests nncf clients text openai ov2025.4 ov2026.1)
-full=(wheel optimum transformers4.57 transformers5.17 transformers5.23)
+full=(wheel optimum ray transformers4.57 transformers5.17 transformers5.23)
 # What decides the content of an environment beside its files. The number counts the changes of how this script installs.
 made_with="1 $(python3 -c 'import platform, sys; print(sys.version, platform.machine(), sys.base_prefix)')"
 
@@ -126,6 +127,7 @@ for name in "${names[@]}"; do
     openai | ov2025.4 | ov2026.1 | transformers4.57) environment "$name" "build/venv-$name" "$files/$name.txt" ;;
     transformers5.17 | transformers5.23) environment "$name" "build/venv-$name" "$files/$name.txt" $files/torch.txt tools/cuda-stand-ins.py ;;
     optimum) environment optimum build/venv-optimum $files/tests.txt $files/clients.txt $files/optimum.txt $files/torch.txt $files/lm-eval.txt tools/cuda-stand-ins.py ;;
+    ray) environment ray build/venv-ray $files/tests.txt $files/ray.txt ;;
     peer) environment peer build/peer/venv benchmarks/requirements-peer.txt tools/cuda-stand-ins.py ;;
     plot) environment plot build/venv-plot benchmarks/requirements.txt ;;
     wheel) environment wheel build/venv-wheel $files/wheel.txt ;;
