@@ -71,7 +71,7 @@ struct Field {
 
   const PyJson::List& list(const char* expected) const {
     const auto* items = value.as<PyJson::List>();
-    if (items == nullptr || items->empty()) refuse(expected);
+    if (items == nullptr) refuse(expected);
     return *items;
   }
 };
@@ -165,6 +165,7 @@ PromptLine read_prompt_line(std::string_view line, const Request& defaults, cons
     for (const PyJson& id : field.list("a list of token ids: [1, 2, 3]")) {
       out.request.prompt.push_back(Field{"tokens", id}.integer<int64_t>(0, kMostCount));
     }
+    if (out.request.prompt.empty()) field.refuse("a list of token ids: [1, 2, 3]");
   });
   with("id", [&](const Field& field) { out.id = id_of(field); });
   with("max_new_tokens", [&](const Field& field) { out.request.max_new_tokens = field.integer<int64_t>(0, kMostCount); });

@@ -552,7 +552,7 @@ TEST_F(Scheduling, ServesThreads) {
   }
 }
 
-TEST_F(Scheduling, ThePortableProgramsTextsAreTheirsToo) {
+TEST_F(Scheduling, Full_ThePortableProgramsTextsAreTheirsToo) {
   for (const bool stateful : {true, false}) {
     const Engine engine(stateful ? folder_ : convert_golden("toy", directory_->path(), false), last_position());
     Scheduler scheduler(engine);

@@ -213,6 +213,7 @@ class TestErrors:
     def test_a_model_without_a_chat_format_says_so(self, mini, tmp_path):
         folder = shutil.copytree(mini, tmp_path / "model")
         (folder / "tokenizer.json").write_text((mini / "tokenizer.json").read_text().replace("<｜Assistant｜>", "<｜Assistent｜>"))
+        (folder / "dsv4_files.json").unlink()
         with serving(folder, "-q") as other:
             assert "/v1/completions" in other.chat([user("x")], 400)["error"]["message"]
             assert other.complete("x", max_tokens=1)["choices"]
