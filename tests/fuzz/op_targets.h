@@ -197,7 +197,7 @@ class FuzzedOp {
     return a;
   }
 
-  /// With a cache of the operation's own shape, of whose header a byte may be another.
+  /// With caches of the operation's own shape; of the first one's header a byte may be another.
   bool add_attention_inputs(ov::TensorVector& inputs) {
     const ops::AttentionAttributes a = attention();
     if (a.layer > 100 || a.window > 1000 || a.head_dim > 1000 || a.index_head_dim > 1000 || a.ratio > 1000 || a.rope_dim > 1000)
@@ -228,7 +228,9 @@ class FuzzedOp {
     const auto tokens = static_cast<int32_t>(tokens_), split = std::clamp(off("split"), 0, tokens);
     std::vector<int32_t> numbers = {0, split > 0 ? split : tokens, off("position"), slot_->id()};
     if (split > 0) {
-      const auto wrapped = [](int32_t a, int32_t b) { return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b)); };
+      const auto wrapped = [](int32_t number, int32_t by) {
+        return static_cast<int32_t>(static_cast<uint32_t>(number) + static_cast<uint32_t>(by));
+      };
       const int32_t second[] = {wrapped(split, off("gap")), wrapped(tokens - split, off("more")), off("position2"),
                                 wrapped(second_slot_->id(), off("slot"))};
       numbers.insert(numbers.end(), std::begin(second), std::end(second));
