@@ -2,6 +2,8 @@
 #include "runtime/cpu_steps.h"
 
 #include <algorithm>
+#include <numeric>
+#include <system_error>
 
 #include "ops/attention/runs.h"
 
@@ -50,18 +52,23 @@ std::unique_ptr<CpuSteps::Form> CpuSteps::compile(int64_t rows) {
 
 void CpuSteps::compile_in_background(FewRows& few, int64_t rows) {
   few.wanted = true;
-  few.thread = std::thread([this, &few, rows] {
-    std::unique_ptr<Form> form;
-    try {
-      form = compile(rows);
-    } catch (const std::exception&) {
-      // For want of memory, say. Steps go on with the form for any number of rows.
-    }
-    const std::lock_guard lock(mutex_);
-    few.form = std::move(form);
+  // Without a thread or the memory for it, say, steps go on with the form for any number of rows.
+  try {
+    few.thread = std::thread([this, &few, rows] {
+      std::unique_ptr<Form> form;
+      try {
+        form = compile(rows);
+      } catch (const std::exception&) {
+        form.reset();
+      }
+      const std::lock_guard lock(mutex_);
+      few.form = std::move(form);
+      few.done = true;
+      compiled_.notify_all();
+    });
+  } catch (const std::system_error&) {
     few.done = true;
-    compiled_.notify_all();
-  });
+  }
 }
 
 bool CpuSteps::wait_for_form(int64_t rows) {
@@ -74,7 +81,7 @@ bool CpuSteps::wait_for_form(int64_t rows) {
 
 CpuSteps::Form& CpuSteps::form_for(int64_t rows, int64_t logit_rows) {
   const auto* const found = std::find(kFewRows.begin(), kFewRows.end(), rows);
-  if (found == kFewRows.end() || logit_rows != rows) return any_;
+  if (found == kFewRows.end() || logit_rows == 0) return any_;
   const std::lock_guard lock(mutex_);
   FewRows& few = few_[static_cast<size_t>(found - kFewRows.begin())];
   if (!few.wanted) compile_in_background(few, rows);
@@ -95,7 +102,10 @@ void CpuSteps::infer(std::span<const Part> parts) {
   // Of a form with known shapes there are as many runs as rows; those that are not needed have no rows.
   const int64_t runs = form.rows > 0 ? rows : std::ssize(parts);
   int32_t* run = input_of_length(inference, "runs", form.runs, runs, ops::kRunNumbers);
-  int32_t* logit_row = input_of_length(inference, "logit_rows", form.logit_rows, logit_rows);
+  // And it gives the logits of all of them: the head reads its weights once, and calls of few rows need not wait for a prompt that the other form has taken.
+  const int64_t given_rows = form.rows > 0 ? rows : logit_rows;
+  int32_t* logit_row = input_of_length(inference, "logit_rows", form.logit_rows, given_rows);
+  if (form.rows > 0) std::iota(logit_row, logit_row + rows, 0);
   std::fill_n(run, runs * ops::kRunNumbers, 0);
   int64_t end = 0;
   for (const Part& part : parts) {
@@ -103,13 +113,13 @@ void CpuSteps::infer(std::span<const Part> parts) {
     for (const int64_t number : {end, count, part.position, int64_t{part.slot}}) *run++ = static_cast<int32_t>(number);
     for (const int64_t token : part.tokens) *id++ = static_cast<int32_t>(token);
     end += count;
-    for (int64_t row = end - part.logit_rows; row < end; ++row) *logit_row++ = static_cast<int32_t>(row);
+    for (int64_t row = end - part.logit_rows; row < end && form.rows == 0; ++row) *logit_row++ = static_cast<int32_t>(row);
   }
-  const float* values = inference.infer({static_cast<size_t>(logit_rows), static_cast<size_t>(vocabulary_)}).data();
+  const float* const values = inference.infer({static_cast<size_t>(given_rows), static_cast<size_t>(vocabulary_)}).data();
+  end = 0;  // of a part's rows among those whose logits are given
   for (const Part& part : parts) {
-    const float* const part_end = values + part.logit_rows * vocabulary_;
-    part.logits->insert(part.logits->end(), values, part_end);
-    values = part_end;
+    end += form.rows > 0 ? std::ssize(part.tokens) : part.logit_rows;
+    part.logits->insert(part.logits->end(), values + (end - part.logit_rows) * vocabulary_, values + end * vocabulary_);
   }
 }
 

@@ -60,7 +60,7 @@ class CpuSteps {
   };
 
   std::unique_ptr<Form> compile(int64_t rows);
-  /// The form for these rows: known ones where all of them have logits.
+  /// The form for these rows: of known shape for few of them, unless no logits are wanted.
   Form& form_for(int64_t rows, int64_t logit_rows);
   void compile_in_background(FewRows& few, int64_t rows);
 
