@@ -11,7 +11,7 @@ from client_models import FORMATS
 from sequence import Sequence
 
 ALL = [("toy", weight_format) for weight_format in ("fp32", "int8", "mxfp4")] + [(name, weight_format) for name in ("mini", "hash") for weight_format in FORMATS]
-QUICK = {("toy", "int8"), ("mini", "int4"), ("hash", "mxfp4")}
+QUICK = {("toy", "int8"), ("mini", "int4")}
 every_model = pytest.mark.parametrize(("name", "weight_format"),
                                       [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.full) for case in ALL])
 
