@@ -28,7 +28,7 @@ def folder(library):
 @pytest.fixture
 def environment(tmp_path):
     """Ray's files go to a path that is short enough for its sockets."""
-    return dict(os.environ, PYTHONPATH=str(program.executable().parent / "python"), RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0", RAY_TMPDIR="/tmp",
+    return dict(os.environ, PYTHONPATH=str(program.executable().parent / "python"), RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0", RAY_TMPDIR="/tmp", RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S="120", RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S="120",
                 RAY_OVERRIDE_RESOURCES=json.dumps({"CPU": 2}))
 
 
