@@ -28,6 +28,15 @@ def test_there_is_one_weights_file(folders):
         assert listed[0][name] == listed[1][name] == listed[2][name]
 
 
+def test_the_card_says_how_to_load_it(folders, library, tmp_path):
+    for folder in folders[1:]:
+        card = (folder / "README.md").read_text()
+        assert 'core.add_extension("libdsv4_ops.so")' in card and "activations int8, cache bf16" in card
+    assert "libdsv4_ops.so" not in (folders[0] / "README.md").read_text()
+    program.succeed("convert", "--program", "cpu", "--from", library.folder("mini", "--weight-format", "int8"), tmp_path / "mini")
+    assert 'extensions=["libdsv4_ops.so"]' in (tmp_path / "mini/README.md").read_text()
+
+
 def test_its_tokens_and_logits_are_those_of_the_portable_folder(folders, library, tmp_path):
     prompt = library.golden("toy").greedy[0][0]
     expected, *others = (program.generate(folder, prompt, 8)["tokens"] for folder in folders)
