@@ -174,7 +174,7 @@ def client_tests(full):
     large = ["tests/clients/test_optimum.py", "tests/clients/test_optimum_plugin.py", "tests/clients/test_lm_eval.py"]
     programs = [lambda: run_pytest(result, "venv-clients", "clients", ["tests/clients", *(f"--ignore={file}" for file in large)], full)]
     if full:
-        programs.append(lambda: run_pytest(result, "venv-optimum", "clients-optimum", large, full))
+        programs.append(lambda: run_pytest(result, "venv-optimum", "clients-optimum", [*large, "tests/clients/test_upstream.py"], full))
         programs.append(lambda: run_pytest(result, "venv-ray", "ray", ["tests/scale/test_ray.py"], full))
     return result, programs
 

@@ -28,7 +28,7 @@ def folder(library):
 @pytest.fixture
 def environment(tmp_path):
     """Ray's files go to a path that is short enough for its sockets."""
-    return dict(os.environ, PYTHONPATH=str(program.executable().parent / "python"), RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0", RAY_TMPDIR="/tmp",
+    return dict(os.environ, PYTHONPATH=str(program.executable().parent / "python"), RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0", RAY_TMPDIR="/tmp", RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S="120", RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S="120",
                 RAY_OVERRIDE_RESOURCES=json.dumps({"CPU": 2}))
 
 
@@ -88,7 +88,11 @@ def test_ray_serve(served, answers):
     with ThreadPoolExecutor(4) as clients:
         replies = list(clients.map(lambda prompt: json.loads(ask(served, json.dumps({"prompt": prompt}).encode())), PROMPTS * 3))
     assert [reply["text"] for reply in replies] == [answers[prompt] for prompt in PROMPTS * 3]
-    assert len({reply["process"] for reply in replies}) == 2
+    processes = {reply["process"] for reply in replies}
+    end = time.monotonic() + 120
+    while len(processes) < 2 and time.monotonic() < end:  # the second replica may come up later than the first
+        processes.add(json.loads(ask(served, json.dumps({"prompt": PROMPTS[0]}).encode()))["process"])
+    assert len(processes) == 2
     for body in (b"no JSON", b'{"prompt": 5}', b"{}"):
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask(served, body)
