@@ -9,7 +9,6 @@ from transformers import AutoTokenizer
 import encoding_cases
 import goldens
 import program
-import rewritten
 
 CASES = encoding_cases.load()
 ENGINES = ["transformers", "genai"]
@@ -130,7 +129,11 @@ def test_rule(render, engine, rule):
 def render_0731(tmp_path_factory):
     """The same with the folder of a 0731 checkpoint."""
     directory = tmp_path_factory.mktemp("0731")
-    rewritten.write_dspark(goldens.CHECKPOINTS["mini"], directory / "checkpoint")
+    config = json.loads((goldens.CHECKPOINTS["mini"] / "config.json").read_text())
+    stages = {"dspark_block_size": 5, "dspark_noise_token_id": 3, "dspark_target_layer_ids": [3, 4, 5], "dspark_markov_rank": 8,
+              "compress_ratios": config["compress_ratios"][:config["num_hidden_layers"]] + [0, 0, 0]}
+    (directory / "config.json").write_text(json.dumps(config | stages))
+    program.succeed("synth", directory / "config.json", directory / "checkpoint")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(goldens.CHECKPOINTS["mini"] / name, directory / "checkpoint")
     program.convert(directory / "checkpoint", directory / "model")
