@@ -48,7 +48,8 @@ NOT_SANITIZED = ("-Full_*:*.Full_*:*/Full_*:GoldenMini.Likelihood*:*GoldenGreedy
                  "Converted.Mxfp4KeepsThePublishedBitsOfTheExperts:AttentionBits.DoNotDependOnHowManyRowsOtherTokensSee:"
                  "Stopped.StartsAnewWithoutAReadableRecord:Folder.EveryRotaryFactor*:RtInfo.TheCpuPluginTakes*:Synthesize.ValuesHaveTheSize*:*HeadersListThePieces*/v4flash:"
                  "Experts.GivesATokenTheSameBitsInEveryCallWithExactActivations:FloatBits.AreThoseOfATokenAlone:Multiply.ThreadsChangeNoBit:"
-                 "StoredToy.EveryTensorsFormat*:CacheQuantization.Hash*:*SameInAnyNumberOfCalls/PrefillOnly")
+                 "StoredToy.EveryTensorsFormat*:CacheQuantization.Hash*:*SameInAnyNumberOfCalls/PrefillOnly:"
+                 "DsparkGolden.RoundsItsCacheAsTheModelDoes:NextN.DraftsWhatDeepSeeksCodeDrafts")
 # Under ThreadSanitizer: the threads of the converter, direct reads, the mutex of the tokenizer, the loops of the ops, sessions in two threads and on two, the server.
 RACED = {
     "test_convert": "*",
