@@ -144,7 +144,12 @@ TEST_F(Scheduling, TwoHundredRequestsGetTheTextsThatTheyGetAlone) {
     if (i == 60) pages = resident_pages();
   }
   scheduler.run_until_idle();
-  EXPECT_LT(resident_pages() - pages, 30 << 20 >> 12) << "memory grows";
+#ifdef __SANITIZE_ADDRESS__
+  constexpr int64_t kMost = 400 << 20;  // AddressSanitizer keeps what was freed for a while, 256 MB of it
+#else
+  constexpr int64_t kMost = 30 << 20;
+#endif
+  EXPECT_LT(resident_pages() - pages, kMost >> 12) << "memory grows";
   ASSERT_EQ(outcomes.size(), expected.size());
   for (const auto& [id, one] : expected) {
     const Outcome& outcome = outcomes.at(id);
