@@ -1,7 +1,6 @@
 // What is known of generation_config.json.
 #include "checkpoint/generation_defaults.h"
 
-#include <cmath>
 #include <limits>
 
 #include "checkpoint/json_fields.h"
@@ -15,10 +14,7 @@ constexpr JsonFile kGenerationConfigFile = {"generation config", "the generation
 
 std::optional<double> number(const Fields& fields, const char* key, double low, double high) {
   const nlohmann::json* value = fields.find(key);
-  if (value == nullptr) return std::nullopt;
-  const double found = value->is_number() ? value->get<double>() : std::nan("");
-  if (!(found >= low && found <= high)) fields.refuse(key, "found ", shown(*value), ", expected a number in ", low, "..", high);
-  return found;
+  return value == nullptr ? std::nullopt : std::optional(fields.as_number(key, *value, low, high));
 }
 
 }  // namespace

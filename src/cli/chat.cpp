@@ -6,6 +6,7 @@
 #include <optional>
 #include <random>
 
+#include "chat/talk.h"
 #include "checkpoint/form.h"
 #include "checkpoint/generation_defaults.h"
 #include "checkpoint/quote.h"
@@ -13,7 +14,6 @@
 #include "cli/chat_reader.h"
 #include "cli/chat_screen.h"
 #include "cli/chat_signals.h"
-#include "chat/talk.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
 #include "cli/messages.h"
@@ -46,8 +46,7 @@ Tokenizer chat_tokenizer(const fs::path& folder) {
   const char* instead = "; `dsv4 run` continues texts and token ids without a chat format";
   if (!fs::exists(folder / "tokenizer.json", error)) fail(path_text(folder), ": has no tokenizer.json, which a chat needs", instead);
   Tokenizer tokenizer(folder);
-  for (const std::string_view marker :
-       {chat_tokens::kBegin, chat_tokens::kEnd, chat_tokens::kUser, chat_tokens::kAssistant, chat_tokens::kThink, chat_tokens::kThinkEnd}) {
+  for (const std::string_view marker : chat_tokens::kOfEveryChat) {
     if (!tokenizer.added(marker)) fail(path_text(folder / "tokenizer.json"), ": has no token ", marker, " of the chat format", instead);
   }
   return tokenizer;

@@ -76,51 +76,21 @@ struct Field {
   }
 };
 
-PyJson parsed(std::string_view line) {
+PyJson parsed(std::string_view line, PyJson::Problem& problem) {
   if (const std::optional<size_t> at = invalid_utf8(line)) fail("byte ", *at, " of the line is not UTF-8");
-  PyJson::Problem problem;
   std::optional<PyJson> json = PyJson::parse(line, &problem, kMostLevels);
   if (!json && problem.too_deep) fail("lists and objects in more than ", kMostLevels, " levels, expected one object");
   if (!json) fail("no JSON: byte ", problem.byte, " of the line: ", problem.what);
   return *std::move(json);
 }
 
-/// How many members an object has in the text, whose parser keeps the last of those that have one name: a colon each, outside of strings and of what is inside.
-int64_t count_members(std::string_view object) {
-  int64_t count = 0, level = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < object.size(); ++i) {
-    const char c = object[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++level;
-    } else if (c == '}' || c == ']') {
-      --level;
-    } else if (c == ':' && level == 1) {
-      ++count;
-    }
-  }
-  return count;
-}
-
-void check_names(const PyJson::Object& members, std::string_view line) {
+/// `twice`: a name that comes again, of which the parser keeps the last.
+void check_names(const PyJson::Object& members, const std::string& twice) {
   for (const PyJson::Member& member : members) {
     if (std::find(kFields.begin(), kFields.end(), member.key) == kFields.end())
       fail(quote(member.key), ": no such field", did_you_mean(member.key, kFields, "docs/prompts.md"));
   }
-  if (count_members(line) == std::ssize(members)) return;
-  // Which one: the shortest beginning of the object that has it twice is one with as many members as there are names.
-  for (const PyJson::Member& member : members) {
-    const std::string name = "\"" + member.key + "\"";
-    const size_t first = line.find(name);
-    if (first != std::string_view::npos && line.find(name, first + 1) != std::string_view::npos)
-      fail(member.key, ": the field comes twice, expected one of each name");
-  }
-  fail("a field comes twice, expected one of each name");
+  if (!twice.empty()) fail(twice, ": the field comes twice, expected one of each name");
 }
 
 /// A string or an integer, as JSON.
@@ -144,11 +114,12 @@ std::vector<std::string> stops_of(const Field& field) {
 }  // namespace
 
 PromptLine read_prompt_line(std::string_view line, const Request& defaults, const std::vector<std::string>& stop) {
-  const PyJson json = parsed(line);
+  PyJson::Problem problem;
+  const PyJson json = parsed(line, problem);
   const auto* members = json.as<PyJson::Object>();
   if (members == nullptr)
     fail("found ", shortened(escaped(json.dump()), kMostShown), ", expected an object: {\"prompt\": TEXT} or {\"tokens\": [1, 2, 3]}");
-  check_names(*members, line);
+  check_names(*members, problem.twice);
   const auto with = [&](const char* name, const auto& use) {
     const PyJson* value = json.find(name);
     if (value != nullptr && !value->is_null()) use(Field{name, *value});

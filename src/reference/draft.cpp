@@ -195,9 +195,7 @@ Matrix as_rows(std::span<const float> features, int64_t width) {
 
 void check_tokens(std::span<const int64_t> tokens, int64_t count, int64_t vocab) {
   if (std::ssize(tokens) != count) fail("reference: ", tokens.size(), " tokens, expected ", count, " for the features that are given");
-  for (const int64_t token : tokens) {
-    if (token < 0 || token >= vocab) fail("reference: token id ", token, ", expected 0..", vocab - 1);
-  }
+  reference::check_tokens(tokens, vocab);
 }
 
 }  // namespace

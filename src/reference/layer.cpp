@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dsv4/error.h"
 #include "reference/experts.h"
 #include "reference/hyper_connections.h"
 
@@ -12,6 +13,15 @@ namespace {
 constexpr int64_t kHeadRows = 4096;  // rows of head.weight held as float32 at once
 
 }  // namespace
+
+void check_tokens(std::span<const int64_t> tokens, int64_t vocab) {
+  if (tokens.empty()) fail("reference: no tokens, expected at least one token id");
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    if (tokens[t] < 0 || tokens[t] >= vocab) {
+      fail("reference: token ", t, " is id ", tokens[t], ", expected 0..", vocab - 1, " (the checkpoint's vocab_size is ", vocab, ")");
+    }
+  }
+}
 
 Matrix embed(const StoredWeights& weights, std::span<const int64_t> tokens) {
   const Config& config = weights.config();

@@ -12,6 +12,9 @@
 
 namespace dsv4::reference {
 
+/// Error for no tokens and for an id outside [0, vocab).
+void check_tokens(std::span<const int64_t> tokens, int64_t vocab);
+
 /// Every stream begins as the token's embedding: [T, hc*D].
 Matrix embed(const StoredWeights& weights, std::span<const int64_t> tokens);
 

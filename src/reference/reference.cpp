@@ -20,15 +20,6 @@ using reference::StoredWeights;
 
 constexpr double kCloseMargin = 2000.0;  // verify's tolerance of 1e-4 is less
 
-void check_tokens(std::span<const int64_t> tokens, int64_t vocab) {
-  if (tokens.empty()) fail("reference: no tokens, expected at least one token id");
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    if (tokens[t] < 0 || tokens[t] >= vocab) {
-      fail("reference: token ", t, " is id ", tokens[t], ", expected 0..", vocab - 1, " (the checkpoint's vocab_size is ", vocab, ")");
-    }
-  }
-}
-
 /// What one layer leaves in the trace.
 struct LayerTrace {
   std::vector<int32_t> expert_ids;
@@ -54,7 +45,7 @@ std::vector<float> Reference::logits(std::span<const int64_t> tokens, ReferenceT
 
 ReferenceRows Reference::rows(std::span<const int64_t> tokens, const std::set<Choice>& turned, ReferenceTrace* trace) const {
   const Config& config = checkpoint_.config();
-  check_tokens(tokens, config.vocab_size);
+  reference::check_tokens(tokens, config.vocab_size);
   if (trace != nullptr) *trace = {};
   const StoredWeights weights(checkpoint_, options_.formats);
   Matrix streams = embed(weights, tokens);

@@ -18,11 +18,10 @@ ServedModel::ServedModel(const std::filesystem::path& folder, const Engine& engi
   sampler_.min_p = defaults.min_p.value_or(sampler_.min_p);
   sampler_.repetition_penalty = defaults.repetition_penalty.value_or(sampler_.repetition_penalty);
   for (int64_t id = 0; id < tokenizer_.size(); ++id) longest_ = std::max(longest_, tokenizer_.bytes(id, false).size());
-  using namespace chat_tokens;
-  for (const std::string_view marker : {kBegin, kEnd, kUser, kAssistant, kThink, kThinkEnd}) {
+  for (const std::string_view marker : chat_tokens::kOfEveryChat) {
     if (!tokenizer_.added(marker)) chats_ = false;
   }
-  user_ = tokenizer_.added(kUser).value_or(-1);
+  user_ = tokenizer_.added(chat_tokens::kUser).value_or(-1);
 }
 
 void ServedModel::check_chat() const {

@@ -23,6 +23,9 @@ constexpr std::string_view kDomain = "<｜domain｜>";
 constexpr std::string_view kTitle = "<｜title｜>";
 constexpr std::string_view kReadUrl = "<｜read_url｜>";
 
+/// Without which a tokenizer is none of a model that chats.
+constexpr std::string_view kOfEveryChat[] = {kBegin, kEnd, kUser, kAssistant, kThink, kThinkEnd};
+
 /// Those that are tokens.
 constexpr std::string_view kMarkers[] = {kBegin, kEnd,    kUser,  kAssistant, kLatestReminder, kThink, kThinkEnd,
                                          kDsml,  kAction, kQuery, kAuthority, kDomain,         kTitle, kReadUrl};

@@ -244,7 +244,8 @@ class Parser {
         if (!take(':')) return refuse("no : behind a key");
         skip_space();
         if (!value(member.value)) return false;
-        put(std::move(member), members, places);
+        const PyJson::Member* const known = put(std::move(member), members, places);
+        if (known != nullptr && levels_ == 1 && problem_.twice.empty()) problem_.twice = known->key;
         skip_space();
         if (take('}')) break;
         if (!take(',')) return refuse("neither , nor } behind a value of an object");
@@ -254,12 +255,13 @@ class Parser {
     return true;
   }
 
-  static void put(PyJson::Member member, PyJson::Object& members, std::unordered_map<std::string, size_t>& places) {
+  /// The member that had the key already and got the value; else nullptr.
+  static const PyJson::Member* put(PyJson::Member member, PyJson::Object& members, std::unordered_map<std::string, size_t>& places) {
     if (members.size() < kFewMembers) {
       for (PyJson::Member& known : members) {
         if (known.key != member.key) continue;
         known.value = std::move(member.value);
-        return;
+        return &known;
       }
     } else {
       if (places.empty()) {
@@ -268,10 +270,11 @@ class Parser {
       const auto [known, fresh] = places.emplace(member.key, members.size());
       if (!fresh) {
         members[known->second].value = std::move(member.value);
-        return;
+        return &members[known->second];
       }
     }
     members.push_back(std::move(member));
+    return nullptr;
   }
 
   bool print_value(std::string& out) {
@@ -434,9 +437,9 @@ void append(std::string& out, const PyJson& json) { std::visit(Printer{out}, jso
 std::optional<PyJson> PyJson::parse(std::string_view text, Problem* problem, size_t most_levels) {
   Parser parser(text, most_levels);
   PyJson out;
-  if (parser.document(out)) return out;
+  const bool read = parser.document(out);
   if (problem != nullptr) *problem = parser.problem();
-  return std::nullopt;
+  return read ? std::optional(std::move(out)) : std::nullopt;
 }
 
 std::optional<std::string> PyJson::printed(std::string_view text, size_t most_levels) {

@@ -26,11 +26,12 @@ class PyJson {
   /// Levels of lists and objects that a text may have; Python gives up at its limit of recursion, some 1,000.
   static constexpr size_t kMostLevels = 900;
 
-  /// Why a text is not read.
+  /// Why a text is not read; and what of one that is read may be a mistake.
   struct Problem {
-    std::string what;
-    size_t byte = 0;        ///< where, from 0
-    bool too_deep = false;  ///< JSON, but of more levels than allowed
+    std::string what = {};
+    size_t byte = 0;         ///< where, from 0
+    bool too_deep = false;   ///< JSON, but of more levels than allowed
+    std::string twice = {};  ///< the first key that comes again in the outermost object; also where the text is read
   };
 
   PyJson();  ///< null

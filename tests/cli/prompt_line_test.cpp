@@ -88,6 +88,8 @@ TEST(PromptLines, EveryMistakeIsNamedByItsField) {
   EXPECT_THAT(with(R"("tempreature":1)"), AllOf(HasSubstr("\"tempreature\""), HasSubstr("did you mean temperature?")));
   EXPECT_THAT(with(R"("prompt":"b")"), StartsWith("prompt: the field comes twice"));
   EXPECT_THAT(with(R"("see\u0064":1,"seed":2)"), HasSubstr("comes twice"));
+  EXPECT_THAT(with(R"("stop":"prompt","seed":1,"seed":2)"),
+              StartsWith("seed: the field comes twice"));  // the name that stands there twice is another
   EXPECT_THAT(with(R"("tokens":[1])"), HasSubstr("prompt and tokens"));
   for (const char* value : {"[]", "[1.5]", "[-1]", "[\"1\"]", "[[1]]", "3", "[99999999999999999999]"})
     EXPECT_THAT(refusal(concat("{\"tokens\":", value, "}")), StartsWith("tokens: found "));
