@@ -229,8 +229,8 @@ def test_the_window_may_change_its_size(library, chat):
     expected = piped(library, [USERS[0]]).out.rstrip("\n")
     terminal = chat()
     terminal.type(USERS[0])
+    terminal.until("God")  # before the line is drawn anew, which may begin within the word
     terminal.resize(10, 30)
-    terminal.until("God")
     terminal.type("\r")
     terminal.resize(40, 100)
     assert expected in plain(terminal.until(PROMPT))
